@@ -3,38 +3,38 @@ import type { Finding } from "./guards/finding.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 
 /**
- * What RolloutReadiness has confirmed in one run: the output that every resource which disturbs a node has as its input `approval`. A resource without that
- * input asks for no approval.
+ * What RolloutReadiness confirmed in one run. Every resource that disturbs a node takes this output as its input `approval`; without that input, no approval is
+ * required.
  */
 export interface Approval {
-  /** Digest of the approved plan; `none` where nothing is approved. */
+  /** Digest of the approved plan; `none` if nothing is approved. */
   digest: string;
-  /** The run of the engine that it is good for. What an earlier run has confirmed is worth nothing now. */
+  /** The engine run it is valid for. A confirmation from an earlier run is void. */
   run: string;
-  /** The run of the program that asked for it. The program hands on nothing that another run has confirmed. */
+  /** The program run that asked for it. The program never passes on a confirmation from another run. */
   program: string;
-  /** Names of the nodes to which each may be done. */
+  /** Names of the nodes each action is approved for. */
   upgrade: string[];
   configuration: string[];
-  /** Those whose components of Kubernetes are moved. */
+  /** Nodes whose Kubernetes components may be upgraded. */
   kubernetes: string[];
-  /** Those whose machine is reset. */
+  /** Nodes whose machine may be reset. */
   leaving: string[];
 }
 
-/** The input that every resource has for it: another approval is no change of the resource. */
+/** The input that carries the approval. A new approval alone doesn't change the resource. */
 export const approvalProperty = "approval";
 
-/** The value of `approvedPlan` that approves nothing, and only shows the plan. */
+/** The value of `approvedPlan` that approves nothing and only shows the plan. */
 export const nothingApproved = "none";
 
-/** What an operation was given as its input `approval`, and the run of the engine that this is. */
+/** The input `approval` of an operation, and the engine run it belongs to. */
 export interface AskedApproval {
   readonly given: unknown;
   readonly run: string;
 }
 
-/** What a plan calls the gate's actions. */
+/** Names of the gate's actions in a plan. */
 export const plannedActions = {
   restart: "upgrade",
   convert: "upgrade",
@@ -42,21 +42,21 @@ export const plannedActions = {
   leave: "leaving",
 } as const satisfies Record<string, PlannedAction>;
 
-/** A plan that was approved, and the run in which that was found true. */
+/** An approved plan, and the run in which it was confirmed. */
 type PlanConfirmation = Pick<Approval, "digest" | "run" | "program">;
 
-/** As the input `approval` of RolloutReadiness. */
+/** Written as the input `approval` of RolloutReadiness. */
 export function formatConfirmation({ digest, program, run }: PlanConfirmation): string {
   return [digest, program, run].join("@");
 }
 
-/** Of what an earlier version has written, the program is its run. */
+/** Earlier versions didn't write the program; it defaults to the run. */
 export function parseConfirmation(text: string): PlanConfirmation {
   const [digest = "", program = "", run = program] = text.split("@");
   return { digest, program, run };
 }
 
-/** What may be done in this run, by the plan that was approved. */
+/** What the approved plan allows in this run. */
 export function approvalInRun({ digest, run, program }: PlanConfirmation, plan: RolloutPlan): Approval {
   const isApproved = digest !== nothingApproved;
   const nodes = (action: "upgrade" | "configuration" | "kubernetes"): string[] =>
@@ -71,7 +71,7 @@ export function approvalInRun({ digest, run, program }: PlanConfirmation, plan: 
   };
 }
 
-/** Inputs with as much of the approval as is about their node: with all nodes in the state of each, the state would grow with their square. */
+/** Reduces the approval to the resource's own node. With all nodes in every node's state, the state would grow quadratically. */
 export function approvalForNode(inputs: Properties): Properties {
   const { name, [approvalProperty]: given } = inputs;
   if (typeof given !== "object" || given === null || typeof name !== "string" || hasUnknown(given))
@@ -83,7 +83,7 @@ export function approvalForNode(inputs: Properties): Properties {
   return { ...inputs, [approvalProperty]: Object.fromEntries(own) as Properties };
 }
 
-/** What stands against doing this to the node: nothing where no approval is asked for. */
+/** Why this action is not approved for the node. Empty if no approval is required. */
 export function approvalFindings(
   asked: AskedApproval | undefined,
   name: string,

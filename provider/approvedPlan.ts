@@ -9,10 +9,10 @@ import {
 } from "../talos/rolloutPlan.ts";
 import { nothingApproved } from "./approval.ts";
 
-/** How many lines of a plan one message has. */
+/** Maximum number of plan lines in one message. */
 const maxPlanLines = 60;
 
-/** Why a deployment that would do this is not the approved one; undefined where it is, and where nothing is left to do. */
+/** Why this deployment doesn't match the approved plan; undefined if it matches or nothing is left to do. */
 export function approvedPlanMismatch(
   { digest, plan: approved }: ApprovedPlan,
   now: RolloutPlan,

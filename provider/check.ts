@@ -6,14 +6,14 @@ import { isRecord } from "../talos/values.ts";
 import { unknownValue } from "../talos/secrecy/engineValues.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 
-/** What is wrong with one input. */
+/** A problem with one input. */
 export interface CheckFailure {
   property: string;
   reason: string;
 }
 
 /**
- * Malformed inputs, with their code. They name no secret property: engines print the value of a property that is named, secret or not (pulumi v3.250
+ * Malformed inputs, with their code. They name no secret property: engines print the value of a named property, secret or not (pulumi v3.250
  * pkg/resource/deploy/step_generator.go, issueCheckErrors).
  */
 export function hideSecretPropertyNames(
@@ -26,7 +26,7 @@ export function hideSecretPropertyNames(
   }));
 }
 
-/** All that a schema has against one input, in the input's own words: `[drain] timeoutSeconds must be …`. */
+/** Every schema violation of one input, worded for that input: `[drain] timeoutSeconds must be …`. */
 function propertyFailures(property: string, schema: z.ZodType, value: unknown): CheckFailure[] {
   const issues = schema.safeParse(value).error?.issues ?? [];
   return issues.map(({ path, message }) => {
@@ -36,8 +36,8 @@ function propertyFailures(property: string, schema: z.ZodType, value: unknown): 
 }
 
 /**
- * All that is wrong with the inputs of a resource, by its schema. A value that only the deployment will know is left for then.
- * @param except inputs that are judged elsewhere
+ * Every schema violation in a resource's inputs. Values that are still unknown are checked in the deployment.
+ * @param except inputs that are checked elsewhere
  */
 export function inputFailures(
   resource: string,
@@ -66,7 +66,7 @@ function isOptional(field: z.ZodType): boolean {
   return field.def.type === "optional" || field.safeParse(undefined).success;
 }
 
-/** What is wrong with the input `nodes`: nodes by name, or a list of them as in states of 0.1.0. Each failure has the path to its place. */
+/** Problems in the input `nodes`: nodes by name, or a list as in states of 0.1.0. Each failure carries its path. */
 export function nodeFailures(schema: z.ZodObject, nodes: unknown): CheckFailure[] {
   if (nodes === unknownValue) return [];
   const all = nodesInPlace(nodes);
@@ -76,7 +76,7 @@ export function nodeFailures(schema: z.ZodObject, nodes: unknown): CheckFailure[
   );
 }
 
-/** Nodes with the path to each: `nodes.cp1`, or `nodes[0]` of a list. */
+/** Nodes with their paths: `nodes.cp1`, or `nodes[0]` in a list. */
 function nodesInPlace(nodes: unknown): { place: string; node: Properties; isKnown: boolean }[] {
   const isList = Array.isArray(nodes);
   const entries = typeof nodes === "object" && nodes !== null ? Object.entries(nodes as Properties) : [];
@@ -94,13 +94,13 @@ function placedAt(place: string, { property, reason }: CheckFailure): CheckFailu
   };
 }
 
-/** All that is wrong with the inputs of a NodeUpgrade. */
+/** All problems in the inputs of a NodeUpgrade. */
 export function checkNodeUpgrade(inputs: Properties): CheckFailure[] {
   const failures = inputFailures("NodeUpgrade", nodeUpgradeSchema, inputs);
   return failures.length > 0 ? failures : checkCombinations(inputs);
 }
 
-/** What only two inputs together can get wrong. */
+/** Problems that involve two inputs. */
 function checkCombinations(inputs: Properties): CheckFailure[] {
   const failures: CheckFailure[] = [];
   const { role, node, controlPlanes, drain: drained, kubeconfig } = inputs;
@@ -134,7 +134,7 @@ const perNodeProperties = new Set([
   "files",
 ]);
 
-/** All that is wrong with the inputs of a RolloutPreflight: each node's as for a NodeUpgrade, what they share once. */
+/** All problems in the inputs of a RolloutPreflight: each node is checked like a NodeUpgrade, shared inputs once. */
 export function checkPreflight({ nodes, hops, ...shared }: Properties): CheckFailure[] {
   const bad = hops === undefined || hasUnknown(hops) ? [] : propertyFailures("hops", hopsSchema, hops);
   if (bad.length > 0) return bad;

@@ -1,14 +1,14 @@
 import { Cancelled } from "./errors.ts";
 
-/** Time as the steps see it, so that tests can hold it. */
+/** Time as the steps see it. Tests replace it. */
 export interface Clock {
-  /** Milliseconds, only good for differences. */
+  /** Milliseconds, only meaningful as differences. */
   now(): number;
-  /** Throws `Cancelled` as soon as the signal says so. */
+  /** Throws `Cancelled` as soon as the signal aborts. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
-  /** Milliseconds since 1970, for what goes by the calendar. Default: that of this machine. */
+  /** Milliseconds since 1970, for calendar-based rules. Default: this machine's clock. */
   calendar?(): number;
-  /** Between 0 and 1, for the jitter of waits. Default: a random number. */
+  /** Between 0 and 1, for jitter. Default: random. */
   random?(): number;
 }
 

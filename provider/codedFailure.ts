@@ -4,7 +4,7 @@ import { coded, type CodedText } from "../talos/errorCodes.ts";
 import { VersionError } from "../talos/version.ts";
 import { KubernetesError } from "./kubernetes.ts";
 
-/** What went wrong, with its code, for errors that any call may throw. */
+/** The message and code of an error, for errors that any call may throw. */
 export function codedFailure(error: unknown): CodedText {
   if (error instanceof TalosError) return coded("talos-api", `${error.call}: ${error.detail}`);
   if (error instanceof KubernetesError)
@@ -22,7 +22,7 @@ export function kubernetesErrorCode({ transient }: KubernetesError) {
   return transient ? "kubernetes-unreachable" : "kubernetes-access";
 }
 
-/** What else to do after an error that nobody foresaw. */
+/** What to do after an unforeseen error. */
 export function reportHint(error: unknown): string {
   const foreseen = [TalosError, KubernetesError, ConfigTextError, VersionError];
   return foreseen.some((one) => error instanceof one) ? "" : " If it happens again, please report it.";

@@ -8,7 +8,7 @@ import { hasUnknown, wrap, type Properties, type Unwrapped } from "./secrets.ts"
 
 export const confirmedSchematicType = "talos-node:index:ConfirmedSchematic";
 
-/** Compares the schematic ID that the factory answered with the computed one. The resource holds nothing but what was compared. */
+/** Compares the factory's schematic ID with the computed one. The resource stores only the compared values. */
 export class ConfirmedSchematicResource implements PluginResource {
   check(inputs: Properties): CheckFailure[] {
     const failures = inputFailures("ConfirmedSchematic", confirmedSchematicSchema, inputs);
@@ -41,7 +41,7 @@ export class ConfirmedSchematicResource implements PluginResource {
   }
 }
 
-/** What a person is told when the factory's ID is not the one of the schematic. */
+/** The error for a factory ID that doesn't match the schematic. */
 function schematicMismatchMessage(ids: { answered: string; computed: string; factory: string }): string {
   return [
     `${coded("schematic-id", `the Image Factory ${ids.factory} returned another schematic ID than the schematic has`)}.`,

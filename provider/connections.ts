@@ -1,14 +1,14 @@
 import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 
-/** The connections of one operation to the nodes of a cluster: made when they are first used, and closed together. */
+/** One operation's connections to the nodes of a cluster: opened on first use, closed together. */
 export class Connections {
   readonly #dial: (connection: TalosConnection) => TalosReader;
   readonly #credentials: TalosConnection["credentials"];
   readonly #endpointsOf: (address: string) => readonly string[];
   readonly #open = new Map<string, TalosReader>();
 
-  /** @param endpointsOf where a node is spoken to: itself, or others that forward, tried in turn */
+  /** @param endpointsOf the endpoints for a node: itself, or forwarders to try in order */
   constructor(
     dial: (connection: TalosConnection) => TalosReader,
     credentials: TalosConnection["credentials"],
@@ -27,7 +27,7 @@ export class Connections {
     return client;
   }
 
-  /** Where a node is spoken to, and with what. */
+  /** The endpoints and credentials for a node. */
   connectionTo(address: string): TalosConnection {
     const [endpoint = address, ...others] = this.#endpointsOf(address);
     return {

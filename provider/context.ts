@@ -18,23 +18,23 @@ export interface UpgradeContext {
   readonly peer: (address: string) => TalosReader;
   /** The only way to disturb the node or its cluster. */
   readonly gate: Gate;
-  /** Undefined where no kubeconfig was given. */
+  /** Undefined without a kubeconfig. */
   readonly kubernetes: () => Promise<KubernetesClient | undefined>;
   /** The node's volumes. */
   readonly storage: NodeStorage;
   readonly clock: Clock;
   readonly progress: Progress;
   readonly signal: AbortSignal;
-  /** How long the present step may go on. */
+  /** The time limit of the current step. */
   readonly timer: StepTimer;
   readonly patience: Timeouts;
 }
 
-/** The deadline of one node and one step. It starts with the step: what was waited for before, such as a queue, is not taken from it. */
+/** The deadline of one step on one node. It starts with the step, so time spent waiting before it, such as in a queue, doesn't count. */
 export interface StepTimer {
-  /** A step begins. */
+  /** Starts a step. */
   start(): void;
-  /** When the step has to be over, on the clock. */
+  /** The step's deadline, in the clock's time. */
   readonly end: number;
 }
 
@@ -60,8 +60,8 @@ export function stepError(
 }
 
 /**
- * Looks again and again until `look` finds something, at most until `until` (never beyond the deadline of the step).
- * Undefined if time ran out; throws `Cancelled` when the engine says stop.
+ * Polls until `look` returns a value, at most until `until` and never past the step's deadline. Returns undefined on timeout; throws `Cancelled` when the
+ * engine cancels.
  */
 export async function pollUntil<T>(
   context: UpgradeContext,

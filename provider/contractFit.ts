@@ -6,12 +6,13 @@ import { nodesByName } from "../talos/nodesByName.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 
 /**
- * Nodes that are to get a release older than the contract of the cluster's configurations: it cannot read its configuration, and the machine would not come back.
- * Settings that name no contract cannot tell: it is that of the cluster's first `up`. A node that runs its release already has proved that it can.
+ * Rejects nodes that would get a release older than the contract of the cluster's configurations: it can't read its configuration, and the machine would not
+ * come back. Settings without a contract can't be checked: theirs is that of the cluster's first `up`. A node that already runs the release has proved that it
+ * can read it.
  */
 export function checkReleaseReadsContract(before: Properties, inputs: Properties): CheckFailure[] {
   const { contract, nodes } = inputs;
-  // A new cluster begins with a contract that all of its nodes can read.
+  // A new cluster starts with a contract that all of its nodes can read.
   if (before["nodes"] === undefined || hasUnknown(before["nodes"])) return [];
   if (typeof contract !== "string" || hasUnknown(contract) || hasUnknown(nodes)) return [];
   const last = new Map(nodesByName(before["nodes"]).map(([name, node]) => [name, node["talosVersion"]]));

@@ -4,10 +4,10 @@ import { cordonAnnotation } from "./kubernetes.ts";
 import { findNode } from "./steps/drain.ts";
 import { releaseNode } from "./steps/uncordon.ts";
 
-/** What has become of a node's cordon after an upgrade that failed; `unread`: Kubernetes did not tell. */
+/** The state of a node's cordon after a failed upgrade; `unread`: Kubernetes didn't answer. */
 export type CordonState = "none" | "lifted" | "kept" | "unread";
 
-/** @param cordoned this run has cordoned it */
+/** @param cordoned whether this run cordoned the node */
 export function describeCordon(cordon: CordonState, cordoned: boolean): string {
   if (cordon === "lifted") return " It was uncordoned.";
   return cordon === "kept" || (cordon === "unread" && cordoned)
@@ -15,7 +15,7 @@ export function describeCordon(cordon: CordonState, cordoned: boolean): string {
     : "";
 }
 
-/** A node that may be down or in its new boot keeps its cordon, that of a run before included. */
+/** A node that may be down or in its new boot keeps its cordon, even one from an earlier run. */
 export async function readCordonState(
   context: UpgradeContext,
   facts: NodeFacts | undefined,
@@ -35,7 +35,7 @@ export async function readCordonState(
   }
 }
 
-/** The node is still in its old boot: whatever was cordoned for it, by this run or one before, can work again. */
+/** The node is still in its old boot: pods that had to leave it may return, whether this run or an earlier one cordoned it. */
 export async function uncordonIfOurs(
   context: UpgradeContext,
   facts: NodeFacts | undefined,

@@ -8,13 +8,13 @@ import { driftProperty } from "./nodeConfiguration/inputs.ts";
 import { unwrap, wrap, type Properties } from "./secrets.ts";
 
 /**
- * The state of a resource has its inputs and its outputs. What is long or secret is in the inputs alone: a cluster's credentials, kubeconfig and machine
- * configurations were there twice for each node. Here, where the engine's calls arrive, outputs are what they were before: with all of the inputs.
+ * A resource's state holds its inputs and its outputs. Long or secret values are stored in the inputs only; otherwise a cluster's credentials, kubeconfig and
+ * machine configurations would be stored twice per node. Where the engine's calls arrive, the outputs are completed from the inputs again.
  */
 
-/** Inputs that are not repeated among the outputs. */
+/** Inputs that are not repeated in the outputs. */
 const inputOnlyProperties = ["clientConfiguration", "kubeconfig", "rollout", "hidden"];
-/** What a machine configuration's outputs hold of its inputs. */
+/** Outputs of a machine configuration that repeat its inputs. */
 const configurationProperties = ["machineConfiguration", "configuration", "patches"];
 
 type Unary<Request, Response> = grpc.handleUnaryCall<Request, Response>;
@@ -25,7 +25,7 @@ type AddService = (
   implementation: grpc.UntypedServiceImplementation,
 ) => void;
 
-/** Has the server leave out of the outputs what the inputs have. To be called before the SDK's server is made, as `serveDetailedDiffs`. */
+/** Makes the server omit outputs that repeat inputs. Call it before the SDK's server is created, like `serveDetailedDiffs`. */
 export function serveDeduplicatedOutputs(): void {
   const prototype: { addService: AddService } = grpc.Server.prototype;
   const register = prototype.addService;
@@ -52,14 +52,14 @@ function deduplicateOutputs(implementation: grpc.UntypedServiceImplementation): 
     return (response) => removeProperties(response.getProperties(), []);
   });
   wrapMethod<provproto.ReadRequest, provproto.ReadResponse>(implementation, "read", (request) => {
-    // A refresh would show what goes as a change of each node, so a state from before keeps it until the next update.
+    // A refresh would show removed outputs as a change of every node, so older states keep them until the next update.
     const had = namesIn(request.getProperties());
     completeOutputs(request.getUrn(), request.getProperties(), request.getInputs());
     return (response) => removeProperties(response.getProperties(), had);
   });
 }
 
-/** Has `begin` see the request before the method does, and what it returns see the response before the engine does. */
+/** Lets `begin` see the request before the method runs, and the function it returns see the response before the engine does. */
 function wrapMethod<Request, Response>(
   implementation: grpc.UntypedServiceImplementation,
   method: string,
@@ -76,7 +76,7 @@ function wrapMethod<Request, Response>(
   implementation[method] = wrapped;
 }
 
-/** Gives outputs what the inputs have. What the outputs of an older state have stays. */
+/** Copies inputs into the outputs. Outputs stored by an older state stay. */
 function completeOutputs(urn: string, outputs: Struct | undefined, inputs: Struct | undefined): void {
   if (outputs === undefined || inputs === undefined) return;
   const [into, from] = [outputs.getFieldsMap(), inputs.getFieldsMap()];
@@ -95,7 +95,7 @@ function completeOutputs(urn: string, outputs: Struct | undefined, inputs: Struc
   if (value !== undefined) into.set(givenProperty, value);
 }
 
-/** What the node was given. A refresh that finds a change by hand has the input `configuration` show what the node has instead. */
+/** The inputs as given to the node. After a refresh that finds a manual change, the input `configuration` shows what the node has instead. */
 function givenProperties(inputs: Properties): Properties {
   const given = Object.fromEntries(configurationProperties.map((key) => [key, inputs[key]]));
   if (inputs[driftProperty] === undefined) return given;

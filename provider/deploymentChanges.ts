@@ -1,25 +1,25 @@
-/** What this process has changed, for messages alone: nothing is decided by it. */
+/** What this process has changed. Used in messages only; no decision depends on it. */
 export class DeploymentChanges {
   readonly #configurations = new Set<string>();
   readonly #hops: string[] = [];
   #kubernetes: string | undefined;
 
-  /** A node was given its machine configuration. */
+  /** Records that a node received its machine configuration. */
   noteConfiguration(name: string): void {
     this.#configurations.add(name);
   }
 
-  /** Nodes that were several minor releases behind have reached a release on their way. */
+  /** Records that nodes several minor releases behind reached an intermediate release. */
   noteHop(release: string): void {
     this.#hops.push(release);
   }
 
-  /** Kubernetes was upgraded because a Talos release on the way needs it. */
+  /** Records that Kubernetes was upgraded because an intermediate Talos release needs it. */
   noteKubernetes(release: string): void {
     this.#kubernetes = release;
   }
 
-  /** What has been changed before a rollout that is not begun. */
+  /** What was changed before a rollout that did not start. */
   get describeBeforeRollout(): string {
     const kubernetes =
       this.#kubernetes === undefined ? "" : ` It has upgraded Kubernetes to ${this.#kubernetes}.`;

@@ -23,28 +23,28 @@ import { preflightNodes } from "./hops/hopInputs.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 import { Session, type Surroundings } from "./session.ts";
 
-/** What the plan is made of, beside the nodes themselves. */
+/** Sources of the plan besides the nodes. */
 export interface PlanSources {
   /** Inputs as for a RolloutPreflight. */
   rollout: Properties;
-  /** The machine configuration that each node is to have, and the patches in it, by the node's name. */
+  /** The desired machine configuration of each node and its patches, by node name. */
   configurations: Readonly<Record<string, ConfigurationToBe>>;
-  /** Values that no line shows, whatever their names. */
+  /** Values that must not appear in any line, whatever their names. */
   hidden?: KnownSecret[] | undefined;
   leaving: readonly Departure[];
-  /** Nodes that the state has: what they run counts, and they have to answer. */
+  /** Nodes in the state: their running version counts, and they must answer. */
   known: ReadonlySet<string>;
 }
 
-/** How many nodes are read at once. */
+/** How many nodes are read concurrently. */
 const maxConcurrentReads = 32;
 
 /**
- * What a deployment would do to the nodes, by a look at each. A preview and the deployment after it find the same, if nobody has changed a node in between.
- * Undefined while it is not known what the nodes are to be.
+ * What a deployment would do to the nodes, from reading each one. A preview and its deployment get the same result if nobody changes a node in between.
+ * Undefined while the nodes' desired state is unknown.
  *
- * A new node that lets anyone in, or does not answer, joins: that is all that is known of it before its cluster's secrets are made, so that it is all that the
- * plan has of it.
+ * A new node that accepts anyone, or doesn't answer, joins the cluster. Before the cluster's secrets are created nothing else is known of it, so the plan holds
+ * nothing else.
  */
 export async function planDeployment(
   surroundings: Surroundings,
@@ -96,7 +96,7 @@ async function planNode(
     const upgrade = runsWantedImage(facts, wanted)
       ? undefined
       : plannedUpgrade(describeRunning(facts), wanted, remainingHops(facts, wanted));
-    // A machine without a configuration lets anyone in, and has nothing of this cluster to tell.
+    // A machine without a configuration accepts anyone and knows nothing about this cluster.
     if (running === undefined) return isKnown ? unreadNode(wanted) : newNode(wanted);
     const configuration = plannedConfiguration(running, text, hidden, patches);
     const kubernetes = await plannedKubernetes(session.context, running, patches, wanted);
@@ -115,7 +115,7 @@ async function planNode(
   }
 }
 
-/** How often a node that fails to answer is asked: a busy node is no reason for another plan than the deployment's. */
+/** Attempts per node: a busy node must not make the plan differ from the deployment's. */
 const readAttempts = 3;
 
 async function readFactsAndConfiguration(
@@ -144,7 +144,7 @@ async function retryRead<T>({ patience, clock, signal }: UpgradeContext, ask: ()
   }
 }
 
-/** What an upgrade of Kubernetes would move on the node. It is done where the setting has changed; a cluster that was adopted stays as it is until then. */
+/** What a Kubernetes upgrade would change on the node. It runs only if the setting changed; an adopted cluster stays as it is until then. */
 async function plannedKubernetes(
   context: UpgradeContext,
   running: string,
@@ -156,7 +156,7 @@ async function plannedKubernetes(
   try {
     const pinned = [...pinnedComponents(patches)];
     const known = { name, node, role, pinned };
-    // What a kubelet runs is known to Kubernetes alone, for which there may be no credentials yet.
+    // Only Kubernetes knows the kubelets' versions, and its credentials may not exist yet.
     const look =
       role === "worker"
         ? { node: known, images: readImages(running), runs: {} as KubernetesImages }
@@ -178,7 +178,7 @@ async function plannedKubernetes(
   }
 }
 
-/** The node's own images of Kubernetes stay: they are moved by an upgrade of Kubernetes alone. */
+/** The node keeps its Kubernetes images: only a Kubernetes upgrade changes them. */
 function plannedConfiguration(
   running: string,
   wanted: string,
@@ -191,7 +191,7 @@ function plannedConfiguration(
     return lines.length === 0 ? undefined : { lines: [...lines], digest };
   } catch (error) {
     if (!(error instanceof ConfigTextError)) throw error;
-    // Its own resource tells why.
+    // Its own resource reports the reason.
     return { lines: ["cannot be compared"], digest: "" };
   }
 }

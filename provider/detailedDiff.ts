@@ -5,18 +5,18 @@ import { canonicalJson } from "../talos/values.ts";
 import type { Properties } from "./secrets.ts";
 import { alwaysSecret } from "./state.ts";
 
-/** How one property changes, by its path: `plan.cp1`, `changes[3]`. An added one is shown without what was there before. */
+/** How one property changes, by path: `plan.cp1`, `changes[3]`. Additions are shown without an old value. */
 export type Details = Record<string, "add" | "delete" | "update">;
 
-/** What a resource says of a change: more than the SDK's server hands to the engine. */
+/** A resource's diff, with more detail than the SDK's server passes to the engine. */
 export interface DetailedDiffResult extends DiffResult {
-  /** Exactly these are shown. Absent: the engine compares the inputs by itself. */
+  /** Exactly these are shown. Absent: the engine compares the inputs itself. */
   details?: Details;
-  /** Names of all inputs that change, shown or not. */
+  /** Names of all changed inputs, shown or not. */
   changed?: readonly string[];
 }
 
-/** A provider that is told the old inputs too, where the SDK hands on the old outputs alone. */
+/** A provider whose diff also receives the old inputs; the SDK passes only the old outputs. */
 export interface DetailingProvider extends Omit<Provider, "diff"> {
   diff(
     id: string,
@@ -34,8 +34,8 @@ type AddService = (
 ) => void;
 
 /**
- * Lets a provider say which lines of a change the engine shows. The SDK's server of 3.260 drops that (provider/server.js, `diff`), so its answer to
- * this one call is replaced where the server registers itself.
+ * Lets a provider choose which lines of a change the engine shows. The SDK's server of 3.260 drops that (provider/server.js, `diff`), so its answer to this
+ * call is replaced when the server registers itself.
  */
 export function serveDetailedDiffs(provider: DetailingProvider): void {
   const prototype: { addService: AddService } = grpc.Server.prototype;
@@ -59,9 +59,7 @@ export function serveDetailedDiffs(provider: DetailingProvider): void {
   };
 }
 
-/**
- * The SDK's server hands a refresh the outputs alone. Credentials that were renewed since the last update are among the inputs (provider/state.ts).
- */
+/** The SDK's server passes only the outputs to a refresh. Credentials renewed since the last update are in the inputs (provider/state.ts). */
 function copyInputCredentials(request: provproto.ReadRequest): void {
   const [outputs, inputs] = [request.getProperties()?.getFieldsMap(), request.getInputs()?.getFieldsMap()];
   for (const key of alwaysSecret) {
@@ -108,7 +106,7 @@ async function answerDiff(
   return response;
 }
 
-/** Which top-level inputs differ, and how; what `equal` finds the same in another form does not. */
+/** Which top-level inputs differ, and how. Inputs that `equal` considers the same in another form are left out. */
 export function changedInputs(
   before: Properties,
   after: Properties,

@@ -2,7 +2,7 @@ import { DependencyResource } from "@pulumi/pulumi/resource.js";
 import * as log from "@pulumi/pulumi/log/index.js";
 import type { StatusSink } from "./progress.ts";
 
-/** Status lines by the engine's log: beside the resource in its display, and in its events. */
+/** Writes status lines to the engine's log: shown next to the resource, and in the event stream. */
 export function engineStatus(urn: string): StatusSink {
   const resource = new DependencyResource(urn);
   return {

@@ -18,17 +18,17 @@ export const stepNames = [
 
 export type StepName = (typeof stepNames)[number];
 
-/** Why a node is not what it should be: one error for people, whatever went wrong underneath. */
+/** Why a node isn't in its desired state: the user-facing error for any underlying failure. */
 export class UpgradeError extends Error {
   override readonly name = "UpgradeError";
   /** `cp1 (127.10.0.11)` */
   readonly node: string;
   readonly step: StepName;
-  /** What was seen last. */
+  /** The last observation. */
   readonly seen: CodedText;
   /** What to do about it. */
   readonly hint: string;
-  /** What stands against the step, each by itself. */
+  /** The individual problems that block the step. */
   readonly findings: readonly { problem: CodedText; hint: string }[];
 
   constructor(
@@ -49,14 +49,14 @@ export class UpgradeError extends Error {
   }
 }
 
-/** Why a rollout does not start: every node that would stop it, each with its reason. */
+/** Why a rollout does not start: every node that blocks it, with the reason. */
 export class PreflightError extends Error {
   override readonly name = "PreflightError";
   readonly text: CodedText;
 
   /**
    * @param changed what was changed before, in sentences
-   * @param what does not start
+   * @param what what does not start
    */
   constructor(problems: readonly UpgradeError[], nodes: number, changed: string, what = "the rollout") {
     const count = problems.length;
@@ -71,7 +71,7 @@ export class PreflightError extends Error {
   }
 }
 
-/** What stands against several nodes, each thing once with all nodes that it concerns: `cp1 (10.0.0.11), cp2 (10.0.0.12), step "guard": …` */
+/** The problems of several nodes, each problem once with all affected nodes: `cp1 (10.0.0.11), cp2 (10.0.0.12), step "guard": …` */
 export function problemLines(problems: readonly UpgradeError[]): string[] {
   const concerned = new Map<string, string[]>();
   for (const { node, step, findings } of problems) {
@@ -83,12 +83,12 @@ export function problemLines(problems: readonly UpgradeError[]): string[] {
   return [...concerned].map(([text, nodes]) => `${nodes.join(", ")}, ${text}`);
 }
 
-/** The node went down or rebooted while it was only being looked at: look again from the start. */
+/** The node went down or rebooted while it was being read: start over. */
 export class NodeRebooted extends Error {
   override readonly name = "NodeRebooted";
 }
 
-/** The engine asked to stop; nothing is wrong with the node. */
+/** The engine cancelled; the node is fine. */
 export class Cancelled extends Error {
   override readonly name = "Cancelled";
 
@@ -97,7 +97,7 @@ export class Cancelled extends Error {
   }
 }
 
-/** The engine that asked for the work was killed. Another may be at it by now, so nothing is tidied up. */
+/** The engine that requested the work was killed. Another may be working by now, so nothing is cleaned up. */
 export class EngineGone extends Error {
   override readonly name = "EngineGone";
 
@@ -106,7 +106,7 @@ export class EngineGone extends Error {
   }
 }
 
-/** A text with an end, for another sentence to follow. */
+/** Ends the text with a period if needed, so that another sentence can follow. */
 export function endSentence(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }

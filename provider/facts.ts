@@ -10,7 +10,7 @@ import { canonicalExtension } from "../talos/extensions.ts";
 import { hasSchematicExtension } from "../talos/features.ts";
 import { compareVersions, parseVersion, VersionError } from "../talos/version.ts";
 
-/** What a node says of itself at one moment. */
+/** A node's state at one moment. */
 export interface NodeFacts {
   version: string;
   schematicId: string | undefined;
@@ -21,22 +21,22 @@ export interface NodeFacts {
   kubernetesNode: string | undefined;
   /** iSCSI qualified name; undefined without iscsi-tools. */
   initiatorName: string | undefined;
-  /** Those of the wanted files that exist. */
+  /** The wanted files that exist. */
   files: string[];
 }
 
-/** What the state tells of a node: what it runs, and not how it is at the moment. */
+/** What the stack's state stores about a node: what it runs, not its current health. */
 export type StableFacts = Omit<NodeFacts, "machine" | "bootId">;
 
-// /etc/iscsi since iscsi-tools v0.2.0 (Talos 1.10, siderolabs/extensions 4a2e536); before, the extension kept its files
-// in its own root, which is bound to /system/iscsi.
+// /etc/iscsi since iscsi-tools v0.2.0 (Talos 1.10, siderolabs/extensions 4a2e536); before, the extension kept its files in its own root, bind-mounted at
+// /system/iscsi.
 const initiatorFile = "/etc/iscsi/initiatorname.iscsi";
 const formerInitiatorFiles = [
   "/system/iscsi/initiatorname.iscsi",
   "/usr/local/etc/iscsi/initiatorname.iscsi",
 ];
 
-/** Reads everything at once over one connection. */
+/** Reads everything concurrently over one connection. */
 export async function readFacts(
   talos: TalosReader,
   wanted: Pick<NodeUpgradeInputs, "files">,
@@ -50,7 +50,7 @@ export async function readFacts(
   return { ...settled, machine, bootId };
 }
 
-/** The same for a refresh, which needs less. */
+/** The subset that a refresh needs. */
 export async function readStableFacts(
   talos: TalosReader,
   wanted: Pick<NodeUpgradeInputs, "files">,
@@ -94,12 +94,12 @@ function parseInitiatorName(text: string | undefined): string | undefined {
 type RunningImage = Pick<NodeFacts, "version" | "schematicId" | "extensions">;
 type WantedImage = Pick<NodeUpgradeInputs, "talosVersion" | "schematicId" | "extensions">;
 
-/** Does the node run the wanted image? Then it is never rebooted. */
+/** Whether the node runs the wanted image. If so, it is never rebooted. */
 export function runsWantedImage(facts: RunningImage, wanted: WantedImage): boolean {
   return facts.version === wanted.talosVersion && runsWantedSchematic(facts, wanted);
 }
 
-/** Before Talos 1.7 a node does not tell its schematic; there the extensions have to do. */
+/** Before Talos 1.7 a node doesn't report its schematic; the extensions are compared instead. */
 export function runsWantedSchematic(facts: RunningImage, wanted: WantedImage): boolean {
   if (facts.schematicId !== undefined) return facts.schematicId === wanted.schematicId;
   return !reportsSchematic(facts.version) && missingExtensions(facts, wanted).length === 0;
@@ -109,7 +109,7 @@ function reportsSchematic(version: string): boolean {
   try {
     parseVersion(version);
   } catch (error) {
-    // A build of one's own, with a tag that is no release: those are newer than 1.7.
+    // A custom build whose tag is not a release; those are newer than 1.7.
     if (error instanceof VersionError) return true;
     throw error;
   }
@@ -124,14 +124,14 @@ export function missingExtensions(
   return wanted.extensions.filter((extension) => !installed.has(canonicalExtension(extension)));
 }
 
-/** Services that do not do their work, and how they are. */
+/** Services that are not working, with their state. */
 export function failingServices(facts: NodeFacts, wanted: Pick<NodeUpgradeInputs, "services">): string[] {
   return wanted.services.filter(
     (id) => !isServiceRunning(facts.services.find((service) => service.id === id)),
   );
 }
 
-// Extension services have no health check: running is all that can be known of them.
+// Extension services have no health check: running is all that can be known.
 export function isServiceRunning(service: RunningService | undefined): boolean {
   return service?.state === "Running" && service.health !== "unhealthy";
 }
@@ -143,12 +143,12 @@ export function describeService(id: string, facts: NodeFacts): string {
   return `${id} (${service.state}${health}${service.lastEvent === "" ? "" : `: ${service.lastEvent}`})`;
 }
 
-/** What a change from one release to another is: only the way to a newer one is an upgrade. */
+/** The verb for a version change: only a newer release is an upgrade. */
 export function versionChangeVerb(from: string, to: string): "upgraded" | "rolled back" | "changed" {
   try {
     return ({ [-1]: "upgraded", 0: "changed", 1: "rolled back" } as const)[compareVersions(from, to)];
   } catch (error) {
-    if (error instanceof VersionError) return "changed"; // a build of one's own: its tag has no order
+    if (error instanceof VersionError) return "changed"; // a custom build: its tag has no order
     throw error;
   }
 }
@@ -162,7 +162,7 @@ export function describeMachine(machine: MachineStatus): string {
   return `${machine.stage}, not ready${unmet === "" ? "" : `: ${unmet}`}`;
 }
 
-/** Whether nothing but these services keeps a machine from being ready. */
+/** Whether these services are the only reason the machine is not ready. */
 export function lacksOnlyServices(machine: MachineStatus, services: readonly string[]): boolean {
   // The list as Talos writes it: "ext-iscsid not running, kubelet not healthy" (v1.13.9, controllers/runtime/machine_status.go).
   const lacking = machine.unmet.flatMap(({ name, reason }) =>

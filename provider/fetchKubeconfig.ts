@@ -2,7 +2,7 @@ import { TalosError } from "../talos/api/errors.ts";
 import type { CallOptions, TalosReader } from "../talos/api/talosClient.ts";
 import { KubernetesError } from "./kubernetes.ts";
 
-/** Asks one control plane after the other, until one has answered all that is asked. */
+/** Asks the control planes in order until one has answered everything. */
 async function firstAnswer<T>(
   controlPlanes: readonly string[],
   ask: (address: string) => Promise<T>,
@@ -20,8 +20,7 @@ async function firstAnswer<T>(
 }
 
 /**
- * The kubeconfig that a control plane gives out, for where the stack's own is not known yet: it comes after the configurations. Throws what the
- * last control plane answered.
+ * The kubeconfig from a control plane, for use before the stack's own is known: that one comes after the configurations. Throws the last control plane's error.
  */
 export async function fetchKubeconfig(
   peer: (address: string) => Pick<TalosReader, "kubeconfig">,
@@ -34,8 +33,8 @@ export async function fetchKubeconfig(
 }
 
 /**
- * The same, to take a turn in Kubernetes with: of the first control plane where etcd answers. Undefined where none does, as in a cluster that is not bootstrapped: there is
- * no Kubernetes to take a turn in.
+ * The same, for the cluster lock: from the first control plane where etcd answers. Undefined if none does, as before bootstrap: there is no Kubernetes to hold
+ * the lock.
  */
 export async function fetchKubeconfigForLock(
   peer: (address: string) => Pick<TalosReader, "etcdMembers" | "kubeconfig">,

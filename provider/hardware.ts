@@ -18,10 +18,10 @@ import type { Surroundings } from "./session.ts";
 type HardwareCall = { surroundings: Surroundings; urn: string; signal: AbortSignal };
 
 /**
- * Compares what configurations name with what the machines report, up to 100 nodes at a time. A machine that waits for its first configuration would install to a
- * disk that it does not have and not come back: there the default is to refuse. A node that runs has proved that it can.
- * @param before the inputs of the last time: only what is new in these is looked at
- * @returns what stands against the deployment; the rest is a warning
+ * Compares the hardware that configurations name with what the machines report, up to 100 nodes at a time. A machine waiting for its first configuration would
+ * try to install to a missing disk and not come back, so the default there is to refuse. A running node has proved that it works.
+ * @param before the previous inputs: only what is new is checked
+ * @returns what blocks the deployment; the rest is logged as warnings
  */
 export async function checkHardware(
   looking: HardwareCall,
@@ -38,7 +38,7 @@ export async function checkHardware(
   return reportMisfits(looking, found);
 }
 
-/** How many nodes are asked at once: 500 connections took 900 MB, and a machine that is away takes its time to show it. */
+/** How many nodes are read concurrently: 500 connections took 900 MB, and an unreachable machine takes a while to time out. */
 const maxConcurrentReads = 100;
 
 async function findMisfits(
@@ -53,7 +53,7 @@ async function findMisfits(
   const connected = (credentials: TalosConnection["credentials"]): Connections =>
     new Connections(dial, credentials, (address) => reach(address, endpoints as Endpoints | undefined));
   const known = isKnown ? connected(clientConfiguration as TalosCredentials) : undefined;
-  // A machine without a configuration knows nobody: it is read as it lets anyone read. Nothing is sent to it.
+  // A machine without a configuration has no client CA: it is read unauthenticated. Nothing is sent to it.
   const asAnyone = connected("maintenance");
   try {
     const found = await Promise.all(
@@ -83,7 +83,7 @@ interface DueNode {
   readonly node: string;
 }
 
-/** Nodes that are new, and those whose configuration names something else than before. A state that does not tell has nodes that run. */
+/** New nodes, and nodes whose configuration names different hardware. Nodes in a state without this information count as running. */
 function dueNodes(before: Properties, inputs: Properties, { check, named }: HardwareInput): DueNode[] {
   const last = hardwareInput(before);
   const known = new Map(nodesByName(before["nodes"]).map(([name, { node }]) => [name, node]));
@@ -97,7 +97,7 @@ function dueNodes(before: Properties, inputs: Properties, { check, named }: Hard
   });
 }
 
-/** What a machine reports; undefined where it does not answer. */
+/** What a machine reports; undefined if it doesn't answer. */
 async function readMachine(
   { surroundings, signal }: HardwareCall,
   known: TalosReader | undefined,

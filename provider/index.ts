@@ -5,11 +5,11 @@ import { defaultTimeouts } from "./timeouts.ts";
 import { sealRealClients } from "./gate/sealedClients.ts";
 import { TalosNodeProvider } from "./plugin.ts";
 
-// The engine's address is the first argument that is no flag.
+// The engine's address is the first argument that is not a flag.
 const args = process.argv.slice(2);
 const engine = args.find((argument) => !argument.startsWith("-"));
 
-// What only a deployment needs is loaded then: a preview starts this plugin too, and waits for it.
+// Deployment-only code is loaded on demand: a preview starts this plugin too, and waits for it.
 const [{ main }, { resetOptions }, { engineStatus }, { watchEngine }] = await Promise.all([
   import("@pulumi/pulumi/provider/server.js"),
   import("@pulumi/pulumi/runtime/settings.js"),
@@ -17,8 +17,8 @@ const [{ main }, { resetOptions }, { engineStatus }, { watchEngine }] = await Pr
   import("./engineWatch.ts"),
 ]);
 
-// Without the engine's address the SDK prints log messages where nobody sees them. The environment would do as well, but only before the
-// SDK is loaded, and the language host's runner of plugins has loaded it by now.
+// Without the engine's address the SDK prints log messages where nobody sees them. The environment variable would work too, but only before the SDK is loaded,
+// and the language host's plugin runner has already loaded it.
 if (engine !== undefined) resetOptions("", "", -1, engine, "", false, "");
 
 const provider = new TalosNodeProvider({
@@ -27,13 +27,13 @@ const provider = new TalosNodeProvider({
   acting: sealRealClients(),
   clock: realClock,
   patience: defaultTimeouts,
-  // One run of the engine, at one address.
+  // The engine's address identifies its run.
   ...(engine === undefined ? {} : { run: engine }),
   advised: new Set(),
   statusOf: engineStatus,
 });
 
-// What is registered first is called last: both the diffs and the SDK's own methods get complete outputs.
+// The last registered wrapper runs first: both the diffs and the SDK's own methods get complete outputs.
 serveDeduplicatedOutputs();
 serveDetailedDiffs(provider);
 const getSchema = async () => JSON.stringify((await import("./nodeSchema.ts")).nodePackageSpec());

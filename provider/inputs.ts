@@ -2,7 +2,7 @@ import { withDefaults } from "../talos/inputs/defaults.ts";
 import { nodeUpgradeSchema, type NodeUpgradeInputs } from "../talos/inputs/nodeUpgrade.ts";
 import type { Properties } from "./secrets.ts";
 
-/** Inputs that `checkNodeUpgrade` has passed, with the defaults. */
+/** Inputs that passed `checkNodeUpgrade`, with defaults. */
 export function nodeUpgradeInputs(checked: Properties): NodeUpgradeInputs {
   return withDefaults(nodeUpgradeSchema, checked);
 }

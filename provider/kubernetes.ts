@@ -1,24 +1,24 @@
 import type { StorageReader } from "./storage/reader.ts";
 import type { WatchSource } from "./watchedObjects.ts";
 
-/** A node as Kubernetes sees it. */
+/** A node as Kubernetes reports it. */
 export interface KubernetesNode {
   name: string;
   unschedulable: boolean;
   ready: boolean;
   /** Why it is not ready, in the kubelet's words. */
   reason: string;
-  /** The boot that the kubelet reported last; empty if it reports none. */
+  /** The boot ID the kubelet reported last; empty if none. */
   bootId: string;
   annotations: Record<string, string>;
   addresses: string[];
-  /** The release of its kubelet, as it reported last; absent before it has. */
+  /** The release the kubelet reported last; absent before the first report. */
   kubeletVersion?: string;
-  /** It has the label of a control plane. Absent: it has not. */
+  /** It has the control-plane label. */
   controlPlane?: true;
-  /** It has the label of `iscsi: false`: the drivers of this program stay off it. Absent: it has not. */
+  /** It has the label set by `iscsi: false`: this program's drivers don't run on it. */
   withoutIscsi?: true;
-  /** Volumes that the kubelet has mounted, or is about to mount, by their unique names. Those of drivers that do not attach are not among them. */
+  /** Volumes that the kubelet has mounted or is about to mount, by unique name. Volumes of drivers that don't attach are not listed. */
   volumesInUse: string[];
 }
 
@@ -26,34 +26,34 @@ export interface KubernetesPod {
   namespace: string;
   name: string;
   uid: string;
-  /** The kind of the object that manages it; undefined for a bare pod. */
+  /** The kind of the managing object; undefined for a bare pod. */
   owner: string | undefined;
-  /** A static pod's image in the API. */
+  /** The API's mirror of a static pod. */
   mirror: boolean;
   /** Succeeded or Failed. */
   finished: boolean;
-  /** Its phase is Running, and nobody has asked it to end. */
+  /** Its phase is Running and it is not terminating. */
   running: boolean;
   ready: boolean;
-  /** What keeps it from running; empty where nothing is said. */
+  /** Why it isn't running; empty if no reason is given. */
   reason: string;
-  /** The claims that it uses, `namespace/name`. */
+  /** The claims it uses, `namespace/name`. */
   claims: string[];
-  /** It is the node part of a CSI driver. */
+  /** It is a CSI driver's node pod. */
   registersDriver: boolean;
 }
 
-/** An API that is going to be removed, and that somebody has asked for since the API server started. */
+/** An API scheduled for removal that a client has requested since the API server started. */
 export interface DeprecatedApi {
   /** Empty for the core group. */
   group: string;
   version: string;
   resource: string;
-  /** The release without it, `1.38`. */
+  /** The first release without it, `1.38`. */
   removedRelease: string;
 }
 
-/** An object of any kind, as it is written in a manifest. */
+/** An object of any kind, as in a manifest. */
 export interface Manifest {
   apiVersion: string;
   kind: string;
@@ -61,7 +61,7 @@ export interface Manifest {
   [field: string]: unknown;
 }
 
-/** `blocked`: a PodDisruptionBudget does not allow it now. */
+/** `blocked`: a PodDisruptionBudget doesn't allow it now. */
 export type Eviction = { outcome: "accepted" | "gone" } | { outcome: "blocked"; reason: string };
 
 /** Objects of any kind. */
@@ -74,13 +74,13 @@ export interface ObjectSelection {
   labelSelector?: string;
 }
 
-/** What an upgrade asks of a cluster. Every method throws a KubernetesError. */
+/** What an upgrade needs from a cluster. Every method throws a KubernetesError. */
 export interface KubernetesClient {
   /** `v1.35.4` */
   version(): Promise<string>;
   nodes(): Promise<KubernetesNode[]>;
   node(name: string): Promise<KubernetesNode | undefined>;
-  /** One write: schedulable or not, and annotations (null takes one away). */
+  /** Patches schedulability and annotations in one write (null removes an annotation). */
   patchNode(
     name: string,
     change: { unschedulable?: boolean; annotations: Record<string, string | null> },
@@ -92,19 +92,19 @@ export interface KubernetesClient {
   /** The cluster's volumes. */
   readonly storage: StorageReader;
   evict(pod: KubernetesPod): Promise<Eviction>;
-  /** Every object that is meant. A kind that the cluster does not have is an error with status 404. */
+  /** All selected objects. A kind that the cluster doesn't have is an error with status 404. */
   objects(selection: ObjectSelection): Promise<object[]>;
-  /** Which deprecated APIs somebody has asked this API server for. */
+  /** The deprecated APIs that clients have requested from this API server. */
   deprecatedApis(): Promise<DeprecatedApi[]>;
-  /** The object of a manifest as the cluster has it; undefined where it does not. */
+  /** The live object of a manifest; undefined if there is none. */
   liveManifest(manifest: Manifest): Promise<Manifest | undefined>;
-  /** What the object would be after it was applied. Changes nothing. */
+  /** The object as it would be after applying. Changes nothing. */
   tryManifest(manifest: Manifest): Promise<Manifest>;
-  /** Deletes a pod that a budget protects; one that is gone is no error. */
+  /** Deletes a pod that a budget protects; a missing pod is not an error. */
   deletePod(pod: KubernetesPod): Promise<void>;
 }
 
-/** Who has the turn at a cluster. */
+/** The holder of the cluster lock. */
 export interface LockLease {
   /** Undefined: nobody. */
   holder: string | undefined;
@@ -112,31 +112,31 @@ export interface LockLease {
   version: string;
 }
 
-/** The Lease by which runs of different machines take turns. Every method throws a KubernetesError. */
+/** The Lease that serves as the cluster lock between machines. Every method throws a KubernetesError. */
 export interface LockLeases {
-  /** Undefined where nobody has ever taken a turn. */
+  /** Undefined if nobody ever held the lock. */
   turn(): Promise<LockLease | undefined>;
   /**
-   * Takes, renews or (holder undefined) gives back the turn.
-   * @param version what it was seen at; undefined where there was none
-   * @returns the new version; undefined where somebody else was faster
+   * Acquires, renews or (holder undefined) releases the lock.
+   * @param version the version last seen; undefined if there was none
+   * @returns the new version; undefined if another holder was faster
    */
   takeTurn(holder: string | undefined, version: string | undefined): Promise<string | undefined>;
 }
 
-/** What only `provider/gate` may ask of a cluster. Every method throws a KubernetesError. */
+/** Calls reserved for `provider/gate`. Every method throws a KubernetesError. */
 export interface NodeRemover extends LockLeases {
   node(name: string): Promise<KubernetesNode | undefined>;
-  /** Takes the Node object away; one that is not there is no error. */
+  /** Deletes the Node object; a missing one is not an error. */
   deleteNode(name: string): Promise<void>;
-  /** Applies an object on the server's side, as Talos does. */
+  /** Server-side apply, as Talos does it. */
   applyManifest(manifest: Manifest): Promise<void>;
 }
 
-/** The Kubernetes API refused, or did not answer. */
+/** The Kubernetes API refused, or didn't answer. */
 export class KubernetesError extends Error {
   override readonly name = "KubernetesError";
-  /** HTTP status; undefined if there was no answer. */
+  /** HTTP status; undefined without an answer. */
   readonly status: number | undefined;
 
   constructor(message: string, status?: number) {
@@ -144,17 +144,17 @@ export class KubernetesError extends Error {
     this.status = status;
   }
 
-  /** Worth another try: no answer, or the API server or etcd is busy. */
+  /** Worth a retry: no answer, or the API server or etcd is busy. */
   get transient(): boolean {
     return this.status === undefined || this.status === 429 || this.status >= 500;
   }
 }
 
-/** Says on the Kubernetes node that this program cordoned it, so that a later run uncordons it, and no other. */
+/** Marks a Kubernetes node that this program cordoned, so that a later run uncordons it and no other. */
 export const cordonAnnotation = "talos-iscsi/cordoned-by";
-/** Says that this program has asked the machine to reset, so that a later run knows why it is in maintenance mode. */
+/** Marks a machine that this program asked to reset, so that a later run knows why it is in maintenance mode. */
 export const resetAnnotation = "talos-iscsi/reset-asked";
-/** Says what storage the node had before it was drained, so that a later run waits for it too. */
+/** Records the node's storage before the drain, so that a later run waits for it too. */
 export const storageAnnotation = "talos-iscsi/storage-before";
-/** Says what was installed in which boot and waits for a reboot, so that a later run does not install it again. */
+/** Records what was installed in which boot and waits for a reboot, so that a later run doesn't reinstall it. */
 export const installAnnotation = "talos-iscsi/installed";

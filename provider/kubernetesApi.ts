@@ -34,15 +34,15 @@ import type { StorageReader } from "./storage/reader.ts";
 import type { WatchSource } from "./watchedObjects.ts";
 
 const requestMs = 10_000;
-/** Where runs take turns. */
+/** The Lease used as the cluster lock. */
 const lockLeaseName = { namespace: "kube-system", name: "talos-iscsi-turn" };
 
-/** Connects to the cluster of a kubeconfig. The client library takes its time to load, so it is loaded only when it is needed. */
+/** Connects to a kubeconfig's cluster. The client library is slow to load, so it is loaded on demand. */
 export function connectKubernetes(kubeconfig: string): Promise<KubernetesClient> {
   return connect(kubeconfig);
 }
 
-/** The same, to take Node objects away. For `provider/gate` alone. */
+/** The same, for deleting Node objects. Only for `provider/gate`. */
 export function connectNodeRemover(kubeconfig: string): Promise<NodeRemover> {
   return connect(kubeconfig);
 }
@@ -123,7 +123,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
   ): Promise<void> {
     const body = {
       metadata: { annotations: change.annotations },
-      // Absent means schedulable; null takes the field away.
+      // Absent means schedulable; null removes the field.
       ...(change.unschedulable === undefined
         ? {}
         : { spec: { unschedulable: change.unschedulable || null } }),
@@ -170,7 +170,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
       );
       return lease.metadata?.resourceVersion ?? "";
     } catch (error) {
-      // 409: it was created or changed meanwhile. 404: deleted.
+      // 409: it was created or changed in the meantime. 404: deleted.
       if (error instanceof KubernetesError && (error.status === 409 || error.status === 404))
         return undefined;
       throw error;
@@ -217,7 +217,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
   ): Promise<void> {
     const ended = Promise.withResolvers<void>();
     const take = (phase: string, object: T): void => {
-      // ERROR: the version is too old by now. The stream ends after it.
+      // ERROR: the resource version has expired. The stream ends after it.
       if (phase === "ERROR" || phase === "BOOKMARK") return;
       onEvent(phase === "DELETED" ? "gone" : "there", object);
     };
@@ -238,7 +238,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
   async objects(selection: ObjectSelection): Promise<object[]> {
     const { apiVersion, kind, namespace, name, labelSelector } = selection;
     const field = name === undefined ? undefined : `metadata.name=${name}`;
-    // The client asks the cluster for its kinds first; neither call of it takes a limit of its own.
+    // The client discovers the cluster's kinds first; neither of its calls has a timeout.
     const list = this.#any.list(
       apiVersion,
       kind,
@@ -277,14 +277,14 @@ class ApiClient implements KubernetesClient, NodeRemover {
         this.#core.deleteNamespacedPod({ namespace, name, body: { preconditions: { uid } } }, this.#once),
       );
     } catch (error) {
-      // Gone, or another pod of that name by now.
+      // Gone, or replaced by another pod of that name.
       if (!(error instanceof KubernetesError) || (error.status !== 404 && error.status !== 409)) throw error;
     }
   }
 
   async evict(pod: KubernetesPod): Promise<Eviction> {
     const { namespace, name, uid } = pod;
-    // With the uid a new pod of the same name (a StatefulSet's) is safe from an eviction meant for the one before.
+    // With the uid, a new pod of the same name (a StatefulSet's) is safe from an eviction meant for its predecessor.
     const body = { metadata: { name, namespace }, deleteOptions: { preconditions: { uid } } };
     try {
       await withKubernetesErrors(
@@ -293,16 +293,16 @@ class ApiClient implements KubernetesClient, NodeRemover {
       return { outcome: "accepted" };
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
-      // 409: the uid is another one by now.
+      // 409: the uid has changed.
       if (error.status === 404 || error.status === 409) return { outcome: "gone" };
-      // 429: a budget says no, for now. 403: the namespace is being deleted, which takes the pod away by itself.
+      // 429: a budget blocks it for now. 403: the namespace is being deleted, which removes the pod anyway.
       if (error.status === 429 || error.status === 403) return { outcome: "blocked", reason: error.message };
       throw error;
     }
   }
 }
 
-/** For calls of the library that take no limit of their own. */
+/** For library calls without a timeout of their own. */
 async function withTimeout<T>(request: Promise<T>): Promise<T> {
   const limit = Promise.withResolvers<never>();
   const timer = setTimeout(() => limit.reject(new Error("no answer in time")), requestMs);
@@ -313,7 +313,7 @@ async function withTimeout<T>(request: Promise<T>): Promise<T> {
   }
 }
 
-/** The group or the version is not there (404), or has no such kind (the client's own words). */
+/** The group or version doesn't exist (404), or has no such kind (the client's wording). */
 function isUnknownKind({ status, message }: KubernetesError): boolean {
   return status === 404 || message.startsWith("Unrecognized API version and kind");
 }

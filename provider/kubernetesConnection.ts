@@ -2,9 +2,8 @@ import type { ConfigurationOptions, ObservableMiddleware } from "@kubernetes/cli
 import { KubernetesError } from "./kubernetes.ts";
 
 /**
- * The client library with the cluster of a kubeconfig, and the options that give each request a deadline. The library takes its time to load, so it is
- * loaded only when it is needed.
- * @throws KubernetesError for a kubeconfig that cannot be used
+ * The client library for a kubeconfig's cluster, with options that give each request a deadline. The library is slow to load, so it is loaded on demand.
+ * @throws KubernetesError for an unusable kubeconfig
  */
 export async function openKubernetes(kubeconfig: string, requestMs: number) {
   const library = await import("@kubernetes/client-node");
@@ -29,7 +28,7 @@ export async function openKubernetes(kubeconfig: string, requestMs: number) {
     middleware: [limit],
     middlewareMergeStrategy: "append",
   };
-  /** What the library has no call for, such as the server's metrics. The text is the answer's. */
+  /** For endpoints the library has no call for, such as the server's metrics. Returns the response text. */
   const raw = async (
     method: "GET" | "PATCH",
     path: string,
@@ -54,7 +53,7 @@ export async function openKubernetes(kubeconfig: string, requestMs: number) {
   return { library, config, once, raw };
 }
 
-/** Waits for an answer; what goes wrong becomes one line without headers, which is where credentials would be. */
+/** Waits for an answer; errors become one line without headers, which would hold credentials. */
 export async function withKubernetesErrors<T>(request: Promise<T>): Promise<T> {
   try {
     return await request;
@@ -71,7 +70,7 @@ function toKubernetesError(error: unknown): KubernetesError {
       error.code,
     );
   }
-  // fetch says only "fetch failed"; why is in its cause.
+  // fetch says only "fetch failed"; the reason is in its cause.
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   return new KubernetesError(cause instanceof Error ? cause.message || cause.name : String(cause));
 }

@@ -2,7 +2,7 @@ import type { DeprecatedApi } from "./kubernetes.ts";
 
 const deprecatedApiSeries = /^apiserver_requested_deprecated_apis\{([^}]*)\} +([^ ]+)/;
 
-/** The deprecated APIs that an API server has been asked for, from its metrics (kubernetes staging/src/k8s.io/apiserver, endpoints/metrics). */
+/** The deprecated APIs that clients requested from an API server, from its metrics (kubernetes staging/src/k8s.io/apiserver, endpoints/metrics). */
 export function deprecatedApisIn(metrics: string): DeprecatedApi[] {
   return metrics.split("\n").flatMap((line): DeprecatedApi[] => {
     const [, labels = "", value = "0"] = deprecatedApiSeries.exec(line) ?? [];

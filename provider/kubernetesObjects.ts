@@ -2,10 +2,10 @@ import type { V1Node, V1ObjectMeta, V1Pod, V1PodStatus } from "@kubernetes/clien
 import { withoutIscsiLabel } from "../talos/iscsi.ts";
 import type { KubernetesNode, KubernetesPod } from "./kubernetes.ts";
 
-/** Where the kubelet looks for drivers: the node pod of every CSI driver mounts it. */
+/** Where the kubelet discovers drivers: every CSI driver's node pod mounts it. */
 const pluginRegistryPath = "/var/lib/kubelet/plugins_registry";
 
-/** A Node object, as far as an upgrade looks at it. */
+/** The parts of a Node object that an upgrade needs. */
 export function toKubernetesNode({ metadata, spec, status }: V1Node): KubernetesNode {
   const ready = status?.conditions?.find(({ type }) => type === "Ready");
   return {
@@ -28,7 +28,7 @@ export function toKubernetesNode({ metadata, spec, status }: V1Node): Kubernetes
   };
 }
 
-/** A Pod object, as far as an upgrade looks at it. */
+/** The parts of a Pod object that an upgrade needs. */
 export function toKubernetesPod({ metadata, spec, status }: V1Pod): KubernetesPod {
   const { namespace = "", name = "" } = metadata ?? {};
   return {
@@ -45,7 +45,7 @@ export function toKubernetesPod({ metadata, spec, status }: V1Pod): KubernetesPo
       hostPath?.path.startsWith(pluginRegistryPath),
     ),
     claims: (spec?.volumes ?? []).flatMap(({ name: volume, persistentVolumeClaim: claim, ephemeral }) => {
-      // The claim of a generic ephemeral volume is called after its pod and itself.
+      // The claim of a generic ephemeral volume is named after its pod and the volume.
       const own = ephemeral === undefined ? undefined : `${name}-${volume}`;
       const used = claim?.claimName ?? own;
       return used === undefined ? [] : [`${namespace}/${used}`];
@@ -63,7 +63,7 @@ function hasCondition(status: V1PodStatus | undefined, type: string): boolean {
   );
 }
 
-/** What keeps a pod from running, in the cluster's words; empty where nothing is said. */
+/** Why a pod isn't running, in the cluster's words; empty if no reason is given. */
 function whyNotRunning(status: V1PodStatus | undefined): string {
   const waiting = status?.containerStatuses?.find(({ state }) => state?.waiting !== undefined)?.state
     ?.waiting;

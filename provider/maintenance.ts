@@ -1,10 +1,10 @@
 import { isTransient, TalosError } from "../talos/api/errors.ts";
 import type { TalosReader } from "../talos/api/talosClient.ts";
 
-// A machine in maintenance mode presents a certificate that it has signed itself.
+// A machine in maintenance mode presents a self-signed certificate.
 const selfSignedPattern = /self.signed|unable to (verify|get)|unknown authority/i;
 
-/** A machine answers, and lets anyone in: it has no configuration. */
+/** A machine answers without authentication: it has no configuration. */
 export async function isInMaintenanceMode(
   error: unknown,
   talos: Pick<TalosReader, "inMaintenance">,
@@ -14,8 +14,8 @@ export async function isInMaintenanceMode(
 }
 
 /**
- * A machine answers, with a certificate that is not one of this cluster: it waits in maintenance mode, or belongs to another cluster. Undefined for
- * every other failure, an expired or refused client certificate among them.
+ * A machine answers with a certificate that is not this cluster's: it is in maintenance mode, or belongs to another cluster. Undefined for every other failure,
+ * including an expired or rejected client certificate.
  */
 export async function untrustedServerCertificate(
   error: unknown,

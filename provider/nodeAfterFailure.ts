@@ -1,26 +1,23 @@
 import { describeImage } from "../talos/nodeOutlook.ts";
 import type { NodeFacts } from "./facts.ts";
 
-/** What an upgrade that failed knows of its node. */
+/** What a failed upgrade knows about its node. */
 export interface NodeAfterFailure {
-  /** As the node was before anything was done. */
+  /** The node before anything was done. */
   readonly before: NodeFacts;
-  /** As it was read after the failure; undefined where it could not be read. */
+  /** The node as read after the failure; undefined if it couldn't be read. */
   readonly after: NodeFacts | undefined;
-  /** The wanted image is installed beside the one that runs. */
+  /** The desired image is installed next to the running one. */
   readonly installed: boolean;
-  /** It may have been asked to go down. */
+  /** It may have been told to go down. */
   readonly committed: boolean;
 }
 
-/** Said of a node that has the wanted image installed and has not rebooted. */
+/** For a node with the desired image installed that has not rebooted. */
 export const installedNotice =
   "The new image is installed and starts with the next reboot, whatever causes it.";
 
-/**
- * What has become of the node, in one sentence. It is read from the node after the failure: what a step expected of the node says nothing about
- * what the node did.
- */
+/** What happened to the node, in one sentence. It is read from the node after the failure: a step's expectation says nothing about what the node did. */
 export function describeNodeAfterFailure({ before, after, installed, committed }: NodeAfterFailure): string {
   if (after === undefined) {
     const asked = committed

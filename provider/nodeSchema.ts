@@ -4,10 +4,10 @@ import parts from "./schema.json" with { type: "json" };
 
 export const nodePackage = "talos-node";
 
-/** The resources of the plugin `talos-node`, as a program in any language declares them. `npm run schema` writes them from the classes in components/. */
+/** The resources of the plugin `talos-node` for programs in any language. `npm run schema` generates them from the classes in components/. */
 export const nodeParts = parts as PackageParts;
 
-/** The schema of the package `talos-node`. A release says in package.json where the engine finds its plugin. */
+/** The schema of the package `talos-node`. A release sets in package.json where the engine finds its plugin. */
 export function nodePackageSpec(): PackageSpec {
   const { version, server }: { version: string; server?: string } = manifest;
   return packageSpec(

@@ -32,14 +32,14 @@ export interface FunctionSpec {
   outputs: ObjectSpec;
 }
 
-/** What a package consists of. */
+/** The contents of a package. */
 export interface PackageParts {
   types: Record<string, ObjectSpec>;
   resources: Record<string, ResourceSpec>;
   functions: Record<string, FunctionSpec>;
 }
 
-/** Pulumi's package schema, as far as the packages of this project need it. */
+/** The parts of Pulumi's package schema that this project's packages need. */
 export interface PackageSpec extends PackageParts {
   name: string;
   version: string;
@@ -47,7 +47,7 @@ export interface PackageSpec extends PackageParts {
   description: string;
   license: string;
   pluginDownloadURL?: string;
-  /** Packages whose tokens the schema may have besides its own. */
+  /** Other packages whose tokens the schema may use. */
   allowedPackageNames?: string[];
   meta: { supportPack: true };
   language: Record<string, object>;
@@ -55,7 +55,7 @@ export interface PackageSpec extends PackageParts {
 
 export const anyType: TypeSpec = { $ref: "pulumi.json#/Any" };
 
-/** A description, with the values that a text may have. */
+/** Adds the allowed values of a string to its description. */
 export function withChoices(description: string, choices: readonly unknown[]): string {
   if (typeof choices[0] !== "string") return description;
   const listed = `One of ${choices.map((choice) => `\`${String(choice)}\``).join(", ")}.`;

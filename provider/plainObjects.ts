@@ -1,6 +1,6 @@
 import { KubernetesError, type Manifest } from "./kubernetes.ts";
 
-/** A request to the API server, with the deadline and the credentials of every other. The answer is JSON. */
+/** A request to the API server with the usual deadline and credentials. The answer is JSON. */
 export type RawRequest = (
   method: "GET" | "PATCH",
   path: string,
@@ -14,8 +14,8 @@ interface ServedKind {
 }
 
 /**
- * Objects exactly as they are written. The client library sends only what its models know, under the names that they have there: a NetworkPolicy
- * loses its `from`, a CustomResourceDefinition its `enum` and `default` (@kubernetes/client-node 2.0.1, ObjectSerializer.serialize).
+ * Objects exactly as written. The client library sends only what its models know, under its own names: a NetworkPolicy loses its `from`, a
+ * CustomResourceDefinition its `enum` and `default` (@kubernetes/client-node 2.0.1, ObjectSerializer.serialize).
  */
 export class PlainObjects {
   readonly #request: RawRequest;
@@ -25,7 +25,7 @@ export class PlainObjects {
     this.#request = request;
   }
 
-  /** Undefined where it is not there, or its kind is not. */
+  /** Undefined if the object or its kind doesn't exist. */
   async read(manifest: Manifest): Promise<Manifest | undefined> {
     try {
       const { path } = await this.#placed(manifest);
@@ -36,7 +36,7 @@ export class PlainObjects {
     }
   }
 
-  /** Applies on the server's side as the manager that Talos and talosctl are, so that they go on with the same fields. */
+  /** Server-side apply with the field manager of Talos and talosctl, so that they keep owning the same fields. */
   async apply(manifest: Manifest, dryRun: boolean): Promise<Manifest> {
     const { path, object } = await this.#placed(manifest);
     const query = `fieldManager=talos&force=true${dryRun ? "&dryRun=All" : ""}`;
@@ -44,7 +44,7 @@ export class PlainObjects {
     return parseAnswer(await this.#request("PATCH", `${path}?${query}`, body)) as Manifest;
   }
 
-  /** Where the object is, and the object with the namespace that it really has: Talos, too, drops one that a kind of the whole cluster was given. */
+  /** The object's path, and the object with its effective namespace: like Talos, drops the namespace of a cluster-scoped kind. */
   async #placed(manifest: Manifest): Promise<{ path: string; object: Manifest }> {
     const kind = await this.#kind(manifest);
     const { namespace = "default", ...metadata } = manifest.metadata;
@@ -63,7 +63,7 @@ export class PlainObjects {
     const { resources = [] } = parseAnswer(await this.#request("GET", apiPath({ apiVersion }))) as {
       resources?: { name: string; kind: string; namespaced: boolean }[];
     };
-    // Sub-resources, such as `deployments/scale`, have kinds too.
+    // Subresources, such as `deployments/scale`, have kinds too.
     const served = resources.find((one) => one.kind === kind && !one.name.includes("/"));
     if (served === undefined)
       throw new KubernetesError(`the cluster has no kind ${kind} in ${apiVersion}`, 404);

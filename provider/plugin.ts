@@ -47,20 +47,20 @@ import { upgradeNode, type Outcome } from "./upgrade.ts";
 const nodeUpgradeType = "talos-node:index:NodeUpgrade";
 const preflightType = "talos-node:index:RolloutPreflight";
 
-/** The plugin `talos-node`: NodeUpgrade, RolloutPreflight before the first of them, and a NodeConfiguration for every node. */
+/** The plugin `talos-node`: NodeUpgrade, the RolloutPreflight before the first of them, and a NodeConfiguration per node. */
 export class TalosNodeProvider implements DetailingProvider {
   readonly version = "0.1.0";
   readonly #surroundings: Surroundings;
-  /** The same for reads. */
+  /** The same, for reads. */
   readonly #reading: Surroundings;
   readonly #stop = new AbortController();
-  /** Operations that change nodes, while they run. */
+  /** Running operations that change nodes. */
   readonly #underWay = new Set<Promise<unknown>>();
-  /** Resources that are no upgrade, by type. */
+  /** Resources other than upgrades, by type. */
   readonly #others: ReadonlyMap<string, PluginResource>;
   readonly #changed = new DeploymentChanges();
   readonly #handedOver = new SharedInputs();
-  /** Something was created or updated: this is no preview. */
+  /** Something was created or updated, so this is not a preview. */
   #isDeployment = false;
 
   constructor(surroundings: Surroundings) {
@@ -78,7 +78,7 @@ export class TalosNodeProvider implements DetailingProvider {
     ]);
   }
 
-  // Arrow functions: the SDK's server takes the methods off the object in places.
+  // Arrow functions: in places, the SDK's server detaches the methods from the object.
   readonly check = async (urn: string, olds: Properties, news: Properties): Promise<CheckResult> => {
     const type = typeOf(urn);
     if (type === nodeConfigurationType) return checkConfiguration(this.#call(urn), olds, news);
@@ -87,7 +87,7 @@ export class TalosNodeProvider implements DetailingProvider {
       return { inputs: news, failures: [{ property: "", reason: `this plugin has no resource ${type}` }] };
     }
     const { values, secrets } = unwrap(news);
-    // Only what arrives plain is touched, so that unknown values and other secrets stay as the engine wrote them.
+    // Only plain values are touched, so that unknown values and other secrets stay as the engine wrote them.
     const marked = wrap(
       news,
       [...alwaysSecret, ...(other?.secretInputs ?? [])].filter(
@@ -125,7 +125,7 @@ export class TalosNodeProvider implements DetailingProvider {
       this.#stop.signal,
       this.#isDeployment,
     );
-    // Unknown, not absent: a saved plan (`pulumi up --plan`) refuses an input that only the update has.
+    // Unknown, not absent: a saved plan (`pulumi up --plan`) rejects an input that only the update has.
     return { inputs: { ...kept, plan: plan ?? unknownValue }, failures: parseRefusals(refusals) };
   };
 
@@ -147,7 +147,7 @@ export class TalosNodeProvider implements DetailingProvider {
     if (other !== undefined) return other.diff(urn, before, after, inputs);
     this.#advise(urn, before, after);
     if (before["node"] === after["node"]) {
-      // The state has the wanted image as an input, and the node does not run it: the engine sees no difference by itself.
+      // The state already has the desired image as an input, but the node doesn't run it: the engine sees no difference.
       if (before["postponed"] !== undefined) return { changes: true };
       if (sameButForPolicy(upgradeInputs(inputsOf(before)), upgradeInputs(after))) return { changes: false };
     }
@@ -200,7 +200,7 @@ export class TalosNodeProvider implements DetailingProvider {
       const call = { ...this.#call(urn), surroundings: this.#reading };
       return { id, ...(await readNodeConfiguration(call, state)) };
     }
-    // A stack of 0.1.0 may be refreshed before it goes on with this version.
+    // A stack of 0.1.0 may be refreshed before it is deployed with this version.
     if (typeOf(urn) === guardType) return { id, inputs: state, props: state };
     const { values, secrets } = unwrap(state);
     const marked = new Set([...secrets, ...alwaysSecret]);
@@ -239,7 +239,7 @@ export class TalosNodeProvider implements DetailingProvider {
       };
     } catch (error) {
       if (!(error instanceof TalosError)) throw error;
-      // A node that is away is still a node: what is known of it stays.
+      // A node that is down is still a node: keep what is known about it.
       progress.warn(unreadWarning(nodeLabel(wanted), error.detail));
       return { id, inputs: wrap(inputsOf(values), marked), props: wrap(values, marked) };
     } finally {
@@ -247,19 +247,19 @@ export class TalosNodeProvider implements DetailingProvider {
     }
   };
 
-  /** The node keeps what it runs, and a cluster its nodes: there is nothing to take back, and `pulumi destroy` touches no machine. */
+  /** Nodes keep what they run, and clusters keep their nodes: `pulumi destroy` touches no machine. */
   readonly delete = async (): Promise<void> => undefined;
 
   /**
-   * The engine was killed: stops between steps, and leaves the rest to the next run. Resolves when nothing is under way any more; an
-   * installer that runs is let finish, since half an image is worse than a late one.
+   * The engine was killed: stops between steps and leaves the rest to the next run. Resolves when no operation is running; a running installer may finish,
+   * since half an image is worse than a late one.
    */
   async abandon(): Promise<void> {
     this.#stop.abort(new EngineGone());
     await Promise.allSettled(this.#underWay);
   }
 
-  /** The one function of the plugin. */
+  /** The plugin's functions. */
   readonly invoke = async (token: string, args: Properties): Promise<InvokeResult> => {
     if (token === clientCredentialsFunction) return clientCredentials(args, wallClockMs(this.#surroundings));
     return { outputs: {}, failures: [{ property: "", reason: `this plugin has no function ${token}` }] };
@@ -273,7 +273,7 @@ export class TalosNodeProvider implements DetailingProvider {
     return { surroundings: this.#surroundings, urn, signal: this.#stop.signal };
   }
 
-  /** What is known of the way from the release that runs to the wanted one, where the state says which runs. */
+  /** Warns about known issues between the running release and the desired one, if the state says which runs. */
   #advise(urn: string, before: Properties, after: Properties): void {
     const [from, to] = [before["runningVersion"], after["talosVersion"]];
     if (typeof from !== "string" || typeof to !== "string" || from === to) return;
@@ -298,7 +298,7 @@ export class TalosNodeProvider implements DetailingProvider {
     return work.finally(() => this.#underWay.delete(work));
   }
 
-  /** @param before hops of the last time: they stay in the state until there are others */
+  /** @param before hops of the previous run: they stay in the state until there are others */
   async #preflight(urn: string, given: Properties, before?: unknown): Promise<Properties> {
     const { values, secrets } = unwrap(given);
     const found = await preflight(this.#surroundings, urn, values, this.#stop.signal, this.#changed);
@@ -348,7 +348,7 @@ export class TalosNodeProvider implements DetailingProvider {
         return { id, outputs: wrap({ ...values, ...observedOutputs(outcome.facts), ...timeline }, marked) };
       }
       const { facts, error } = outcome;
-      // A node that never answered is not there as far as anyone knows: nothing to keep a state of.
+      // A node that never answered doesn't exist as far as anyone knows: there is no state to keep.
       if (facts === undefined && last === undefined) throw error;
       const properties =
         facts === undefined ? values : { ...observedInputs(values, facts), ...observedOutputs(facts) };
@@ -359,7 +359,7 @@ export class TalosNodeProvider implements DetailingProvider {
   }
 }
 
-/** What the state tells of earlier runs. */
+/** Outputs kept from earlier runs. */
 function keptOutputs(timeline: unknown, takenSnapshot: unknown): Properties {
   return { ...toTimelineProperty(timeline), ...(takenSnapshot === undefined ? {} : { takenSnapshot }) };
 }
@@ -370,7 +370,7 @@ function snapshotOutput(snapshot: SavedSnapshot | undefined): Properties | undef
   return { path, size, ...(revision === undefined ? {} : { revision }), sha256, taken };
 }
 
-/** What the state tells of the last upgrade, this run included. */
+/** The timeline of the last upgrade, including this run. */
 function timelineAfterRun({ wanted, progress }: UpgradeContext, outcome: Outcome, last: unknown): unknown {
   const { before } = outcome;
   if (before === undefined) return last;

@@ -1,6 +1,6 @@
 import type { Surroundings } from "./session.ts";
 
-/** The one status line of a resource that looks at several nodes says which node it speaks of. */
+/** Prefixes a shared status line with the node's name, for a resource that reads several nodes. */
 export function prefixStatusWithNode(surroundings: Surroundings, name: string): Surroundings {
   return {
     ...surroundings,

@@ -22,26 +22,26 @@ import { inspect } from "./steps/inspect.ts";
 import { pull } from "./steps/pull.ts";
 import { toUpgradeError, maxReboots } from "./upgrade.ts";
 
-/** How many nodes fetch the image at once: enough to use a registry's line, not so many that it turns them away. */
+/** How many nodes pull the image concurrently: enough to saturate a registry's link, few enough to avoid rate limits. */
 const maxConcurrentPulls = 8;
 
 /** A node as the preflight found it. */
 export interface PreflightNode {
   name: string;
-  /** Talos release that runs. */
+  /** The running Talos release. */
   runs: string;
-  /** Whether the rollout is going to upgrade it. */
+  /** Whether the rollout will upgrade it. */
   due: boolean;
 }
 
-/** How a preflight ended. */
+/** The result of a preflight. */
 export interface PreflightOutcome extends HopsOutcome {
   nodes: PreflightNode[];
 }
 
 /**
- * Looks at every node before the first is touched: whoever cannot be upgraded stops all, since a rollout that ends in the
- * middle leaves a cluster of two releases. Then every node that is due fetches its image. Nodes with hops before them are taken through those first.
+ * Checks every node before the first one is touched: a single node that can't be upgraded stops all, since a rollout that stops halfway leaves a cluster on two
+ * releases. Then every due node pulls its image. Nodes with hops go through those first.
  */
 export async function preflight(
   surroundings: Surroundings,
@@ -87,7 +87,7 @@ export async function preflight(
   return { ...hops, nodes };
 }
 
-/** What every node runs, once it is certain that all of them can get to their releases. */
+/** What every node runs, after checking that all of them can reach their releases. */
 async function checkUpgradePaths(survey: Survey): Promise<ReadonlyMap<string, NodeFacts>> {
   await survey.inspect();
   await survey.ways();
@@ -95,15 +95,15 @@ async function checkUpgradePaths(survey: Survey): Promise<ReadonlyMap<string, No
   return survey.found();
 }
 
-/** What a deployment has done that ends before its first configuration. */
+/** What was done by a deployment that ends before its first configuration. */
 export const nothingDeployedYet =
   "Nothing was changed on any node: no machine configuration was applied, and no node was upgraded or rebooted.";
 
 /**
- * The part of the preflight that only reads, before the first machine configuration is applied: a configuration names the image that its node is to
- * run, so that a rollout which cannot begin is to change no configuration either. Members of etcd that this deployment may take out first are no
- * obstacle yet. Where nodes have hops before them, it is the first hop that must be able to begin.
- * @param known nodes that the state has: one that is new may have no configuration yet, and is left for the preflight where it does not answer
+ * The read-only part of the preflight, run before the first machine configuration is applied: a configuration names the node's image, so a rollout that can't
+ * start must not change configurations either. etcd members that this deployment may remove first don't block yet. If nodes have hops, the first hop must be
+ * able to start.
+ * @param known nodes in the state: a new one may have no configuration yet, and is left to the preflight if it doesn't answer
  */
 export async function lookBeforeChanges(
   surroundings: Surroundings,
@@ -116,7 +116,7 @@ export async function lookBeforeChanges(
     "If a changed machine configuration fixes this, deploy it with the running release first, then change the release.";
   const call = { surroundings, urn, signal, changed: () => `${nothingDeployedYet} ${hint}` };
   const wanted = preflightNodes(inputs);
-  // A node that does not answer is told together with what stands against the others.
+  // A node that doesn't answer is reported together with the other nodes' problems.
   const guarded = async (survey: Survey): Promise<void> => {
     await survey.guard({ onStray: () => undefined, isFirst: true });
     survey.refuse();
@@ -136,13 +136,13 @@ export async function lookBeforeChanges(
   });
 }
 
-/** Who looks at nodes, and how it is told what was changed before. */
+/** The caller's identity, and how it describes earlier changes. */
 interface SurveyCall {
   surroundings: Surroundings;
   urn: string;
   signal: AbortSignal;
   changed: () => string;
-  /** What is not begun where something stands against it. Default: the rollout. */
+  /** What is blocked when there are problems. Default: the rollout. */
   what?: string;
 }
 
@@ -182,12 +182,12 @@ async function withSurvey<T>(
   }
 }
 
-/** A node, as far as the survey has come with it. */
+/** A node and the survey's results for it. */
 interface SurveyedNode {
   readonly context: UpgradeContext;
   readonly node: NodeWithHops;
   facts?: NodeFacts;
-  /** What stands against its upgrade. */
+  /** What blocks its upgrade. */
   problem?: UpgradeError;
 }
 
@@ -195,7 +195,7 @@ interface DueNode extends SurveyedNode {
   facts: NodeFacts;
 }
 
-/** Takes all nodes through each step before the next, so that a node that is just booting disturbs nobody's guard. */
+/** Takes all nodes through each step before the next, so that a node that is just booting doesn't disturb another one's guard. */
 class Survey {
   readonly nodes: SurveyedNode[];
 
@@ -204,7 +204,7 @@ class Survey {
   readonly #tell: (text: string) => void;
   #told: StepName | undefined;
 
-  /** @param tell shows a line beside the resource: each step once, however many nodes there are */
+  /** @param tell shows a line next to the resource: each step once, however many nodes there are */
   constructor(
     nodes: SurveyedNode[],
     { what, changed, tell }: { what: string; changed: () => string; tell: (text: string) => void },
@@ -215,7 +215,7 @@ class Survey {
     this.#tell = tell;
   }
 
-  /** @param mustAnswer nodes that are waited for; the others are asked once */
+  /** @param mustAnswer nodes to wait for; the others are asked once */
   async inspect(mustAnswer: (node: UpgradeContext["wanted"]) => boolean = () => true): Promise<void> {
     await this.#forEachNode("inspect", this.nodes, Infinity, async (node) => {
       const { context } = node;
@@ -224,7 +224,7 @@ class Survey {
     });
   }
 
-  /** Whether nodes that are several minor releases behind can get to theirs. */
+  /** Whether nodes several minor releases behind can reach their releases. */
   async ways(): Promise<void> {
     await this.#forEachNode("guard", this.due(), Infinity, async (one) => {
       const problem = await upgradePathProblem(one.context, one.facts, one.node);
@@ -232,7 +232,7 @@ class Survey {
     });
   }
 
-  /** What each node runs that answered, by its name. */
+  /** What each answering node runs, by name. */
   found(): ReadonlyMap<string, NodeFacts> {
     return new Map(
       this.nodes.flatMap(({ context, facts }) =>
@@ -242,8 +242,8 @@ class Survey {
   }
 
   /**
-   * @param onStray as for the step: members of etcd on no known control plane are no obstacle then
-   * @param isFirst Kubernetes is upgraded after this look, where a node's next step needs it
+   * @param onStray as for the step: etcd members on no known control plane don't block then
+   * @param isFirst Kubernetes is upgraded after this check if a node's next step needs it
    */
   async guard({
     onStray,
@@ -254,28 +254,28 @@ class Survey {
     await this.#forEachNode("guard", due, Infinity, async (node) => {
       await guardWhenRunning(node.context, node, { isRefused: () => this.#hasRefusal(), onStray, isFirst });
       if (rooms.has(node)) await requireBudgetRoom(node.context);
-      // The same for all of them: one speaks for the rollout.
+      // The same for all of them: one node checks for the rollout.
       if (node === first) await requireGates(node.context, "guard");
     });
   }
 
-  /** Some node cannot be upgraded: that is decided. */
+  /** Some node can't be upgraded: the outcome is decided. */
   #hasRefusal(): boolean {
     return this.nodes.some(({ problem }) => problem !== undefined);
   }
 
-  /** Who speaks for its group, and who for the rollout, where workers or gates may have to be waited for. */
+  /** The nodes that check on behalf of their group and of the rollout, where workers or gates may have to be waited for. */
   async #nodesThatWait(): Promise<[Set<DueNode>, DueNode | undefined]> {
     return [await this.#firstDueOfGroups(), await this.#firstDueNode()];
   }
 
-  /** The first node that is due; none while no window is open. */
+  /** The first due node; none while no window is open. */
   async #firstDueNode(): Promise<DueNode | undefined> {
     const [first] = this.due();
     return first === undefined || (await whyWindowClosed(first.context)) !== undefined ? undefined : first;
   }
 
-  /** The first node of each group that is due: it speaks for all of them. None while no window is open, since then no node goes down. */
+  /** The first due node of each group: it checks for the group. None while no window is open, since then no node goes down. */
   async #firstDueOfGroups(): Promise<Set<DueNode>> {
     const first = new Map<string, DueNode>();
     for (const node of this.due()) {
@@ -292,7 +292,7 @@ class Survey {
     });
   }
 
-  /** Nodes that answered, and do not run the wanted image. */
+  /** Nodes that answered and don't run the desired image. */
   due(): DueNode[] {
     return this.nodes.filter(
       (node): node is DueNode =>
@@ -300,14 +300,14 @@ class Survey {
     );
   }
 
-  /** @throws PreflightError with everything that was found */
+  /** @throws PreflightError with every problem */
   refuse(): void {
     const problems = this.nodes.flatMap(({ problem }) => (problem === undefined ? [] : [problem]));
     if (problems.length > 0)
       throw new PreflightError(problems, this.nodes.length, this.#changed(), this.#what);
   }
 
-  /** The same step for many nodes, so many at a time; what goes wrong is kept with the node. */
+  /** Runs a step for many nodes with limited concurrency; errors are kept with the node. */
   async #forEachNode<N extends SurveyedNode>(
     step: StepName,
     nodes: readonly N[],
@@ -338,7 +338,7 @@ class Survey {
   }
 }
 
-/** A node that goes down while it is looked at is looked at again when it is back; it may be settled then. */
+/** A node that goes down while it is being checked is checked again when it is back; it may be up to date then. */
 async function guardWhenRunning(
   context: UpgradeContext,
   node: DueNode,

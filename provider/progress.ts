@@ -3,19 +3,19 @@ import { stepNames, type StepName } from "./errors.ts";
 
 /** Where status lines go. */
 export interface StatusSink {
-  /** Replaces the line shown beside the resource. */
+  /** Replaces the line shown next to the resource. */
   status(text: string): void;
-  /** Stays. */
+  /** A permanent line. */
   info(text: string): void;
   warn(text: string): void;
 }
 
-/** A step that was begun. */
+/** A step that has started. */
 export interface StepTime {
   name: StepName;
   /** Milliseconds since 1970. */
   startedAt: number;
-  /** How long it took; until now for the one under way. */
+  /** How long it took; for the current step, so far. */
   ms: number;
 }
 
@@ -24,22 +24,22 @@ export function stepPlace(step: StepName): string {
   return `[${stepNames.indexOf(step) + 1}/${stepNames.length}] ${step}`;
 }
 
-/** One line a node, that moves through the names of the steps. */
+/** One line per node that moves through the step names. */
 export interface Progress {
   step(name: StepName, detail?: string): void;
-  /** More about the current step, shown now and then. */
+  /** More about the current step, shown periodically. */
   detail(text: string): void;
   info(text: string): void;
   warn(text: string): void;
   /** How long each step took so far: `drain 3 s, install 12 s`. */
   summary(): string;
-  /** Every step that was begun, in order. */
+  /** Every started step, in order. */
   times(): StepTime[];
 }
 
 const doNothing = (): void => undefined;
 
-/** Says nothing and keeps nothing. */
+/** Reports and records nothing. */
 export const silentProgress: Progress = {
   step: doNothing,
   detail: doNothing,
@@ -49,7 +49,7 @@ export const silentProgress: Progress = {
   summary: () => "",
 };
 
-// Often enough for a person who watches. Without a terminal every line is printed: there a step is to be one line.
+// Often enough for someone watching. Without a terminal every line is printed, so a step should be one line.
 const tickMs = 10_000;
 const shownInSummaryMs = 950;
 
@@ -58,13 +58,13 @@ export class StepProgress implements Progress {
   readonly #clock: Clock;
   readonly #showsSteps: boolean;
   readonly #begun: number;
-  /** When it began for people; steps are measured by the clock, which nobody sets. */
+  /** Start in calendar time, for display; steps are measured by the monotonic clock. */
   readonly #begunAt: number;
   readonly #steps: { name: StepName; begun: number }[] = [];
   #detail = "";
   #shownAt = -Infinity;
 
-  /** @param showsSteps whether each step is shown when it begins. A wait is shown in any case. Default: yes */
+  /** @param showsSteps whether each step is shown when it starts. Waits are always shown. Default: yes */
   constructor(sink: StatusSink, clock: Clock, { begunAt = Date.now(), showsSteps = true } = {}) {
     this.#sink = sink;
     this.#clock = clock;

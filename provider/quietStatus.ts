@@ -1,8 +1,6 @@
 import type { StatusSink } from "./progress.ts";
 
-/**
- * Status lines that say something new. Without a terminal the engine prints a line for each call, and what waits says the same again and again.
- */
+/** Drops repeated status lines. Without a terminal the engine prints a line per call, and waits repeat themselves. */
 export function withoutRepeats(statusOf: (urn: string) => StatusSink): (urn: string) => StatusSink {
   const shown = new Map<string, string>();
   return (urn) => {

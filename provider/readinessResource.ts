@@ -36,13 +36,13 @@ import { alwaysSecret } from "./state.ts";
 
 export const readinessType = "talos-node:index:RolloutReadiness";
 
-/** What the inputs of a preview say, for people and for reports: what is done to the nodes, and the digest of it. */
+/** Preview inputs for people and reports: what will be done to the nodes, and the digest of it. */
 const planProperty = "plan";
 const digestProperty = "planDigest";
-/** The output that the resources which disturb a node have as their input. */
+/** The output that resources which disturb a node take as their input. */
 const confirmedProperty = "confirmed";
 
-/** Looks at the nodes before the first machine configuration is applied. It changes nothing. */
+/** Checks the nodes before the first machine configuration is applied. It changes nothing. */
 export class ReadinessResource implements PluginResource {
   readonly #surroundings: Surroundings;
   readonly #stop: AbortSignal;
@@ -61,7 +61,7 @@ export class ReadinessResource implements PluginResource {
     ];
   }
 
-  /** Can the nodes be asked at all, and does anything stand against the deployment that the nodes' own guards do not look at? */
+  /** Whether the nodes can be reached at all, and problems that the nodes' own guards don't check. */
   async judge(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
     const now = wallClockMs(this.#surroundings);
     const failures = [
@@ -75,7 +75,7 @@ export class ReadinessResource implements PluginResource {
     }));
   }
 
-  /** Machines that their configurations do not fit, and an upgrade of Kubernetes that would be refused when the nodes have been upgraded for it. */
+  /** Machines that don't fit their configurations, and a Kubernetes upgrade that would be refused after the nodes were upgraded for it. */
   async #checkMachinesAndKubernetes(
     urn: string,
     before: Properties,
@@ -89,13 +89,13 @@ export class ReadinessResource implements PluginResource {
   }
 
   /**
-   * Who leaves, and what happens to the machine: it is the first thing that a preview shows of the nodes. Then the plan, where something changes or one has
-   * to be approved; of the machine configurations the state keeps their hashes alone.
+   * Lists the leaving nodes and what happens to their machines, the first thing a preview shows about nodes. Then adds the plan if something changes or needs
+   * approval; the state keeps only the machine configurations' hashes.
    */
   async foresee(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs> {
     const foreseen = await this.#addedInputs(urn, before, inputs);
     if (!readinessInputs(inputs).preview) return foreseen;
-    // The preflight of this preview fails with it, together with what else is refused.
+    // This preview's preflight fails with it, together with the other refusals.
     const refusals = await this.#checkMachinesAndKubernetes(urn, before, inputs);
     return { ...foreseen, added: { ...foreseen.added, ...refusedInput(refusals) } };
   }
@@ -123,11 +123,11 @@ export class ReadinessResource implements PluginResource {
     const withoutPlan = { added, dropped: [...notKept], secret: ["configurations"] };
     if (!isChanged && approved === undefined) return withoutPlan;
     const plan = isListed ? await this.#planDeployment(urn, before, inputs, leaving) : undefined;
-    // Nothing is to be done, and nothing to be approved.
+    // Nothing to do and nothing to approve.
     if (!isChanged && plan !== undefined && isEmptyPlan(plan)) return withoutPlan;
     added[planProperty] = plan === undefined ? unknownValue : canonicalPlan(plan);
     added[digestProperty] = plan === undefined ? unknownValue : planDigest(plan);
-    // A saved plan of a preview that approved nothing fits the deployment of the approved one: only that knows this value.
+    // A saved plan from a preview that approved nothing fits the approved deployment: only the deployment knows this value.
     if (approved !== undefined)
       added[approvalProperty] = preview
         ? unknownValue
@@ -144,7 +144,7 @@ export class ReadinessResource implements PluginResource {
     };
   }
 
-  /** A look is due when a node is to run something else; that nodes come and go, and the plan, is shown. What else changes is only kept. */
+  /** A check is due when a node should run something else; membership changes and the plan are shown. Other changes are only stored. */
   async diff(
     _urn: string,
     state: Properties,
@@ -152,7 +152,7 @@ export class ReadinessResource implements PluginResource {
     oldInputs: Properties,
   ): Promise<DetailedDiffResult> {
     const isLook = isLookDue(state, news);
-    // A refresh compares with what an earlier run has planned and approved: both are as they were.
+    // A refresh compares with what an earlier run planned and approved: both are unchanged.
     const approval = news[approvalProperty];
     const isApproved =
       hasUnknown(approval) ||
@@ -162,7 +162,7 @@ export class ReadinessResource implements PluginResource {
       ((approval !== undefined && isApproved) || oldInputs[digestProperty] !== news[digestProperty]);
     const leaving = hasUnknown(news["nodes"]) ? [] : findLeaving(oldInputs, news);
     if (!isLook && !isPlanned && leaving.length === 0) return { changes: false };
-    // Where nothing is shown, the engine lists all inputs as they were.
+    // If nothing is shown, the engine lists all inputs as they were.
     const images = oldInputs["images"] === undefined ? "add" : "update";
     const details: Details = isLook ? { [news["images"] === undefined ? "nodes" : "images"]: images } : {};
     for (const { member } of leaving) {
@@ -225,7 +225,7 @@ export class ReadinessResource implements PluginResource {
     );
   }
 
-  /** The check has compared the approved plan with this one a moment ago. */
+  /** The check has just compared the approved plan with this one. */
   #confirmation(values: Properties): Properties {
     const approval = values[approvalProperty];
     if (typeof approval !== "string") return {};
@@ -242,7 +242,7 @@ export class ReadinessResource implements PluginResource {
   }
 }
 
-/** Configurations are as large as the cluster: only the plan reads them. */
+/** Configurations grow with the cluster: only the plan reads them. */
 const plannedSchema = readinessSchema.pick({ configurations: true, hidden: true });
 const ownSchema = readinessSchema.pick({ approvedPlan: true, preview: true, run: true });
 const readinessInputs = (inputs: Properties) => withDefaults(ownSchema, inputs);
@@ -265,7 +265,7 @@ function memberInputs(inputs: Properties, leaving: readonly Departure[]): Proper
 
 const textSchema = configurationSchema.pick({ text: true });
 
-/** A hash of each machine configuration, by the node's name. It is full of random keys, so that no guess can be tested. */
+/** A hash of each machine configuration, by node name. Configurations are full of random keys, so the hash can't be used to test guesses. */
 function hashesOf(configurations: Properties): Properties {
   return Object.fromEntries(
     Object.entries(configurations).map(([name, configuration]) => {
@@ -276,13 +276,13 @@ function hashesOf(configurations: Properties): Properties {
   );
 }
 
-/** States of before know no configurations: that is no change. */
+/** Older states have no configurations: that is not a change. */
 function configurationsDiffer(before: unknown, hashes: Properties | undefined): boolean {
   if (!isRecord(before) || hashes === undefined) return false;
   return Object.entries(hashes).some(([name, hash]) => before[name] !== hash);
 }
 
-/** What the nodes are to run, each image once: `v1.13.9 with schematic c9078f941996…`. Undefined while that is not known. */
+/** The nodes' desired images, each once: `v1.13.9 with schematic c9078f941996…`. Undefined while unknown. */
 function imagesOf(inputs: Properties): string | undefined {
   const described = nodesByName(inputs["nodes"]).map(([, { talosVersion, schematicId }]) => {
     const schematic = schematicId ?? inputs["schematicId"];
@@ -316,23 +316,23 @@ function findLeaving(before: Properties, inputs: Properties): Departure[] {
   return departures(knownMembers({ nodes: before["nodes"] }), membershipInputs(inputs));
 }
 
-/** What is read once; the state keeps none of it. */
+/** Read once; the state keeps none of it. */
 const notKept: readonly string[] = [
   ...["configurations", "contract", "hidden", "approvedPlan", "preview", "run"],
   "kubernetes",
 ];
 
-/** What a preflight does not take. */
+/** Inputs that a preflight doesn't take. */
 const ownInputs: readonly string[] = [
   ...["onRemove", "leaving", "members", "images", "hardware"],
   ...notKept,
   ...[planProperty, digestProperty, approvalProperty, confirmedProperty, refusedProperty],
 ];
 
-/** Draining takes a kubeconfig, which a new cluster has only when its nodes are configured: it is the preflight's affair. */
+/** Draining needs a kubeconfig, which a new cluster has only after its nodes are configured; the preflight checks it. */
 const drainDisabled = { enabled: false };
 
-/** What a preflight takes: what happens to a machine that leaves is none of its inputs. */
+/** A preflight's inputs: what happens to a leaving machine is not among them. */
 function preflightInputs({ nodes, ...inputs }: Properties): Properties {
   const shared = Object.entries(inputs).filter(([key]) => !ownInputs.includes(key));
   const rollout = { ...Object.fromEntries(shared), drain: drainDisabled };

@@ -10,8 +10,8 @@ import type { Surroundings } from "./session.ts";
 import { alwaysSecret } from "./state.ts";
 
 /**
- * What the rollout would do, for the preview to show. Read from the nodes when what they are to run has changed, else what was read then:
- * a preview without a change asks no node.
+ * What the rollout would do, for the preview. Read from the nodes if their desired state has changed, otherwise reused: a preview without a change asks no
+ * node.
  */
 export async function rolloutPlanInput(
   surroundings: Surroundings,
@@ -26,14 +26,14 @@ export async function rolloutPlanInput(
   const known = new Set(nodesByName(olds["nodes"]).map(([name]) => name));
   const plan = await previewRollout(surroundings, urn, news, ({ name }) => known.has(name), signal);
   const sink = surroundings.statusOf(urn);
-  // A deployment has changed the nodes since, and its preflight says what stands against the rollout then.
+  // A deployment has changed the nodes since; its preflight reports what blocks the rollout then.
   const obstacles = isDeployment ? [] : (plan?.obstacles ?? []);
   for (const warning of [...obstacles, ...(plan?.warnings ?? [])]) sink.warn(warning);
   if (!isDeployment) for (const note of plan?.notes ?? []) sink.info(note);
   return plan?.nodes;
 }
 
-/** A rollout with hops may have been left in the middle when its window closed. Inputs do not tell that, so the nodes are asked. */
+/** A rollout with hops may have stopped halfway when its window closed. Inputs don't show that, so the nodes are asked. */
 function mayBePostponed({ plan, hops }: Properties, news: Properties): boolean {
   if (hops === undefined || (rolloutPolicySchema.safeParse(news["rollout"]).data?.windows ?? []).length === 0)
     return false;
@@ -43,8 +43,7 @@ function mayBePostponed({ plan, hops }: Properties, news: Properties): boolean {
 }
 
 /**
- * What a preview shows of a change: what happens to each node of this rollout, without what happened in the last one. The nodes' own upgrades show what
- * they are to run.
+ * What a preview shows of a change: what happens to each node in this rollout, not in the last one. The nodes' own upgrades show their desired images.
  * @param isPostponed hops are left from the last deployment
  */
 export function diffRollout(olds: Properties, news: Properties, isPostponed = false): DetailedDiffResult {
@@ -52,7 +51,7 @@ export function diffRollout(olds: Properties, news: Properties, isPostponed = fa
     ...inputs,
     nodes: Object.fromEntries(nodesByName(inputs["nodes"])),
   });
-  // The cluster's Kubernetes is looked at, and changes by its own upgrade.
+  // Kubernetes is only read here; its own upgrade changes it.
   const apart = ["plan", "rollout", "hops", "kubernetesVersion", approvalProperty, ...alwaysSecret];
   const { nodes, ...others } = changedInputs(keyed(olds), keyed(news), apart);
   const isDue = nodes !== undefined || isPostponed;
@@ -65,17 +64,17 @@ export function diffRollout(olds: Properties, news: Properties, isPostponed = fa
       if (!String(text).endsWith("already, no reboot")) details[propertyPath("plan", name)] = "add";
     if (plan === unknownValue) details["plan"] = "add";
   }
-  // Of no detail the engine makes a list of all inputs; this one is hidden.
+  // Without details, the engine lists all inputs; this one is hidden.
   if (Object.keys(details).length === 0) details["nodes"] = "update";
   return { changes: true, changed, details };
 }
 
-/** The path of a node among a property's values: names with dots are quoted. */
+/** A node's path among a property's values: names with dots are quoted. */
 export function propertyPath(property: string, name: string): string {
   return /^[\w-]+$/.test(name) ? `${property}.${name}` : `${property}[${JSON.stringify(name)}]`;
 }
 
-/** What the nodes are to run, and what is looked at before: the plan is about nothing else. */
+/** The nodes' desired state and what is checked first: the plan depends on nothing else. */
 function plannedInputs({ nodes, schematicId, rollout }: Properties): Properties {
   return {
     nodes: Object.fromEntries(nodesByName(nodes)),
@@ -84,7 +83,7 @@ function plannedInputs({ nodes, schematicId, rollout }: Properties): Properties 
   };
 }
 
-/** Plans of 0.1.0 are lists of lines that begin with the node's name. */
+/** Plans of 0.1.0 are lists of lines that start with the node's name. */
 function planByNode(plan: unknown): unknown {
   if (!Array.isArray(plan)) return plan;
   return Object.fromEntries(

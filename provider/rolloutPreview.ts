@@ -27,24 +27,24 @@ import { initiatorAfterUpgrade, initiatorChangeWarnings } from "./storage/initia
 import { volumesAtRisk } from "./storage/awaitDetached.ts";
 import { collectStorageWarnings } from "./storage/previewWarnings.ts";
 
-/** What a rollout would do, as it stands now. */
+/** What a rollout would do right now. */
 export interface RolloutPreview {
-  /** By the node's name: `v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot`. */
+  /** By node name: `v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot`. */
   nodes: Record<string, string>;
-  /** What a reviewer has to know of the way. */
+  /** What reviewers must know about the rollout. */
   warnings: string[];
-  /** What would stop the rollout as things are now. A deployment changes that: nodes join, and the preflight waits for them. */
+  /** What would block the rollout right now. A deployment changes that: nodes join, and the preflight waits for them. */
   obstacles: string[];
-  /** What is neither: how many releases the rollout goes through, and how long that may take. */
+  /** Everything else: how many releases the rollout goes through, and how long that may take. */
   notes: string[];
 }
 
 /**
- * Looks at every node for a preview, once and without waiting for anything: what runs there, and what stands against an upgrade now.
- * Undefined while that cannot be asked, since credentials or images are not known before the deployment.
+ * Reads every node for a preview, once and without waiting: what it runs, and what blocks an upgrade now. Undefined while that can't be read, because
+ * credentials or images are only known in the deployment.
  *
- * The update looks again, while new nodes are installed, and a saved plan (`pulumi up --plan`) refuses another line than the preview's. So a node
- * that `listed` does not know has one line, whether it waits for its configuration, does not answer or runs the image: its configuration tells.
+ * The update reads again, while new nodes are installing, and a saved plan (`pulumi up --plan`) rejects a line that differs from the preview's. So a node that
+ * is not in `listed` always has the same line, whether it waits for its configuration, doesn't answer or runs the image.
  */
 export async function previewRollout(
   surroundings: Surroundings,
@@ -53,7 +53,7 @@ export async function previewRollout(
   listed: (node: NodeUpgradeInputs) => boolean,
   signal: AbortSignal,
 ): Promise<RolloutPreview | undefined> {
-  // What is approved counts when something is done.
+  // The approval is checked when something is done.
   const { kubeconfig, [approvalProperty]: _approval, ...needed } = inputs;
   if (hasUnknown(needed)) return undefined;
   const impatient = { ...surroundings, patience: { ...surroundings.patience, guardMs: 0, recoveryMs: 0 } };
@@ -71,7 +71,7 @@ export async function previewRollout(
   );
   const all = looks.map(({ wanted }) => wanted);
   const stage = nextHopStage(all, found);
-  // What stands against the step of a node that waits for others' hops is not known before those are over.
+  // For a node that waits for others' hops, blockers of its step are unknown until those are done.
   const isNext = ({ wanted, facts }: NodePreview): boolean =>
     stage === undefined || facts === undefined || stage.nodes.some(({ name }) => name === wanted.name);
   const obstacles = looks.flatMap((look) => [
@@ -106,10 +106,10 @@ export async function previewRollout(
   };
 }
 
-/** No node has a name with a space. */
+/** No node name contains a space. */
 const kubernetesHopKey = "Kubernetes on the way";
 
-/** What is done to Kubernetes before the last step; nothing where that cannot be told now, which the guards say. */
+/** Kubernetes upgrades before the last step; none if unknown right now, which the guards report. */
 async function kubernetesHopLines(
   call: Parameters<typeof describeKubernetesHops>[0],
   due: readonly { context: { wanted: NodeWithHops }; facts: NodeFacts }[],
@@ -128,7 +128,7 @@ async function kubernetesHopLines(
   }
 }
 
-/** A cluster that is being adopted has its kubeconfig already; the stack gets one in the deployment. Nothing where no control plane gives one out. */
+/** A cluster being adopted already has its kubeconfig; the stack gets one in the deployment. Undefined if no control plane returns one. */
 async function fetchMissingKubeconfig(
   surroundings: Surroundings,
   urn: string,
@@ -149,7 +149,7 @@ async function fetchMissingKubeconfig(
   }
 }
 
-/** How often the same is asked of a node that fails to answer: a busy node is no reason for another line than the update's. */
+/** Attempts per node: a busy node must not make the line differ from the update's. */
 const readAttempts = 3;
 
 async function retryRead<T>({ clock, patience, signal }: UpgradeContext, ask: () => Promise<T>): Promise<T> {
@@ -164,7 +164,7 @@ async function retryRead<T>({ clock, patience, signal }: UpgradeContext, ask: ()
   }
 }
 
-/** What a reviewer has to know of the cluster's storage; nothing where no node is due. */
+/** What reviewers must know about the cluster's storage; nothing if no node is due. */
 async function storageWarnings(
   surroundings: Surroundings,
   due: readonly { context: { wanted: NodeUpgradeInputs } }[],
@@ -180,13 +180,13 @@ async function storageWarnings(
       gates,
     });
   } catch (error) {
-    // A kubeconfig that cannot be used is told by each node's guard.
+    // Each node's guard reports an unusable kubeconfig.
     if (!(error instanceof KubernetesError)) throw error;
     return [];
   }
 }
 
-/** `etcd 3.6.12, storage 3.6.0 -> 3.7.1`; nothing where it cannot be told now: the guard says why. */
+/** `etcd 3.6.12, storage 3.6.0 -> 3.7.1`; nothing if unknown right now: the guard reports why. */
 async function describeEtcdStep(context: UpgradeContext, facts: NodeFacts): Promise<string | undefined> {
   const { wanted, talos, patience, signal } = context;
   if (wanted.role !== "controlplane") return undefined;
@@ -196,7 +196,7 @@ async function describeEtcdStep(context: UpgradeContext, facts: NodeFacts): Prom
     );
     const before = etcdVersionAfter({ talosVersion: facts.version });
     const after = etcdVersionAfter(wanted);
-    // One that is not Talos's own stays what it is.
+    // A custom etcd stays what it is.
     const changes = after !== undefined && before === status.version && after !== status.version;
     return `${describeEtcd(status)}${changes ? ` -> ${after}` : ""}`;
   } catch (error) {
@@ -226,17 +226,17 @@ interface NodePreview {
   wanted: NodeWithHops;
   outlook: NodeOutlook;
   facts?: NodeFacts;
-  /** What stands against its next step. */
+  /** What blocks its next step. */
   obstacle?: UpgradeError;
-  /** Why it cannot get to its release, whatever its next step is. */
+  /** Why it can't reach its release, whatever its next step is. */
   deadEnd?: UpgradeError;
   /** What it, and others, would have to wait for. */
   waits?: string[];
-  /** etcd members that have to be gone by then. */
+  /** etcd members that must be gone by then. */
   strays?: string[];
-  /** What of its volumes a reviewer has to know. */
+  /** What reviewers must know about its volumes. */
   volumes?: string;
-  /** The initiator name that it gets. */
+  /** Its future initiator name. */
   initiator?: string;
 }
 
@@ -249,7 +249,7 @@ async function previewNode(
 ): Promise<NodePreview> {
   const session = await Session.open(surroundings, urn, wanted, signal);
   const { context } = session;
-  // Nobody waits for a preview's guards: what they say meanwhile is not shown.
+  // Nobody waits for a preview's guards: their status lines are not shown.
   const quiet = { ...context, progress: silentProgress };
   const to = imageOf(wanted);
   const asNew: NodeOutlook = { fate: "new", to };
@@ -293,7 +293,7 @@ async function previewNode(
     };
   } catch (error) {
     if (!(error instanceof TalosError)) throw error;
-    // A node that is new: it gets its configuration, and with it the image, before the rollout begins.
+    // A new node: it gets its configuration, and with it the image, before the rollout starts.
     if ((await untrustedServerCertificate(error, context.talos)) !== undefined) {
       return { wanted, outlook: asNew };
     }
@@ -307,7 +307,7 @@ async function previewNode(
   }
 }
 
-/** What stands against the next step of a node: that to the first release on its way, or else to the wanted one. */
+/** What blocks a node's next step: to its first hop, or else to the desired release. */
 async function guardNextStep(
   surroundings: Surroundings,
   urn: string,
@@ -336,7 +336,7 @@ function imageOf({ talosVersion, schematicId, imageName }: NodeUpgradeInputs): O
   return { version: talosVersion, schematicId, name: imageName };
 }
 
-/** What stands against an upgrade. A node in motion is none of it: it is waited for. */
+/** What blocks an upgrade. A node in transition doesn't: it is waited for. */
 function toUpgradeProblem(context: UpgradeContext, error: unknown): UpgradeError | undefined {
   if (error instanceof NodeRebooted) return undefined;
   if (error instanceof UpgradeError) return error;

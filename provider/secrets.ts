@@ -2,13 +2,13 @@ import { signatureKey, signatures, unknownValue } from "../talos/secrecy/engineV
 
 export type Properties = Record<string, unknown>;
 
-/** Plain values, and which of the top-level ones are, or hold, secrets. */
+/** Plain values, and which top-level ones are or contain secrets. */
 export interface Unwrapped {
   values: Properties;
   secrets: Set<string>;
 }
 
-/** Takes every secret and output out of its wrapping, at any depth. */
+/** Unwraps every secret and output, at any depth. */
 export function unwrap(properties: Properties): Unwrapped {
   const parts = Object.entries(properties).map(([key, value]) => [key, unwrapValue(value)] as const);
   return {
@@ -17,7 +17,7 @@ export function unwrap(properties: Properties): Unwrapped {
   };
 }
 
-/** Marks properties as secret again, on the way out; every way out has to do this, or the engine shows them. */
+/** Marks properties as secret again on the way out; every response must do this, or the engine shows them. */
 export function wrap(values: Properties, secrets: Iterable<string>): Properties {
   const marked = new Set(secrets);
   return Object.fromEntries(
@@ -28,7 +28,7 @@ export function wrap(values: Properties, secrets: Iterable<string>): Properties 
   );
 }
 
-/** True if some part of the value is unknown yet. */
+/** Whether any part of the value is still unknown. */
 export function hasUnknown(value: unknown): boolean {
   if (value === unknownValue) return true;
   if (typeof value !== "object" || value === null) return false;

@@ -15,26 +15,26 @@ import { findNode } from "./steps/drain.ts";
 import { NodeStorage } from "./storage/nodeStorage.ts";
 import type { ProbeCluster } from "./storage/probe/cluster.ts";
 
-/** What the provider needs from outside; tests put something else in its place. */
+/** The provider's external dependencies; tests replace them. */
 export interface Surroundings {
-  /** Resolves once the client library is there; connecting itself is immediate. */
+  /** Resolves once the client library is loaded; connecting itself is immediate. */
   talos(): Promise<(connection: TalosConnection) => TalosReader>;
   connectKubernetes(kubeconfig: string): Promise<KubernetesClient>;
-  /** Default: the cluster of the kubeconfig. */
+  /** Default: the kubeconfig's cluster. */
   connectProbe?(kubeconfig: string): Promise<ProbeCluster>;
-  /** What the gate acts with. */
+  /** The gate's clients. */
   acting: SealedClients;
   clock: Clock;
   patience: Timeouts;
-  /** Which run of the engine this is: what another one has confirmed counts for nothing. Default: the only one. */
+  /** This run of the engine: a confirmation from another run is void. Default: the only one. */
   run?: string;
-  /** What this process has told of ways from release to release: each thing once. */
+  /** Advisories this process has already shown: each appears once. */
   advised: Set<string>;
-  /** Where the status lines of a resource go. */
+  /** The sink for a resource's status lines. */
   statusOf(urn: string): StatusSink;
 }
 
-/** For the gate; absent where no approval is asked for. */
+/** For the gate; absent if no approval is required. */
 export function askedApproval(
   given: unknown,
   { run = "" }: Pick<Surroundings, "run">,
@@ -42,12 +42,12 @@ export function askedApproval(
   return given === undefined ? undefined : { given, run };
 }
 
-/** One operation on one node: its connections, made when they are first used and closed together. */
+/** One operation on one node: its connections, opened on first use and closed together. */
 export class Session {
   readonly context: UpgradeContext;
   readonly #connections: Connections;
 
-  /** @param progress where it is told how far the operation is. Default: the steps of an upgrade */
+  /** @param progress the progress reporter. Default: the steps of an upgrade */
   static async open(
     surroundings: Surroundings,
     urn: string,

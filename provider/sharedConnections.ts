@@ -11,8 +11,8 @@ interface SharedConnection {
 }
 
 /**
- * Connections for reads that several resources make of the same node, one after the other: each TLS handshake costs more than the calls. Who closes one leaves it
- * to the others, and it ends when nobody has used it for a while. No answer is kept. What acts on a node has connections of its own.
+ * Read connections shared by resources that read the same node in sequence: each TLS handshake costs more than the calls. Closing one leaves it to the others,
+ * and it ends after some idle time. No answer is cached. Actions on a node use connections of their own.
  */
 export function shareConnections(talos: Surroundings["talos"], lingerMs = 3_000): Surroundings["talos"] {
   const lines = new Map<string, SharedConnection>();

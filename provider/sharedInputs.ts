@@ -4,21 +4,21 @@ import { canonicalJson } from "../talos/values.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "./secrets.ts";
 import { alwaysSecret } from "./state.ts";
 
-/** What every node of a cluster is given and only a deployment reads: the kubeconfig, and the list of those that share a budget. */
+/** Inputs that every node of a cluster gets and only a deployment reads: the kubeconfig, and the list of nodes that share a budget. */
 const sharedProperties = ["kubeconfig", "rollout"] as const;
 
 /**
- * Keeps what is the same for many nodes out of their state: there it is a digest. In every deployment the engine has the program's own values checked before it creates or
- * updates the resource, in the same process, so what the digest stands for is here by then. It decides nothing: a digest stands for one value alone, and without
- * the value there is no upgrade.
+ * Keeps values that many nodes share out of their state, which holds a digest instead. In every deployment the engine checks the program's own values before it
+ * creates or updates the resource, in the same process, so the digest's value is present by then. A digest decides nothing: it stands for exactly one value,
+ * and without the value there is no upgrade.
  */
 export class SharedInputs {
   readonly #values = new Map<string, unknown>();
 
   /**
    * The inputs for the state.
-   * @param marked the inputs as the engine is to have them, secrets in their wrapping
-   * @param plain the same without it
+   * @param marked the inputs for the engine, with secrets wrapped
+   * @param plain the same, unwrapped
    */
   digestShared(marked: Properties, { values: plain, secrets }: Unwrapped): Properties {
     const kept = { ...marked };
@@ -28,14 +28,14 @@ export class SharedInputs {
       if (value === undefined || hasUnknown(value)) continue;
       const digest = `sha256:${createHash("sha256").update(canonicalJson(value)).digest("base64url")}`;
       this.#values.set(digest, value);
-      // Of the same type as the value, for programs that have types.
+      // The same type as the value, for typed programs.
       const mark = typeof value === "string" ? digest : { digest };
       Object.assign(kept, wrap({ [key]: mark }, isSecret(key) ? [key] : []));
     }
     return kept;
   }
 
-  /** The inputs that a deployment works with: checked ones of this run, in place of what `keep` made of them. */
+  /** The inputs for a deployment: this run's checked values in place of the digests from `digestShared`. */
   restoreShared(kept: Properties): Properties {
     const whole = { ...kept };
     for (const key of sharedProperties) {

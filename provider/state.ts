@@ -4,13 +4,12 @@ import { nodeUpgradeInputs } from "./inputs.ts";
 import type { Properties } from "./secrets.ts";
 
 /**
- * Credentials: secret whatever the program says. They are how nodes are reached, not what is done with them: a change of these alone is no change of a
- * resource. The engine stores the inputs of a resource that stays the same, too (pulumi v3.250 pkg/backend/snapshot.go, mustWrite), so that new credentials
- * need no updates.
+ * Credentials: always secret. They only serve to reach nodes: changing these alone doesn't change a resource. The engine also stores the inputs of an unchanged
+ * resource (pulumi v3.250 pkg/backend/snapshot.go, mustWrite), so new credentials need no updates.
  */
 export const alwaysSecret: readonly string[] = ["clientConfiguration", "kubeconfig"];
 
-/** Inputs, but for the credentials. */
+/** Inputs without the credentials. */
 export function withoutCredentials(inputs: Properties): Properties {
   return Object.fromEntries(Object.entries(inputs).filter(([key]) => !alwaysSecret.includes(key)));
 }
@@ -27,7 +26,7 @@ const outputNames: readonly string[] = [
   "postponed",
 ];
 
-/** What a node is, as outputs of the resource. */
+/** A node's observed state, as outputs of the resource. */
 export function observedOutputs(facts: StableFacts): Properties {
   return {
     runningVersion: facts.version,
@@ -42,7 +41,7 @@ export function observedOutputs(facts: StableFacts): Properties {
   };
 }
 
-/** The inputs as the node fulfils them: where one differs from what the program wants, the engine shows it as drift. */
+/** The inputs as the node fulfills them: the engine shows a difference from the program's as drift. */
 export function observedInputs(inputs: Properties, facts: StableFacts): Properties {
   const wanted = nodeUpgradeInputs(inputs);
   const missing = new Set(missingExtensions(facts, wanted).map(extensionName));
@@ -63,7 +62,7 @@ export function observedInputs(inputs: Properties, facts: StableFacts): Properti
   };
 }
 
-/** A state's properties without the outputs: what the program gave. */
+/** A state's properties without the outputs: what the program set. */
 export function inputsOf(state: Properties): Properties {
   return Object.fromEntries(Object.entries(state).filter(([key]) => !outputNames.includes(key)));
 }

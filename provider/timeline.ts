@@ -2,24 +2,24 @@ import type { StepName } from "./errors.ts";
 import type { StepTime } from "./progress.ts";
 import type { Properties } from "./secrets.ts";
 
-/** What a node ran, or was to run. */
+/** What a node ran, or should run. */
 export interface TimelineImage {
   version: string;
-  /** Empty for an image that no factory made. */
+  /** Empty for an image not built by a factory. */
   schematicId: string;
 }
 
-/** The last upgrade of a node, kept in its state: what a preview tells of the time it takes, and what a rollout report draws. */
+/** A node's last upgrade, kept in its state: previews use its duration, and rollout reports draw it. */
 export interface Timeline {
   from: TimelineImage;
   to: TimelineImage & { image: string };
   /** When it began, ISO 8601 in UTC. */
   started: string;
-  /** How long it was worked at, in seconds; waiting for a next `pulumi up` after a failure is not in it. */
+  /** Working time in seconds; waiting for the next `pulumi up` after a failure doesn't count. */
   seconds: number;
-  /** How long it took no new pods, in seconds; absent where it was not cordoned by this upgrade. */
+  /** How long the node was cordoned, in seconds; absent if this upgrade didn't cordon it. */
   cordonedSeconds?: number;
-  /** `cancelled`: somebody stopped it, and nothing was wrong with the node. */
+  /** `cancelled`: somebody stopped it, and the node was fine. */
   ended: "upgraded" | "failed" | "cancelled";
   /** The step at which it failed or was stopped, and why. */
   failedStep?: StepName;
@@ -27,7 +27,7 @@ export interface Timeline {
   steps: { name: StepName; started: string; seconds: number }[];
 }
 
-/** One run of the steps, as it went. */
+/** One run of the steps. */
 export interface TimelineRun {
   from: TimelineImage;
   to: Timeline["to"];
@@ -36,14 +36,14 @@ export interface TimelineRun {
   cordonedMs?: number | undefined;
 }
 
-/** Steps that only a node which is to be changed goes through. */
+/** Steps that only run on a node that will be changed. */
 const changingSteps: readonly StepName[] = ["guard", "pull", "install", "gate", "drain", "reboot"];
 
 /**
- * The timeline after a run. One that found the node settled is no upgrade and leaves the last one's as it was; but where that
- * one had failed, and this run found the node on the wanted image after all, it is the end of it.
+ * The timeline after a run. A run that found the node up to date is no upgrade and keeps the last timeline; but if that one had failed and the node now runs
+ * the desired image after all, this run completes it.
  *
- * @param last the timeline in the state, undefined where there is none.
+ * @param last the timeline in the state, undefined if there is none.
  */
 export function timelineAfter(run: TimelineRun, last: unknown): unknown {
   if (run.steps.some(({ name }) => changingSteps.includes(name))) {
@@ -67,7 +67,7 @@ export function timelineAfter(run: TimelineRun, last: unknown): unknown {
   return { ...rest, seconds: totalSeconds(steps), ended: "upgraded", steps } satisfies Timeline;
 }
 
-/** As a property of the resource; absent where the node was never upgraded. */
+/** As a property of the resource; absent if the node was never upgraded. */
 export function toTimelineProperty(timeline: unknown): Properties {
   return timeline === undefined ? {} : { timeline };
 }
@@ -80,7 +80,7 @@ function totalSeconds(steps: Timeline["steps"]): number {
   return Math.round(steps.reduce((sum, { seconds }) => sum + seconds, 0) * 100) / 100;
 }
 
-// A state may be of any age and may have been edited; what does not look like a timeline is kept as it is.
+// A state may be of any age and may have been edited; values that don't look like a timeline are kept as they are.
 function isFailedTimeline(value: unknown): value is Timeline {
   const { ended, steps, to } = (value ?? {}) as Partial<Timeline>;
   return (

@@ -1,36 +1,36 @@
 import type { Clock } from "./clock.ts";
 
-/** How long to look before something counts as wrong, in milliseconds. */
+/** How long to wait before something counts as a failure, in milliseconds. */
 export interface Timeouts {
-  /** Between the first two looks at something that is expected to change. The next ones are further apart, with some jitter. */
+  /** Between the first two polls for an expected change. Later pauses grow, with some jitter. */
   pollMs: number;
-  /** The longest time between two looks. */
+  /** The longest pause between two polls. */
   pollMaxMs: number;
-  /** For one answer of a node that may be gone. */
+  /** For one answer of a node that may be down. */
   probeMs: number;
   /** For a node to answer at all. */
   contactMs: number;
   /** For a node that presents a certificate of another CA: it may be leaving maintenance mode. */
   certificateMs: number;
-  /** For a guard that may pass by itself, such as etcd that has just started. */
+  /** For guard problems that may clear by themselves, such as etcd that has just started. */
   guardMs: number;
-  /** For a machine or an etcd that is on its way back, such as after a change of the configuration: static pods take minutes to be ready again. */
+  /** For a machine or etcd to recover, such as after a configuration change: static pods take minutes to become ready again. */
   recoveryMs: number;
   /** For the Kubernetes API to answer. */
   kubernetesMs: number;
-  /** For a node to act on a reboot request, before asking again. */
+  /** For a node to act on a reboot request, before retrying. */
   rebootMs: number;
-  /** For extensions and files to show up on a machine that is running. */
+  /** For extensions and files to appear on a running machine. */
   settleMs: number;
-  /** For services to run on a machine that is running. */
+  /** For services to run on a running machine. */
   serviceMs: number;
-  /** Between the first two tries to evict a pod; the next ones are further apart. */
+  /** Between the first two eviction attempts for a pod; later pauses grow. */
   evictMs: number;
-  /** The longest time between two tries to evict a pod. */
+  /** The longest pause between two eviction attempts. */
   evictMaxMs: number;
-  /** How long the control planes have to be well before the next one's configuration is changed: a restart takes a moment to show. */
+  /** How long the control planes must stay healthy before the next one's configuration is changed: a restart takes a moment to show. */
   steadyMs: number;
-  /** For iSCSI sessions without an attachment to end, where the settings live with them. */
+  /** For iSCSI sessions without an attachment to end, if the settings tolerate them. */
   leftoverMs: number;
 }
 
@@ -52,7 +52,7 @@ export const defaultTimeouts: Timeouts = {
   leftoverMs: 60_000,
 };
 
-/** How long to pause before each further look: half as long again each time, up to a limit, and never quite the same. */
+/** Pauses between polls: each half again as long as the last, up to a limit, with jitter. */
 export function backoff(clock: Clock, firstMs: number, limitMs: number): () => number {
   let next = firstMs;
   return () => {

@@ -1,15 +1,15 @@
 import { coded, type CodedText } from "../talos/errorCodes.ts";
 
-// What TLS libraries say (OpenSSL by way of Node), and what diagnoseTls adds.
+// The wording of TLS libraries (OpenSSL through Node), and what diagnoseTls adds.
 const otherAuthorityPattern = /self.signed|unable to (verify|get)|unknown authority/i;
 const clientRefusedPattern = /does not accept the client certificate/i;
-// The transport's own words, where no way to the node is open (talos/api/transport.ts).
+// The transport's wording when no endpoint for the node answers (talos/api/transport.ts).
 const endpointsDownPattern = /its endpoint .* does not answer|none of its endpoints answers/;
 const clockPattern = /expired|not yet valid|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/i;
 
 /**
- * What to do about a node that could not be asked, by the reason that was seen. A node that answers with the wrong certificate is there: to bring
- * it back is no help.
+ * What to do about a node that could not be reached, by the observed reason. A node that answers with the wrong certificate is up, so restarting it doesn't
+ * help.
  */
 export function hintForUnanswered(reason: string): string {
   if (clientRefusedPattern.test(reason))
@@ -26,7 +26,7 @@ export function hintForUnanswered(reason: string): string {
     : "Check that the node is on and that this machine can reach its Talos API (port 50000, or its endpoint).";
 }
 
-/** In a refresh. */
+/** For a refresh. */
 export function unreadWarning(label: string, reason: string): CodedText {
   return coded("node-unreachable", `${label} could not be read; its state is unchanged: ${reason}`);
 }

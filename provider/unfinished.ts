@@ -1,8 +1,8 @@
 import type { Properties } from "./secrets.ts";
 
 /**
- * An operation that left the node in a state of its own. The engine keeps `properties` as the resource's state, marks
- * it as unfinished, and calls `update` in the next deployment (pulumirpc.ErrorResourceInitFailed).
+ * An operation that stopped midway. The engine keeps `properties` as the resource's state, marks it as unfinished, and calls `update` in the next deployment
+ * (pulumirpc.ErrorResourceInitFailed).
  */
 export class UnfinishedError extends Error {
   override readonly name = "UnfinishedError";

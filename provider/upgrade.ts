@@ -37,43 +37,43 @@ import { uncordon } from "./steps/uncordon.ts";
 import { awaitNotedStorage } from "./steps/storage.ts";
 import { verify } from "./steps/verify.ts";
 
-/** How an upgrade ended, with what is known of the node in either case. */
+/** How an upgrade ended, with what is known about the node either way. */
 export type Outcome =
   | {
       ok: true;
       facts: NodeFacts;
-      /** as it was first seen */ before: NodeFacts;
+      /** as first read */ before: NodeFacts;
       upgraded: boolean;
       snapshot?: SavedSnapshot;
-      /** How long it took no new pods, in milliseconds; undefined where it was not cordoned. */
+      /** How long it was cordoned, in milliseconds; undefined if it was not. */
       cordonedMs: number | undefined;
-      /** Why it was left as it is for now; undefined for a node that runs what it is to run. */
+      /** Why it was left as it is for now; undefined for a node that runs its desired image. */
       postponed?: string;
     }
   | {
       ok: false;
       error: UpgradeError;
-      /** Somebody stopped it: nothing is wrong with the node. */
+      /** Somebody stopped it: the node is fine. */
       cancelled: boolean;
       before: NodeFacts | undefined;
       /** the latest; undefined if the node never answered */ facts: NodeFacts | undefined;
       snapshot?: SavedSnapshot;
     };
 
-/** How far the node has been taken, for what has to be undone or told when something fails. */
+/** How far the node has been taken, for cleanup and error messages. */
 interface Journal {
   step: StepName;
-  /** As it was first seen, and as it was seen last. */
+  /** As first and as last read. */
   before?: NodeFacts;
   facts?: NodeFacts;
-  /** From the first moment at which the node may go down. */
+  /** True from the first moment at which the node may go down. */
   committed: boolean;
   installed: boolean;
   cordoned: boolean;
-  /** When the node was cordoned, on the clock, and for how long in the end. */
+  /** When the node was cordoned, in the clock's time, and for how long in the end. */
   cordonedAt?: number;
   cordonedMs?: number;
-  /** etcd's, taken for this rollout by this node's upgrade or by that of a control plane before it. */
+  /** The etcd snapshot of this rollout, taken by this node's upgrade or an earlier control plane's. */
   snapshot?: SavedSnapshot;
 }
 
@@ -81,14 +81,14 @@ function snapshotOf({ snapshot }: Journal): { snapshot?: SavedSnapshot } {
   return snapshot === undefined ? {} : { snapshot };
 }
 
-/** How often a node may reboot under our eyes before that is an error of its own. */
+/** How often a node may reboot during its upgrade before that counts as an error. */
 export const maxReboots = 3;
 
 type BeginStep = (step: StepName, detail?: string) => void;
 
 /**
- * Takes one node to the wanted image and proves it, or finds that it is there already. Never throws for anything that
- * happens to the node; safe to call again at any time after any failure.
+ * Upgrades one node to the desired image and verifies it, or finds that it already runs it. Failures of the node are returned, never thrown; safe to call again
+ * at any time after any failure.
  */
 export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
   const journal: Journal = { step: "inspect", committed: false, installed: false, cordoned: false };
@@ -109,7 +109,7 @@ export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
   }
 }
 
-/** A node that turns out to be in motion is looked at once more when it has come to rest: it may be settled then. */
+/** A node found to be rebooting is checked once more when it has settled; it may be up to date then. */
 async function runAgainIfRebooted(context: UpgradeContext, journal: Journal): Promise<boolean> {
   for (let round = 1; ; round++) {
     try {
@@ -141,15 +141,15 @@ async function runSteps(context: UpgradeContext, journal: Journal): Promise<bool
     return false;
   }
   context.gate.requireApproval("upgrade");
-  // Not only before the drain: what is installed starts with any reboot.
+  // Not only before the drain: any reboot activates what is installed.
   await requireOpenWindow(context, before);
   const prepared = await prepareNode(context, journal, before, begin);
   begin("gate");
-  // From the look to the node's return nobody else of this cluster is disturbed, and no more of its group than may be.
+  // From the check to the node's return, nothing else disturbs this cluster, and the group stays within its budget.
   await context.gate.inTurn(() =>
     withinBudget(context, async () => {
       await requireGates(context, "gate");
-      // The wait for its turn may have been long.
+      // The wait for the lock may have been long.
       await requireOpenWindow(context, before);
       context.timer.start();
       await drainInstallReboot(context, journal, before, prepared, begin);
@@ -159,13 +159,13 @@ async function runSteps(context: UpgradeContext, journal: Journal): Promise<bool
   return true;
 }
 
-/** What is there before the node is disturbed. */
+/** What is in place before the node is disturbed. */
 type PreparedUpgrade =
   | { api: "lifecycle" }
   /** The older API installs and reboots in one call. */
   | { api: "machine"; pulled: boolean };
 
-/** Everything that leaves the node at work: the guard, the pull, and the installation where it does not reboot. */
+/** Everything that keeps the node running: the guard, the pull, and the installation if it doesn't reboot. */
 async function prepareNode(
   context: UpgradeContext,
   journal: Journal,
@@ -187,7 +187,7 @@ async function prepareNode(
   if (!wanted.prePull && expectedApi(before.version) === "machine") return { api: "machine", pulled: false };
   path ??= await pulled();
   if (path.api === "machine") return { api: "machine", pulled: true };
-  // Before the image is in place: from then on any reboot, a power cut among them, starts the wanted etcd on the data that is there.
+  // Before the image is installed: from then on any reboot, even after a power cut, starts the desired etcd on the existing data.
   context.timer.start();
   await context.gate.inTurn(async () => ensureEtcdReady(context, journal, before));
   begin("install");
@@ -203,7 +203,7 @@ async function prepareNode(
   return { api: "lifecycle" };
 }
 
-/** A snapshot, and data that the wanted etcd can read. Done already it costs a look. */
+/** A snapshot, and data that the desired etcd can read. If already done, this only reads. */
 async function ensureEtcdReady(context: UpgradeContext, journal: Journal, before: NodeFacts): Promise<void> {
   await context.gate.require({ kind: "restart", bootId: before.bootId });
   const snapshot = await prepareEtcd(context);
@@ -241,7 +241,8 @@ async function drainInstallReboot(
     begin("reboot");
     if (installed.reboots === "on request") await requestReboot(context, before, onAct);
   } catch (error) {
-    // An error of the step itself is only told once it is certain that nothing is under way. Any other one may have come after the request: the node shows it.
+    // An error of the step itself is reported only once nothing is known to be in progress. Any other error may have come after the request: the node's state
+    // decides.
     if (error instanceof UpgradeError || (journal.committed && (await isUndisturbed(context, before))))
       journal.committed = false;
     throw error;
@@ -255,7 +256,7 @@ async function drainInstallReboot(
   }
 }
 
-/** The node works on in the boot that it was in: nothing was asked of it that takes it down. */
+/** The node still runs in the same boot: nothing that takes it down was requested. */
 async function isUndisturbed(context: UpgradeContext, before: NodeFacts): Promise<boolean> {
   try {
     return !(await isUpgradeUnderWay(context, before));
@@ -265,7 +266,7 @@ async function isUndisturbed(context: UpgradeContext, before: NodeFacts): Promis
   }
 }
 
-/** A node that is over there is not given back before it has been verified. */
+/** A rebooted node stays cordoned until it is verified. */
 async function verifyAndRelease(
   context: UpgradeContext,
   journal: Journal,
@@ -282,12 +283,12 @@ async function verifyAndRelease(
   await awaitNotedStorage(context, node, () => begin("storage"));
 }
 
-/** How long tidying up may take after a cancel, and after any other failure. */
+/** Time limits for cleanup after a cancel, and after any other failure. */
 const cleanupMs = { cancelled: 700, failed: 5_000 };
 
 async function toFailedOutcome(context: UpgradeContext, journal: Journal, error: unknown): Promise<Outcome> {
   const cancelled = context.signal.aborted && !(error instanceof UpgradeError);
-  // The next run may have cordoned the node for itself by now.
+  // The next run may already have cordoned the node for itself.
   const handsOff = journal.committed || context.signal.reason instanceof EngineGone;
   const told = cancelled ? cancelledError(context, journal) : toUpgradeError(context, journal.step, error);
   const limitMs = cancelled ? cleanupMs.cancelled : cleanupMs.failed;
@@ -314,7 +315,7 @@ async function toFailedOutcome(context: UpgradeContext, journal: Journal, error:
   };
 }
 
-/** The one error for people, whatever was thrown. */
+/** Turns any error into the user-facing one. */
 export function toUpgradeError(context: UpgradeContext, step: StepName, error: unknown): UpgradeError {
   if (error instanceof UpgradeError) return error;
   if (error instanceof Refused) return stepError(context, step, error.problems, error.hint);
@@ -329,7 +330,7 @@ export function toUpgradeError(context: UpgradeContext, step: StepName, error: u
       "Something else restarts it: find the cause, then run `pulumi up` again.",
     );
   }
-  // Or nobody foresaw this one: the node's state is kept all the same, and the next run looks what has become of it.
+  // Or an unforeseen error: the node's state is still kept, and the next run checks the node.
   return stepError(context, step, codedFailure(error), `${again}${reportHint(error)}`);
 }
 
@@ -352,7 +353,7 @@ function describeStateAfter(
   after: NodeFacts | undefined,
 ): string {
   if (before === undefined || stepsBeforeChanges.includes(step)) return "";
-  // What was seen is that it came back with another image.
+  // The observation already shows that it came back with another image.
   if (hasCode(seen, "image-fallback", "image-wrong", "etcd-data-too-new")) return "";
   return ` ${describeNodeAfterFailure({ before, after, installed, committed })}`;
 }
@@ -361,7 +362,7 @@ async function readLatestFacts(context: UpgradeContext, deadlineMs: number): Pro
   try {
     return await readFacts(context.talos, context.wanted, { deadlineMs });
   } catch (error) {
-    // What was seen before is still the best that is known.
+    // The earlier reading is still the best available.
     context.progress.detail(
       `could not be read again: ${error instanceof Error ? error.message : String(error)}`,
     );

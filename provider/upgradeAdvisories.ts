@@ -3,10 +3,7 @@ import { advisories } from "../talos/advisories.ts";
 import { contractOf, VersionError } from "../talos/version.ts";
 import type { NodeFacts } from "./facts.ts";
 
-/**
- * What is known of the way from one release to another, one line each. Which contract the configuration has is not known here;
- * what depends on it is told by the settings.
- */
+/** Known issues between two releases, one line each. The configuration's contract is unknown here; the settings report what depends on it. */
 export function upgradePathAdvisories(
   from: string,
   to: string,
@@ -24,14 +21,14 @@ export function upgradePathAdvisories(
     });
     return found.map(({ text, source }) => `${text} (${source})`);
   } catch (error) {
-    if (error instanceof VersionError) return []; // a build of one's own: nothing is known of it
+    if (error instanceof VersionError) return []; // a custom build: nothing is known about it
     throw error;
   }
 }
 
 /**
- * What is known of the nodes' ways, each thing once with the nodes it concerns.
- * @param advised what this process has told already
+ * Known issues of the nodes' upgrades, each once with the affected nodes.
+ * @param advised what this process has already reported
  */
 export function groupedAdvisories(
   due: readonly { context: { wanted: NodeUpgradeInputs }; facts: NodeFacts }[],

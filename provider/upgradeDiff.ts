@@ -4,8 +4,8 @@ import type { Properties } from "./secrets.ts";
 import { alwaysSecret, withoutCredentials } from "./state.ts";
 
 /**
- * The inputs that make an upgrade of the node due. Credentials only reach the node. For a worker, changed control planes are not a change: the gate reads the current
- * ones right before the upgrade. A changed Kubernetes release belongs to KubernetesUpgrade. A new approval is not a change of the node either.
+ * The inputs that make an upgrade of the node due. Credentials only serve to reach it. For a worker, changed control planes are not a change: the gate reads
+ * the current ones right before the upgrade. A changed Kubernetes release belongs to KubernetesUpgrade. A new approval doesn't change the node either.
  */
 export function upgradeInputs({
   kubernetesVersion: _kubernetes,
@@ -16,12 +16,12 @@ export function upgradeInputs({
   return inputs["role"] === "worker" ? rest : { ...rest, controlPlanes };
 }
 
-/** Inputs whose change alone is no change of the node; they are not shown beside one either. */
+/** Inputs that alone don't change the node; they are not shown next to other changes either. */
 const notShownBesideOthers = [...alwaysSecret, approvalProperty, "rollout", "kubernetesVersion"];
 
 /**
- * What a preview shows of a changed node: one line for what it will run, and its other changed inputs. If no input changed, the engine decides: it retries an upgrade
- * that failed.
+ * What a preview shows of a changed node: one line for what it will run, and its other changed inputs. If no input changed, the engine decides: it retries an
+ * upgrade that failed.
  */
 export function upgradeDetails(before: Properties, after: Properties): DetailedDiffResult {
   const ofWorker = after["role"] === "worker" ? ["controlPlanes"] : [];
@@ -29,7 +29,8 @@ export function upgradeDetails(before: Properties, after: Properties): DetailedD
   const changed = Object.keys(changes);
   if (changed.length === 0) return {};
   const { talosVersion, schematicId, image, ...others } = changes;
-  // The image names the release and the schematic: it is the line where both change, or neither. After drift the image is unchanged and they are not.
+  // The image contains the release and the schematic, so it gets its own line if both changed or neither did. After drift the image is unchanged and they are
+  // not.
   const isOne = (talosVersion === undefined) !== (schematicId === undefined);
   const told = isOne || image === undefined ? { talosVersion, schematicId } : { image };
   const line = Object.entries(told).flatMap(([key, kind]) =>

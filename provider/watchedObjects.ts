@@ -1,19 +1,19 @@
 import type { Clock } from "./clock.ts";
 import { backoff, type Timeouts } from "./timeouts.ts";
 
-/** What happened to an object. */
+/** A change of an object. */
 export interface WatchEvent<T> {
   type: "there" | "gone";
   object: T;
 }
 
-/** How objects are listed, and what changes from a version on. The watch resolves when it ends, whatever ended it, and never fails. */
+/** Lists objects and watches changes from a version on. The watch resolves when it ends for any reason, and never fails. */
 export interface WatchSource<T> {
   list(): Promise<{ objects: T[]; version: string }>;
   watch(version: string, onEvent: (event: WatchEvent<T>) => void, signal: AbortSignal): Promise<void>;
 }
 
-/** Wakes whoever waits, whatever of several things has changed. */
+/** Wakes a waiter when any of several things has changed. */
 export class WakeSignal {
   #ring: () => void = () => undefined;
   #rung = false;
@@ -23,7 +23,7 @@ export class WakeSignal {
     this.#ring();
   }
 
-  /** Waits until it is rung, or has been since the last time; at most for so long. */
+  /** Waits until it is signaled, or was since the last wait; up to the limit. */
   async wait(limitMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
     const waited = new AbortController();
     const rung = new Promise<void>((resolve) => (this.#ring = resolve));
@@ -38,14 +38,14 @@ export class WakeSignal {
   }
 }
 
-/** Objects of the cluster, listed once and kept by a watch. Where the watch ends, they are listed again and it begins again. */
+/** Objects of the cluster, listed once and kept up to date by a watch. When the watch ends, they are listed and watched again. */
 export class Watched<T extends { uid: string }> {
   readonly #source: WatchSource<T>;
   readonly #clock: Clock;
   #objects: Map<string, T> | undefined;
   #watch: AbortController | undefined;
   readonly #wake: WakeSignal;
-  /** When to list again after a watch has ended; never while it stands. */
+  /** When to list again after a watch has ended; never while it is active. */
   #relistAt = Infinity;
   readonly #pause: () => number;
 
@@ -66,24 +66,24 @@ export class Watched<T extends { uid: string }> {
     return [...this.#objects.values()];
   }
 
-  /** The same, for a decision: where the watch has ended they are listed at once. */
+  /** The same, for a decision: if the watch has ended, lists them at once. */
   async objectsNow(): Promise<T[]> {
     if (this.#relistAt !== Infinity) this.forget();
     return this.objects();
   }
 
-  /** An object that turned out not to be there any more. */
+  /** Drops an object that turned out to be gone. */
   gone({ uid }: T): void {
     this.#objects?.delete(uid);
   }
 
-  /** What is known may be old: the next question lists the objects again. */
+  /** Cached state may be stale: the next read lists the objects again. */
   forget(): void {
     this.#watch?.abort();
     this.#objects = undefined;
   }
 
-  /** Waits until something changes, at most for so long. */
+  /** Waits until something changes, up to the limit. */
   async change(limitMs: number, signal: AbortSignal): Promise<void> {
     const pauseMs = Math.max(1, Math.min(limitMs, this.#relistAt - this.#clock.now()));
     await this.#wake.wait(pauseMs, this.#clock, signal);

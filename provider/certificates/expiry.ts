@@ -6,8 +6,8 @@ import type { StatusSink } from "../progress.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
 
 /**
- * Warns of a client certificate that expires within 60 days; one that has expired stands against the deployment. Only the certificate and this machine's
- * clock count: a node whose clock is wrong is not meant, and nothing is contacted.
+ * Warns about a client certificate that expires within 60 days; an expired one blocks the deployment. Uses only the certificate and this machine's clock: no
+ * node is contacted, so a node's wrong clock isn't noticed.
  */
 interface ExpiryCheck {
   readonly name: string;
@@ -31,7 +31,7 @@ function checkExpiry({ name, certificate, cure, now, sink }: ExpiryCheck): Check
     );
     return [];
   }
-  // No property is named: engines print its value.
+  // Names no property: engines print its value.
   const reason = coded(
     "certificate-expired",
     `the client certificate of the ${name} expired on ${expiry.on}; the cluster cannot be managed with it`,
@@ -55,7 +55,7 @@ export function checkTalosconfigExpiry(
   });
 }
 
-/** The kubeconfig. One that is renewed by this deployment is not known before it. */
+/** The kubeconfig. If this deployment renews it, it isn't known beforehand. */
 export function checkKubeconfigExpiry(
   { kubeconfig }: Properties,
   now: number,

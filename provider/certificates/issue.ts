@@ -6,13 +6,13 @@ import { pemCredentials, type TalosCredentials } from "../../talos/api/credentia
 
 x509.cryptoProvider.set(webcrypto);
 
-/** The CA of a cluster's Talos API: PEM or base64 of it. */
+/** The CA of a cluster's Talos API: PEM, or base64 of it. */
 export interface TalosAuthority {
   readonly cert: string;
   readonly key: string;
 }
 
-/** Why no credentials can be issued. One sentence for people, without any key. */
+/** Why no credentials can be issued: one sentence that never contains a key. */
 export class IssueError extends Error {
   override readonly name = "IssueError";
 
@@ -22,7 +22,7 @@ export class IssueError extends Error {
 }
 
 const day = 24 * 3600 * 1000;
-/** How long the same credentials are issued. */
+/** How long the same credentials are reissued. */
 const periodDays = 180;
 const validDays = 365;
 /** PKCS #8 of an Ed25519 key, up to its 32 bytes (RFC 8410). */
@@ -30,11 +30,11 @@ const pkcs8 = Buffer.from("302e020100300506032b657004220420", "hex");
 const algorithm = { name: "Ed25519" };
 
 /**
- * Credentials for the Talos API, role os:admin, as `talosctl gen config` makes them: an Ed25519 key and a certificate for a year, signed by the cluster's
- * own CA. No node is asked, and none has to know.
+ * Credentials for the Talos API, role os:admin, as `talosctl gen config` creates them: an Ed25519 key and a one-year certificate signed by the cluster's CA. No
+ * node is contacted or needs to know.
  *
- * The key is derived from the CA's (HKDF), so that a preview, its deployment and the next preview have the same credentials without storing them anywhere:
- * the same CA gives the same credentials for 180 days, after which there are new ones. With the CA's key anyone can issue them.
+ * The key is derived from the CA's key (HKDF), so a preview, its deployment and the next preview get the same credentials without storing them. They change
+ * every 180 days. Anyone with the CA's key can issue them.
  * @param now milliseconds since 1970
  */
 export async function issueCredentials(authority: TalosAuthority, now: number): Promise<TalosCredentials> {
@@ -48,15 +48,15 @@ export async function issueCredentials(authority: TalosAuthority, now: number): 
   const signingKey = await webcrypto.subtle.importKey("pkcs8", caKey, algorithm, false, ["sign"]);
   const identifier = ca.getExtension(x509.SubjectKeyIdentifierExtension);
   const certificate = await x509.X509CertificateGenerator.create({
-    // Positive, as RFC 5280 wants it, and of the key: another one has another number.
+    // Positive, as RFC 5280 requires, and derived from the key, so that every key gets its own number.
     serialNumber: `01${hash("sha256", seed, "hex").slice(0, 30)}`,
     subject: [{ O: ["os:admin"] }],
-    // The CA's own encoded name: verifiers compare the bytes.
+    // The CA's name exactly as encoded: verifiers compare the bytes.
     issuer: ca.subjectName,
     publicKey,
     signingKey,
     signingAlgorithm: algorithm,
-    // A day back: the clocks of nodes differ.
+    // Backdated by a day: node clocks differ.
     notBefore: new Date(begin - day),
     notAfter: new Date(Math.min(begin + validDays * day, ca.notAfter.getTime())),
     extensions: [
@@ -68,7 +68,7 @@ export async function issueCredentials(authority: TalosAuthority, now: number): 
   return {
     caCertificate: pem.toString("base64"),
     clientCertificate: base64(certificate.toString("pem")),
-    // Talos's own name for such a key (siderolabs/crypto x509).
+    // Talos's PEM type for such a key (siderolabs/crypto x509).
     clientKey: base64(x509.PemConverter.encode(key, "ED25519 PRIVATE KEY")),
   };
 }
@@ -94,7 +94,7 @@ function parseOrIssueError<T>(what: string, read: () => T): T {
   try {
     return read();
   } catch {
-    // The libraries quote what they were given.
+    // The libraries' errors quote their input.
     throw new IssueError(
       `cluster.renewCredentials needs the CA of the cluster's Talos API, and its ${what} in the cluster's secrets (certs.os) cannot be read`,
     );

@@ -6,13 +6,13 @@ import { backoff, type Timeouts } from "../timeouts.ts";
 import type { Finding } from "../guards/finding.ts";
 import { KubernetesError, type LockLease, type LockLeases } from "../kubernetes.ts";
 
-/** How long a turn counts as taken after its holder was last heard of. */
+/** How long the lock counts as held after the last sign of its holder. */
 const leaseMs = 60_000;
 const renewMs = 15_000;
 
-/** The turn at a cluster, as a Lease in Kubernetes: for runs that have nothing else in common, such as two stacks in two CI jobs. */
+/** The cluster lock, as a Lease in Kubernetes: for runs that share nothing else, such as two stacks in two CI jobs. */
 export interface ClusterLock {
-  /** Is it still ours? Asked right before an action. Undefined where it is, what stands against the action where not. */
+  /** Checks right before an action that the lock is still ours. Returns undefined if so, a finding if not. */
   hold(): Promise<Finding | undefined>;
   end(): Promise<void>;
 }
@@ -25,9 +25,9 @@ interface LockSite {
 }
 
 /**
- * Waits until nobody else has the turn. A holder that is not heard of for a minute is gone, and so is a process of this machine that has ended. What counts is
- * how long this run has seen no change: the clocks of two machines are never compared.
- * @returns a finding where Kubernetes does not answer; undefined where the kubeconfig may not use leases, so that there are no such turns
+ * Waits until nobody else holds the lock. A holder without a sign of life for a minute is gone; so is an ended process of this machine. Only the time this run
+ * has seen no change counts: the clocks of two machines are never compared.
+ * @returns a finding if Kubernetes doesn't answer; undefined if the kubeconfig may not use leases, in which case there is no lock
  */
 export async function acquireClusterLock(
   kubernetes: LockLeases,
@@ -52,7 +52,7 @@ export async function acquireClusterLock(
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
       if (error.status === 403) return undefined;
-      // What could not be seen has not been unchanged either.
+      // Time in which the lease could not be read doesn't count as unchanged.
       unchanged = undefined;
       if (!error.transient || clock.now() - answeredAt >= patience.kubernetesMs)
         return silentKubernetesFinding(error);
@@ -74,7 +74,7 @@ class HeldLease implements ClusterLock {
     this.#kubernetes = kubernetes;
     this.#version = version;
     this.#site = site;
-    // A renewal that fails is made up for by the next one: while the API is away, nobody else can take the turn.
+    // The next renewal makes up for a failed one: while the API is down, nobody else can take the lock.
     this.#renewals = setInterval(() => void this.#renewLease().catch(() => undefined), renewMs);
     this.#renewals.unref();
   }
@@ -104,7 +104,7 @@ class HeldLease implements ClusterLock {
 
   async end(): Promise<void> {
     clearInterval(this.#renewals);
-    // Where it cannot be given back, it runs out by itself.
+    // If it can't be released, it expires.
     const release = this.#enqueue(async () => {
       if (!this.#lost) await this.#kubernetes.takeTurn(undefined, this.#version);
     }).catch(() => undefined);
@@ -121,7 +121,7 @@ class HeldLease implements ClusterLock {
         this.#version = version;
         return;
       }
-      // The answer to a renewal may have been lost: then it is still ours.
+      // The response to a renewal may have been lost; then the lock is still ours.
       const lease = await this.#kubernetes.turn();
       if (lease?.holder === ownHolderId) this.#version = lease.version;
       else this.#lost = true;
@@ -144,7 +144,7 @@ function silentKubernetesFinding(error: KubernetesError): Finding {
   };
 }
 
-/** What a process of this machine is known by: the boot and the process namespace count, since containers share names and numbers. */
+/** Identifies a process of this machine by boot ID and process namespace too, since containers share names and PIDs. */
 function localHostId(): string {
   const read = (look: () => string): string => {
     try {
@@ -164,14 +164,14 @@ function localHostId(): string {
 const localHost = localHostId();
 const ownHolderId = `${hostname()} ${localHost} ${process.pid} ${randomUUID().slice(0, 8)}`;
 
-/** Ours, of an earlier turn, or that of a process of this machine that is no more. */
+/** Held by an earlier lock of this process, or by an ended process of this machine. */
 function isHolderGone({ holder }: LockLease): boolean {
   if (holder === ownHolderId) return true;
   const [, place, pid] = holder?.split(" ") ?? [];
   if (place !== localHost) return false;
   try {
     process.kill(Number(pid), 0);
-    return Number(pid) === process.pid; // the number of a process that is gone
+    return Number(pid) === process.pid; // the PID of an ended process
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ESRCH";
   }

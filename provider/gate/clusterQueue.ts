@@ -1,13 +1,13 @@
 import { Cancelled } from "../errors.ts";
 
-/** The last one in the queue of each cluster. */
+/** The last entry in each cluster's queue. */
 const queues = new Map<string, Promise<void>>();
 
 /**
- * Runs `work` when nobody else of this cluster is at work: one look, one action and the recovery after it at a time. Two operations of this
- * process that look at the same moment would both see a healthy cluster. This only orders them: nothing that one has seen is known to another.
- * @param cluster what the cluster is known by
- * @param signal ends the waiting; work that has begun is not interrupted
+ * Runs `work` when no other operation works on this cluster: one check, one action and its recovery at a time. Two operations of this process that check at the
+ * same moment would both see a healthy cluster. This only orders them; they share no observations.
+ * @param cluster the cluster's key
+ * @param signal aborts the wait; work that has started is not interrupted
  */
 export async function inQueue<T>(cluster: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   const before = queues.get(cluster) ?? Promise.resolve();

@@ -14,7 +14,7 @@ interface LeavingSite {
   readonly reader: (address: string) => TalosReader;
 }
 
-/** What stands against a control plane's leaving for good: a quorum that would be missing, an alarm of etcd, another control plane that is away. */
+/** What blocks a control plane from leaving for good: a lost quorum, an etcd alarm, another control plane that is down. */
 export async function etcdLeaveFindings(
   leaving: LeavingSite,
   known: string | undefined,
@@ -37,7 +37,7 @@ export async function etcdLeaveFindings(
       },
     ];
   }
-  // It has left etcd already: there is nothing more to lose.
+  // It has already left etcd: nothing more to lose.
   if (report.leaving === undefined) return [];
   return [
     ...quorumFindings(report),
@@ -47,8 +47,8 @@ export async function etcdLeaveFindings(
 }
 
 /**
- * A machine in maintenance mode has no data. If the other control planes know a member of its name or address, it was a control plane of this cluster, whatever
- * the state tells; started anew under that member it would harm etcd.
+ * A machine in maintenance mode has no data. If the other control planes know a member with its name or address, it was a control plane of this cluster,
+ * whatever the state says; starting it anew under that member would harm etcd.
  */
 export async function formerMemberFindings(site: LeavingSite, call: CallOptions): Promise<Finding[]> {
   const report = await etcdSeenByOthers(site, undefined, call);
@@ -65,7 +65,7 @@ export async function formerMemberFindings(site: LeavingSite, call: CallOptions)
   ];
 }
 
-/** etcd without the node, as the control planes that stay see it; undefined while none of them answers. */
+/** etcd without the node, as the remaining control planes see it; undefined if none of them answers. */
 export async function etcdSeenByOthers(
   { node, controlPlanes, reader }: LeavingSite,
   known: string | undefined,

@@ -19,18 +19,18 @@ import type { GateSite } from "./site.ts";
 import type { ActionStake, Expected } from "./stake.ts";
 import { inQueue } from "./clusterQueue.ts";
 
-/** An action that takes the node down for a while: its volumes have left it, and it does not lead etcd. */
+/** An action that takes the node down temporarily: its volumes must have detached, and it must not lead etcd. */
 const down = { goesDown: true, forfeits: true };
 
 /**
- * The only way to disturb a node or its cluster. Each method looks at the cluster and the node as they are at that moment, and then acts, or
- * throws `Refused` (or `NodeRebooted`) with nothing done. What was true one step earlier does not count.
+ * The only way to disturb a node or its cluster. Each method checks the current state of the cluster and the node, then acts, or throws `Refused` (or
+ * `NodeRebooted`) with nothing done. An earlier step's check doesn't count.
  */
 export class Gate {
   readonly #site: GateSite;
   #mine = false;
   #turn: ClusterLock | undefined;
-  /** A reset was asked for here, whatever became of the answer. */
+  /** A reset was requested here, whether or not the answer arrived. */
   #reset = false;
 
   constructor(site: GateSite) {
@@ -38,9 +38,9 @@ export class Gate {
   }
 
   /**
-   * Runs `work` while nobody else disturbs a control plane of the cluster: no other operation of this process, no other process of this machine, and, where
-   * there is a kubeconfig, no run on another machine. Each action on a control plane takes a turn. A caller with several actions, such as a drain, a
-   * reboot and the wait for the node's return, puts all of them into one turn.
+   * Runs `work` while nobody else disturbs a control plane of the cluster: no other operation of this process, no other process of this machine and, with a
+   * kubeconfig, no run on another machine. Every action on a control plane holds the lock. A caller with several actions, such as a drain, a reboot and the
+   * wait for the node to return, runs all of them under one lock.
    */
   async inTurn<T>(work: () => Promise<T>): Promise<T> {
     const { node, cluster, signal, acting, tell } = this.#site;
@@ -80,8 +80,8 @@ export class Gate {
   }
 
   /**
-   * What stands against an action now. Throws `NodeRebooted` where the node is no longer in the boot that was expected.
-   * @param goesDown the action takes the machine or its kubelet down, so that its volumes have to have left
+   * What blocks an action now. Throws `NodeRebooted` if the node is no longer in the expected boot.
+   * @param goesDown the action takes down the machine or its kubelet, so its volumes must have detached
    */
   async look(stake: ActionStake, goesDown = false): Promise<readonly Finding[]> {
     const volumes = goesDown ? this.#site.volumes?.() : undefined;
@@ -93,13 +93,13 @@ export class Gate {
     return [...findings, ...left];
   }
 
-  /** Throws `Refused` where a plan has to be approved, and the approved one does not do this to the node. */
+  /** Throws `Refused` if a plan must be approved and the approved one doesn't include this action for the node. */
   requireApproval(action: PlannedAction): void {
     const findings = approvalFindings(this.#site.approval, this.#site.node.name, action);
     if (findings.length > 0) throw new Refused(findings);
   }
 
-  /** LifecycleService.Upgrade: runs the installer, which leaves the node at work. @returns its exit code */
+  /** LifecycleService.Upgrade: runs the installer; the node keeps running. @returns its exit code */
   async install(
     image: string,
     onMessage: (text: string) => void,
@@ -109,7 +109,7 @@ export class Gate {
     return this.#act({ kind: "restart", ...expected }, (talos) => talos.install(image, onMessage, call));
   }
 
-  /** MachineService.Upgrade: installs and reboots. @returns the id that its events carry */
+  /** MachineService.Upgrade: installs and reboots. @returns the ID in its events */
   async upgradeLegacy(
     request: { image: string; preserve: boolean },
     expected: Expected,
@@ -118,18 +118,18 @@ export class Gate {
     return this.#act({ kind: "restart", ...expected }, (talos) => talos.upgradeLegacy(request, call), down);
   }
 
-  /** Moves etcd's leadership away, looks, and reboots: whoever goes down is a follower. */
+  /** Moves etcd leadership away, checks, and reboots, so that the node goes down as a follower. */
   async reboot(expected: Expected, call: CallOptions): Promise<void> {
     await this.#act({ kind: "restart", ...expected }, (talos) => talos.reboot(call), down);
   }
 
-  /** After an upgrade that failed on the node and left its services stopped: nothing more can be taken from the cluster. */
+  /** After an upgrade that failed on the node and left its services stopped: there is nothing left to take from the cluster. */
   async rebootStopped(expected: Expected, call: CallOptions): Promise<void> {
     await this.#requireSameBoot({ kind: "restart", ...expected });
     await this.#dial((talos) => talos.reboot(call));
   }
 
-  /** MachineService.Reset. @returns the id that its events carry */
+  /** MachineService.Reset. @returns the ID in its events */
   async reset(expected: Expected & { etcdMember?: string | undefined }, call: CallOptions): Promise<string> {
     const onAct = (): void => {
       this.#reset = true;
@@ -139,21 +139,21 @@ export class Gate {
   }
 
   /**
-   * Lets etcd take the data of every member to an older minor release, `3.6`. It takes nothing from the cluster, but holds for all of it: the
-   * control planes are looked at as before a restart.
+   * Lets etcd downgrade every member's data to an older minor release, `3.6`. It takes nothing down but affects the whole cluster, so the control planes are
+   * checked as before a restart.
    */
   async enableEtcdDowngrade(version: string, call: CallOptions): Promise<void> {
     await this.#act({ kind: "convert" }, (talos) => talos.etcdDowngrade("enable", version, call));
   }
 
-  /** Lets the data follow the servers again. */
+  /** Cancels the downgrade, so that the data follows the servers again. */
   async cancelEtcdDowngrade(call: CallOptions): Promise<void> {
     await this.#act({ kind: "convert" }, (talos) => talos.etcdDowngrade("cancel", undefined, call));
   }
 
   /**
-   * Takes the Node object away, if the machine was reset, or if Kubernetes says that it is not Ready and nothing answers at its address. Both are looked at here.
-   * @param recorded the state tells that the machine was reset; what this gate has reset it knows, and what an earlier run has reset the Node object tells
+   * Deletes the Node object if the machine was reset, or if Kubernetes reports it NotReady and nothing answers at its address. Both are checked here.
+   * @param recorded the state says the machine was reset; this gate knows its own resets, and the Node object shows those of an earlier run
    */
   async deleteNode(name: string, recorded: boolean): Promise<void> {
     const { acting, kubeconfig, node, reader, clock, patience, signal, tell } = this.#site;
@@ -169,14 +169,14 @@ export class Gate {
       const there = await findMachineAtAddress(reader(node.node), call);
       const findings = nodeDeletionFindings(node.node, object, there, this.#reset || recorded);
       if (findings.length === 0) return kubernetes.deleteNode(name);
-      // Kubernetes takes the better part of a minute to see that a kubelet is gone.
+      // Kubernetes takes most of a minute to notice that a kubelet is gone.
       if (clock.now() >= end || findings.some(({ mayPass }) => !mayPass)) throw new Refused(findings);
       tell(`waiting: ${joinProblems(findings)}`);
       await clock.sleep(pause(), signal);
     }
   }
 
-  /** Applies objects of the cluster, one after the other, in this cluster's turn. */
+  /** Applies objects to the cluster in order, under the cluster lock. */
   async applyManifests(manifests: readonly Manifest[]): Promise<void> {
     const { acting, kubeconfig } = this.#site;
     if (kubeconfig === undefined) throw new KubernetesError("there is no kubeconfig", 400);
@@ -190,12 +190,12 @@ export class Gate {
     });
   }
 
-  /** Asks the node what a configuration would do. Changes nothing. */
+  /** Dry run: asks the node what a configuration would do. Changes nothing. */
   async tryConfiguration(data: string, call: CallOptions): Promise<ApplyAnswer> {
     return this.#dial((talos) => talos.applyConfiguration({ data, mode: "AUTO", dryRun: true }, call));
   }
 
-  /** Applies a configuration in a mode that does not reboot, and waits until the control planes have recovered from it. */
+  /** Applies a configuration in a mode that doesn't reboot, and waits until the control planes have recovered. */
   async applyConfiguration(
     { disturbs, changes = true, drained = false, as = "configuration", ...request }: ConfigurationRequest,
     call: CallOptions,
@@ -206,8 +206,8 @@ export class Gate {
   }
 
   /**
-   * Gives a machine in maintenance mode its first configuration, without client authentication: it is no part of the cluster yet. A control plane that etcd
-   * still counts as a member was one: its machine was reinstalled, or another one has its address. No machine joins under the name of a node that is Ready.
+   * Gives a machine in maintenance mode its first configuration, without client authentication: it is not part of the cluster yet. If etcd still lists a
+   * control plane as a member, it was one before: its machine was reinstalled, or another one has its address. No machine joins under the name of a Ready node.
    */
   async applyFirstConfiguration(data: string, call: CallOptions): Promise<ApplyAnswer> {
     const { connectionTo, node, patience, signal } = this.#site;
@@ -238,13 +238,13 @@ export class Gate {
         await clock.sleep(pause(), signal);
       }
     } catch (error) {
-      // A cluster that is just being bootstrapped has no API server yet, and no node.
+      // A cluster that is being bootstrapped has neither an API server nor nodes yet.
       if (!(error instanceof KubernetesError)) throw error;
       tell(`whether Kubernetes has a node ${name} is not known: ${error.message}`);
     }
   }
 
-  /** Starts a service that was stopped, which takes nothing from the cluster. */
+  /** Starts a stopped service; this takes nothing from the cluster. */
   async startService(id: string, call: CallOptions): Promise<void> {
     await this.#dial((talos) => talos.startService(id, call));
   }
@@ -268,7 +268,7 @@ export class Gate {
     });
   }
 
-  /** An election that is asked for takes milliseconds; one that is not leaves etcd without a leader for a second or more. */
+  /** A requested election takes milliseconds; an unrequested one leaves etcd without a leader for a second or more. */
   async #moveEtcdLeaderAway(): Promise<void> {
     const { node, reader, patience, signal } = this.#site;
     if (node.role !== "controlplane") return;
@@ -279,20 +279,17 @@ export class Gate {
       if ((await reader(node.node).etcdMembers(call)).length > 1)
         await this.#dial((talos) => talos.forfeitLeadership(call));
     } catch (error) {
-      // It is a courtesy: whether etcd is well is for the look that follows.
+      // Best effort: the check that follows judges etcd's health.
       if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
     }
   }
 
-  /**
-   * After a change of its configuration: waits until the node and its control plane are well, and stay so for a moment. What was wrong before
-   * the change is not its doing.
-   */
+  /** After a configuration change: waits until the node and its control plane are healthy, and stay so briefly. Problems from before the change don't count. */
   async #awaitRecovery(before: readonly Finding[]): Promise<void> {
     const { clock, patience, signal, tell } = this.#site;
     const begun = clock.now();
     const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
-    // A moment to reach, not a duration to measure: a sum of the pauses may be short of that by rounding, and no pause is short enough then.
+    // A deadline instead of a summed duration: rounding can leave the sum of the pauses just short, and no pause is small enough to make up for it.
     let steadyAt: number | undefined;
     for (;;) {
       const findings = this.#withoutRestarting(await this.#healthAfterChange(), begun).filter(
@@ -320,7 +317,7 @@ export class Gate {
     const { node, controlPlanes, reader, patience, signal } = this.#site;
     const call = { deadlineMs: patience.probeMs * 2, signal };
     if (node.role !== "controlplane") return workerFindings(node.node, reader(node.node), call);
-    // Nobody is left out here: the node's own health is what is waited for.
+    // No node is exempt here: the wait is for this node's own health.
     const health = await readControlPlaneHealth(
       undefined,
       [...new Set([node.node, ...controlPlanes])],
@@ -330,7 +327,7 @@ export class Gate {
     return health.runs ? [...health.findings, ...health.restarting] : [];
   }
 
-  /** Looks until nothing stands against the action; what may pass by itself is given some time. Throws `Refused`. */
+  /** Checks until nothing blocks the action; transient findings get some time to clear. Throws `Refused`. */
   async require(stake: ActionStake, goesDown = false): Promise<void> {
     const { clock, patience, signal, tell } = this.#site;
     const begun = clock.now();
@@ -370,7 +367,7 @@ export class Gate {
         throw isTransient(error) ? new NodeRebooted("the node stopped answering") : error;
       });
     if (bootId !== stake.bootId) throw new NodeRebooted("the node has rebooted");
-    // Neither the boot that was expected nor another one: nobody can tell.
+    // Neither the expected boot nor another one: the boot is unknown.
     if (bootId === undefined) {
       throw new Refused([
         {
@@ -383,7 +380,7 @@ export class Gate {
     }
   }
 
-  /** A connection of its own for each action: one that was open before may be half open. */
+  /** Opens a new connection for each action: an existing one may be half open. */
   async #dial<T>(
     action: (talos: TalosActor) => Promise<T>,
     address = this.#site.node.node,

@@ -7,11 +7,11 @@ import { realClock } from "../clock.ts";
 import { backoff } from "../timeouts.ts";
 
 /**
- * Waits until no other process of this machine disturbs the cluster, such as a second plugin of one engine, or the `up` of another stack. Whoever listens on the
- * cluster's socket has the turn; the system takes the socket from a process that dies, so there is nothing to clean up.
- * @param cluster what the cluster is known by
- * @param waiting called once if there is somebody to wait for
- * @returns what ends the turn
+ * Waits until no other process of this machine disturbs the cluster, such as a second plugin of the same engine, or the `up` of another stack. The process that
+ * listens on the cluster's socket holds the lock; the OS closes the socket when its process dies, so there is nothing to clean up.
+ * @param cluster the cluster's key
+ * @param waiting called once if another process holds the lock
+ * @returns releases the lock
  */
 export async function acquireHostLock(
   cluster: string,
@@ -29,14 +29,14 @@ export async function acquireHostLock(
   }
 }
 
-/** Abstract sockets (Linux) and pipes (Windows) are no files; elsewhere it is one, in the user's own folder for such things. */
+/** Abstract sockets (Linux) and pipes (Windows) are not files; elsewhere the socket is a file in the user's own runtime folder. */
 function socketPath(id: string): string {
   const name = `talos-iscsi-${id}`;
   if (process.platform === "linux") return `\0${name}`;
   return process.platform === "win32" ? `\\\\.\\pipe\\${name}` : join(tmpdir(), `${name}.sock`);
 }
 
-/** Undefined while somebody else listens. */
+/** Undefined while another process listens. */
 async function tryListen(path: string): Promise<(() => void) | undefined> {
   const server = createServer((socket) => socket.destroy());
   const listening = Promise.withResolvers<boolean>();
@@ -46,12 +46,12 @@ async function tryListen(path: string): Promise<(() => void) | undefined> {
     else listening.reject(error);
   });
   server.listen(path);
-  // A turn is no reason for the process to live on.
+  // Holding the lock must not keep the process alive.
   server.unref();
   return (await listening.promise) ? () => void server.close() : undefined;
 }
 
-/** A socket that is a file stays when its process dies; nobody answers at it then. */
+/** A socket file outlives its process; then nobody answers. */
 async function isStaleSocket(path: string): Promise<boolean> {
   if (process.platform === "linux" || process.platform === "win32") return false;
   const socket = connect(path);

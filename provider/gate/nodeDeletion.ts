@@ -5,10 +5,10 @@ import type { Finding } from "../guards/finding.ts";
 import { resetAnnotation, type KubernetesNode } from "../kubernetes.ts";
 import { untrustedServerCertificate, isInMaintenanceMode } from "../maintenance.ts";
 
-/** What is at a node's address. `other`: a machine without this cluster's configuration. */
+/** What answers at a node's address. `other`: a machine without this cluster's configuration. */
 type MachineAtAddress = "member" | "other" | "nothing";
 
-/** Looks what is at a node's address now. */
+/** Checks what answers at a node's address now. */
 export async function findMachineAtAddress(talos: TalosReader, call: CallOptions): Promise<MachineAtAddress> {
   try {
     await talos.machineStatus(call);
@@ -17,12 +17,12 @@ export async function findMachineAtAddress(talos: TalosReader, call: CallOptions
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
     if (await isInMaintenanceMode(error, talos)) return "other";
     if ((await untrustedServerCertificate(error, talos)) !== undefined) return "other";
-    // It knows us, and refuses: that is an answer.
+    // It knows us and refuses: that is an answer.
     return error.kind === "unreachable" || error.kind === "timeout" ? "nothing" : "member";
   }
 }
 
-/** What stands against deleting a Node object: pods may run on its machine, and a second writer on a volume is the worst that can happen. */
+/** What blocks deleting a Node object: pods may still run on its machine, and a second writer on a volume is the worst outcome. */
 export function nodeDeletionFindings(
   address: string,
   object: KubernetesNode,

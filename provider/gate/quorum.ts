@@ -1,27 +1,27 @@
 import type { EtcdMember, EtcdStatus } from "../../talos/api/talosClient.ts";
 
-/** What one control plane's etcd says of itself, or why it says nothing. */
+/** The etcd status from one control plane, or why there is none. */
 export type EtcdAnswer = EtcdStatus | { error: string };
 
-/** How etcd stands once a member is gone. */
+/** etcd's quorum without one member. */
 export interface Quorum {
-  /** Healthy voters without the one that goes. */
+  /** Healthy voters without the leaving one. */
   left: number;
-  /** Voters that they are counted against. */
+  /** Voters they are counted against. */
   of: number;
   needed: number;
   holds: boolean;
 }
 
 /**
- * `for a while`: the member comes back, so it still counts as a voter. `at risk`: it goes on, and a change may harm it; of two members the other one has to be
- * well, since two never have a majority without one. `for good`: those that are left have to be a quorum by themselves.
+ * `for a while`: the member comes back, so it still counts as a voter. `at risk`: it stays, but a change may harm it; with two members the other one must be
+ * healthy, since two never have a majority without one. `for good`: the remaining members must form a quorum by themselves.
  */
 export type LeaveKind = "for a while" | "at risk" | "for good";
 
 /**
- * The one rule for upgrades, configurations and removals: is there a majority without this member?
- * @param going the member that goes; undefined where it is none
+ * The one quorum rule for upgrades, configurations and removals: is there a majority without this member?
+ * @param going the leaving member; undefined if the node is not a member
  */
 export function quorumWithout(
   going: string | undefined,
@@ -37,12 +37,12 @@ export function quorumWithout(
   const left = rest.filter(({ id }) => healthy.has(id)).length;
   const of = way === "for good" ? rest.length : voters.length;
   const needed = way === "at risk" && going !== undefined && of === 2 ? 1 : Math.floor(of / 2) + 1;
-  // A single control plane has no majority to lose: its cluster is down while it boots.
+  // A single control plane has no majority to lose: its cluster is down during the reboot either way.
   const alone = way !== "for good" && voters.length <= 1;
   return { left, of, needed, holds: alone || left >= needed };
 }
 
-/** Why a member cannot be counted on; undefined where it can. */
+/** Why a member can't be counted on; undefined if it can. */
 export function whyUnhealthy(etcd: EtcdAnswer): string | undefined {
   if ("error" in etcd) return etcd.error;
   if (etcd.errors.length > 0) return etcd.errors.join(", ");

@@ -2,7 +2,7 @@ import { coded, framed, type CodedText } from "../../talos/errorCodes.ts";
 import { formatDuration } from "../clock.ts";
 import { joinHints, joinProblems, type Finding } from "../guards/finding.ts";
 
-/** The cluster or the node is not fit for the action: nothing was done. */
+/** The cluster or the node is not in a state that allows the action; nothing was done. */
 export class Refused extends Error {
   override readonly name = "Refused";
   readonly findings: readonly Finding[];
@@ -19,7 +19,7 @@ export class Refused extends Error {
   }
 }
 
-/** The action was done, and the cluster has not recovered from it within the limit. */
+/** The action was done, but the cluster didn't recover within the time limit. */
 export class NotRecovered extends Error {
   override readonly name = "NotRecovered";
   readonly text: CodedText;

@@ -7,35 +7,35 @@ import type { EtcdWanted } from "../guards/etcdStep.ts";
 import type { Finding } from "../guards/finding.ts";
 import type { SealedClients } from "./sealedClients.ts";
 
-/** What the gate has to know of the operation that it serves: inputs and connections, nothing that another resource has read. */
+/** What the gate needs from the operation it serves: inputs and connections, nothing that another resource has read. */
 export interface GateSite {
   readonly node: { name: string; node: string; role: "controlplane" | "worker" };
-  /** Addresses of every control plane of the cluster; those that stay, where the node leaves it. */
+  /** Addresses of every control plane of the cluster; if the node leaves, of those that stay. */
   readonly controlPlanes: readonly string[];
-  /** Services that come with the image: a machine where only they fail does its work. */
+  /** Services that come with the image: a machine where only they fail is functional. */
   readonly services: readonly string[];
-  /** What a control plane is to run, as far as it matters to etcd. */
+  /** The desired etcd of a control plane. */
   readonly wanted?: EtcdWanted;
-  /** What this cluster is known by, such as its CA. */
+  /** The cluster's key, such as its CA. */
   readonly cluster: string;
   readonly kubeconfig: string | undefined;
   /**
-   * Gives one to take a turn with, where `kubeconfig` is not known yet; asked right before the turn. Without one, or without an answer from Kubernetes, the action goes on without
-   * this turn: it may be what brings Kubernetes back. Default: such turns are not taken.
+   * Provides a kubeconfig for the cluster lock while `kubeconfig` is unknown; called right before locking. Without one, or if Kubernetes doesn't answer, the
+   * action runs without this lock: it may be what brings Kubernetes back. Default: no such lock.
    */
   readonly kubeconfigForTurn?: () => Promise<string | undefined>;
-  /** Absent where the operation needs no approval. */
+  /** Absent if the operation needs no approval. */
   readonly approval?: AskedApproval | undefined;
   readonly acting: SealedClients;
-  /** A connection to read from, kept for the operation. */
+  /** A read connection, kept for the operation. */
   readonly reader: (address: string) => TalosReader;
-  /** Where a node is spoken to. */
+  /** The endpoints and credentials for a node. */
   readonly connectionTo: (address: string) => TalosConnection;
   readonly clock: Clock;
   readonly patience: Timeouts;
   readonly signal: AbortSignal;
-  /** What is being waited for. */
+  /** Reports what is being waited for. */
   readonly tell: (text: string) => void;
-  /** What of the node's volumes stands against taking it down. Absent where the operation takes nothing down. */
+  /** Volumes that keep the node from going down. Absent if the operation takes nothing down. */
   readonly volumes?: () => Promise<readonly Finding[]>;
 }

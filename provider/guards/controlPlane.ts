@@ -12,19 +12,19 @@ import { etcdVersionFindings } from "./etcdVersion.ts";
 import { talosctlCommand } from "../talosctl.ts";
 import type { Finding } from "./finding.ts";
 
-/** Whose control planes are asked. */
+/** The node, and the control planes to ask. */
 interface GuardSite {
   readonly node: { node: string; role: "controlplane" | "worker" };
   readonly controlPlanes: readonly string[];
   readonly services: readonly string[];
   readonly reader: (address: string) => TalosReader;
-  /** What the node is to run, as far as it matters to etcd. Absent where nothing is installed. */
+  /** The desired etcd. Absent if nothing is installed. */
   readonly wanted?: EtcdWanted;
 }
 
 /**
- * Asks every control plane at once, and judges whether the node may go down. A worker's pods have to find a place meanwhile, and its volumes a controller: for that
- * the control planes and etcd have to be well, too.
+ * Asks every control plane concurrently whether the node may go down. Workers count too: their pods must be rescheduled and their volumes need a controller, so
+ * the control planes and etcd must be healthy.
  */
 export async function controlPlaneFindings(site: GuardSite, call: CallOptions): Promise<Finding[]> {
   const { node, controlPlanes, services, reader, wanted } = site;
@@ -44,8 +44,8 @@ export async function controlPlaneFindings(site: GuardSite, call: CallOptions): 
 }
 
 /**
- * What etcd has against a change of the node's configuration. The node's own health counts for nothing, the change may be its cure; so any control plane may be the one
- * that tells of the members.
+ * etcd's objections to a configuration change. The node's own health doesn't count, since the change may be the fix; so any control plane may report the
+ * members.
  */
 export async function etcdConfigureFindings(
   { node, controlPlanes, reader }: GuardSite,
@@ -75,7 +75,7 @@ function etcdSilentFinding(error: string, asked: readonly string[]): Finding {
   };
 }
 
-/** Members and alarms, as the first of these tells that answers. */
+/** Members and alarms, from the first of these that answers. */
 export async function readEtcd(
   addresses: readonly string[],
   reader: (address: string) => TalosReader,
@@ -116,7 +116,7 @@ async function etcdUpgradeFindings(
     : findings.value;
 }
 
-/** What one control plane says of itself. */
+/** One control plane's report. */
 export async function readPeerReport(
   address: string,
   talos: TalosReader,

@@ -7,15 +7,15 @@ import { describeMachine } from "../facts.ts";
 import { talosctlCommand } from "../talosctl.ts";
 import type { Finding } from "./finding.ts";
 
-/** What a look at a cluster's control planes gave. */
+/** The health of a cluster's control planes. */
 export interface ControlPlaneHealth {
-  /** False for a cluster that is not bootstrapped yet: nothing of it can be disturbed. */
+  /** False for a cluster that isn't bootstrapped yet: it has nothing to disturb. */
   readonly runs: boolean;
-  /** What is not well with the control planes other than the one in question. */
+  /** Problems of the control planes other than this node. */
   readonly findings: readonly Finding[];
-  /** What each control plane says of itself, the one in question included. */
+  /** Every control plane's report, including this node's. */
   readonly peers: readonly PeerReport[];
-  /** kube-apiserver of one of them is well, but its kubelet has not taken its newest manifest over yet. */
+  /** kube-apiserver is healthy on one of them, but its kubelet hasn't picked up the newest manifest yet. */
   readonly restarting: readonly Finding[];
 }
 
@@ -27,8 +27,8 @@ interface ControlPlaneLook {
 }
 
 /**
- * Looks at all control planes at once. Machines in maintenance mode are none yet and do not count.
- * @param self a node whose configuration is to be applied: its own health is no obstacle, the change may be its cure. Undefined: all count.
+ * Checks all control planes concurrently. Machines in maintenance mode are not control planes yet and don't count.
+ * @param self a node about to be configured: its own health doesn't block, since the change may be the fix. Undefined: all count.
  */
 export async function readControlPlaneHealth(
   self: string | undefined,
@@ -62,7 +62,7 @@ async function lookAtControlPlane(
   const [report, apiServer] = await Promise.all([
     readPeerReport(address, talos, call),
     talos.apiServer(call).catch((error: unknown) => {
-      if (error instanceof TalosError && error.kind !== "cancelled") return undefined; // told by the report
+      if (error instanceof TalosError && error.kind !== "cancelled") return undefined; // covered by the report
       throw error;
     }),
   ]);
@@ -85,7 +85,7 @@ async function lookAtControlPlane(
   };
 }
 
-/** What is not well with a machine that is no control plane. */
+/** Health problems of a worker machine. */
 export async function workerFindings(
   node: string,
   talos: TalosReader,

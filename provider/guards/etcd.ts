@@ -6,29 +6,26 @@ import { removeMemberCommand, talosctlCommand } from "../talosctl.ts";
 import { hintForUnanswered } from "../unansweredHint.ts";
 import type { Finding } from "./finding.ts";
 
-/** What one control plane says of itself, or why it says nothing. */
+/** One control plane's report, or why there is none. */
 export type PeerReport = { address: string } & (
   { error: string } | { error?: never; machine: MachineStatus; etcd: EtcdStatus | { error: string } }
 );
 
 /** The control plane as seen just before one of its nodes goes down. */
 export interface ControlPlaneReport {
-  /** The control plane that is to be disturbed; empty where it is a worker. */
+  /** The control plane to be disturbed; empty for a worker. */
   self: string;
   members: EtcdMember[];
   alarms: EtcdAlarm[];
-  /** The control plane that told of them. Default: the one that is to be disturbed. */
+  /** The control plane that reported the members. Default: the one to be disturbed. */
   through?: string;
-  /** Services that come with the image: a control plane where only they fail does its work, and its own upgrade fixes them. */
+  /** Services that come with the image: a control plane where only they fail is functional, and its own upgrade fixes them. */
   imageServices: readonly string[];
   /** Every control plane, this node included. */
   peers: PeerReport[];
 }
 
-/**
- * May this node leave for a reboot? From Talos 1.13 on the server checks none of this (siderolabs/talos v1.13
- * internal/app/lifecycle/lifecycle.go).
- */
+/** Whether this node may reboot. From Talos 1.13 on the server checks none of this (siderolabs/talos v1.13 internal/app/lifecycle/lifecycle.go). */
 export function etcdFindings(report: ControlPlaneReport): Finding[] {
   return [
     ...peerFindings({ ...report, peers: report.peers.map((peer) => withoutListedErrors(peer, report)) }),
@@ -39,10 +36,7 @@ export function etcdFindings(report: ControlPlaneReport): Finding[] {
   ];
 }
 
-/**
- * What etcd has against a change of a node's configuration. The node goes on, so a stray member is told of only where it counts: where a majority
- * would be lost.
- */
+/** etcd's objections to a configuration change. The node stays up, so a stray member is reported only if it would cost the majority. */
 export function etcdAtRiskFindings(report: ControlPlaneReport): Finding[] {
   const votes = quorumFindings(report, "at risk");
   return [
@@ -52,7 +46,7 @@ export function etcdAtRiskFindings(report: ControlPlaneReport): Finding[] {
   ];
 }
 
-/** A control plane whose etcd answers, the same for all of them, so that what concerns several is told once; else who told of the members. */
+/** A control plane whose etcd answers, the same one for all findings so that shared findings are reported once; otherwise the one that reported the members. */
 function reportingControlPlane({
   through,
   peers,
@@ -62,7 +56,7 @@ function reportingControlPlane({
   return answering.sort()[0] ?? through ?? self;
 }
 
-/** Members that do not vote yet. */
+/** Members that don't vote yet. */
 export function memberFindings(members: readonly EtcdMember[], through: string): Finding[] {
   return members.flatMap(({ id, hostname, addresses, learner }): Finding[] => {
     if (hostname === "") {
@@ -87,7 +81,7 @@ export function memberFindings(members: readonly EtcdMember[], through: string):
   });
 }
 
-/** None of them passes by itself. */
+/** None of them clears by itself. */
 export function alarmFindings(
   report: Pick<ControlPlaneReport, "members" | "alarms" | "peers" | "self" | "through">,
 ): Finding[] {
@@ -103,7 +97,7 @@ export function alarmFindings(
   }));
 }
 
-/** Alarms and learners are told once, by the list of alarms and the list of members. Other errors of a member are told as it reported them. */
+/** Alarms and learners are reported once, from the alarm list and the member list. A member's other errors are reported as they are. */
 function withoutListedErrors(peer: PeerReport, report: ControlPlaneReport): PeerReport {
   if (!hasEtcd(peer)) return peer;
   const { memberId, errors, learner } = peer.etcd;
@@ -115,14 +109,14 @@ function withoutListedErrors(peer: PeerReport, report: ControlPlaneReport): Peer
   };
 }
 
-/** Each member's status repeats the alarms of all (etcd, server/etcdserver/api/v3rpc/maintenance.go). The member votes on. */
+/** Every member's status repeats the alarms of all members (etcd, server/etcdserver/api/v3rpc/maintenance.go). The member still votes. */
 function withoutAlarms<E extends EtcdStatus>(etcd: E, { alarms }: Pick<ControlPlaneReport, "alarms">): E {
   const isAlarm = (error: string): boolean =>
     error.startsWith("memberID:") && alarms.some(({ alarm }) => error.includes(`alarm:${alarm}`));
   return { ...etcd, errors: etcd.errors.filter((error) => !isAlarm(error)) };
 }
 
-/** What stands against each control plane by what it says of itself; of the node itself only its etcd is judged. */
+/** Problems that each control plane reports about itself; for the node itself, only etcd counts. */
 export function peerFindings({
   peers,
   self,
@@ -163,7 +157,7 @@ export function peerFindings({
   return findings;
 }
 
-/** What stands against a control plane by its machine; nothing where it is the one in question and answers. */
+/** Machine problems of each control plane; none for the node itself if it answers. */
 export function peerMachineFindings(
   peer: PeerReport,
   self: string | undefined,
@@ -198,7 +192,7 @@ export function peerMachineFindings(
   ];
 }
 
-/** Control planes and members have to be the same machines. Members are known by id: their addresses may be on another network. */
+/** Control planes and members must be the same machines. Members are matched by ID: their addresses may be on another network. */
 function membershipFindings(report: ControlPlaneReport): Finding[] {
   const { members, peers } = report;
   const through = reportingControlPlane(report);
@@ -216,7 +210,7 @@ function membershipFindings(report: ControlPlaneReport): Finding[] {
       });
     }
   }
-  // While a control plane gives no answer, any member that is left over may be its own.
+  // While a control plane doesn't answer, any unmatched member may be its own.
   if (ids.size < peers.length) return findings;
   for (const member of members.filter(({ id, hostname }) => hostname !== "" && !ids.has(id))) {
     findings.push({
@@ -230,7 +224,7 @@ function membershipFindings(report: ControlPlaneReport): Finding[] {
   return findings;
 }
 
-/** Would a majority be left? */
+/** Whether a majority would remain. */
 function quorumFindings(report: ControlPlaneReport, way: LeaveKind): Finding[] {
   const { self, members, peers } = report;
   const own = peers.find(({ address }) => address === self);
@@ -256,7 +250,7 @@ function quorumFindings(report: ControlPlaneReport, way: LeaveKind): Finding[] {
         : learns
           ? "Wait until the learner votes, and bring back the members that are down."
           : "Bring the other members back first.",
-      // Two members will not become three; with more of them another finding says who is missing, and for how long.
+      // Two members don't become three by waiting; with more, another finding names the missing member and how long to wait.
       mayPass: !isPair,
       votes: true,
       recovers: true,
@@ -264,7 +258,7 @@ function quorumFindings(report: ControlPlaneReport, way: LeaveKind): Finding[] {
   ];
 }
 
-/** Where a member runs, as far as its control plane says so; else whoever told of it. */
+/** The address of a member if its control plane reports it; otherwise the control plane that reported the members. */
 function addressOf(memberId: string, report: Pick<ControlPlaneReport, "peers" | "self" | "through">): string {
   const own = report.peers.find((peer) => hasEtcd(peer) && peer.etcd.memberId === memberId);
   return own?.address ?? reportingControlPlane(report);

@@ -8,7 +8,7 @@ import {
   type EtcdStep,
 } from "./etcdVersion.ts";
 
-/** What a control plane is to run, as far as it matters to etcd. */
+/** The desired etcd of a control plane. */
 export interface EtcdWanted {
   readonly talosVersion: string;
   readonly allowDowngrade: boolean;
@@ -16,8 +16,8 @@ export interface EtcdWanted {
 }
 
 /**
- * What the upgrade of a control plane means for etcd. What is seldom needed is only asked where it makes a difference: whether a
- * downgrade holds the data back, and whether the configuration names an etcd of its own.
+ * What upgrading a control plane means for etcd. Rarely needed facts are only read if they matter: whether a downgrade holds the data back, and whether the
+ * configuration sets its own etcd image.
  */
 export async function readEtcdStep(
   self: string,
@@ -35,7 +35,7 @@ export async function readEtcdStep(
   return { ...known, etcdImage: await ownEtcdImage(talos, call) };
 }
 
-/** Nothing to complain of and nothing to do. */
+/** No findings and nothing to do. */
 function isUneventful(step: EtcdStep): boolean {
   return etcdVersionFindings(step).length === 0 && downgradeTarget(step) === undefined;
 }

@@ -12,34 +12,34 @@ import {
 import { VersionError } from "../../talos/version.ts";
 import type { Finding } from "./finding.ts";
 
-/** The etcd of one control plane, as Talos's EtcdStatus has it. */
+/** One control plane's etcd, from Talos's EtcdStatus. */
 export interface EtcdRelease {
   address: string;
   /** The server: `3.6.12`. */
   version: string;
-  /** What is on its disk: `3.6.0`. It follows etcd's cluster version. */
+  /** The data on disk: `3.6.0`. It follows etcd's cluster version. */
   storageVersion: string;
 }
 
-/** The step that an upgrade or a rollback means for etcd. */
+/** What an upgrade or rollback means for etcd. */
 export interface EtcdStep {
   /** The node to be upgraded. */
   self: string;
-  /** Every control plane that answered, this one included. */
+  /** Every control plane that answered, including this one. */
   members: readonly EtcdRelease[];
   /** The wanted Talos release. */
   talosVersion: string;
-  /** `cluster.etcd.image` of the node's machine configuration: it runs instead of Talos's own etcd. */
+  /** `cluster.etcd.image` of the node's machine configuration: it replaces Talos's own etcd. */
   etcdImage?: string | undefined;
-  /** etcd's own downgrade has been enabled and is not over yet. */
+  /** etcd's own downgrade is enabled and not finished. */
   downgrading: boolean;
   /** `upgrade.etcdDowngrade` */
   allowDowngrade: boolean;
-  /** There is, or is going to be, a snapshot of today's data. */
+  /** A snapshot of the current data exists or will be taken. */
   snapshot: boolean;
 }
 
-/** The etcd that the node runs afterwards; undefined where that is not known. */
+/** The etcd the node runs afterwards; undefined if unknown. */
 export function etcdVersionAfter({
   talosVersion,
   etcdImage,
@@ -54,9 +54,8 @@ export function etcdVersionAfter({
 }
 
 /**
- * The etcd below which no member may start: etcd's cluster version. The storage versions tell it, but one moment: once all
- * members run a newer release the cluster version goes up within seconds, unless a downgrade holds it (etcd v3.7.1
- * server/etcdserver/version/monitor.go).
+ * The oldest etcd that a member can start with: etcd's cluster version. The storage versions show it, with one exception: once all members run a newer release,
+ * the cluster version rises within seconds, unless a downgrade holds it (etcd v3.7.1 server/etcdserver/version/monitor.go).
  */
 export function clusterVersion(members: readonly EtcdRelease[], downgrading: boolean): EtcdMinor | undefined {
   const stored = highestMinor(members.map(({ storageVersion }) => storageVersion));
@@ -66,7 +65,7 @@ export function clusterVersion(members: readonly EtcdRelease[], downgrading: boo
   return !downgrading && compareEtcdMinors(lowest, stored) > 0 ? lowest : stored;
 }
 
-/** The etcd minor that a downgrade has to go to before this node may follow; undefined where it need not. */
+/** The etcd minor that the cluster must be downgraded to before this node may follow; undefined if no downgrade is needed. */
 export function downgradeTarget(step: EtcdStep): EtcdMinor | undefined {
   const target = etcdMinor(etcdVersionAfter(step) ?? "");
   const cluster = clusterVersion(step.members, step.downgrading);
@@ -74,7 +73,7 @@ export function downgradeTarget(step: EtcdStep): EtcdMinor | undefined {
   return compareEtcdMinors(target, cluster) < 0 ? target : undefined;
 }
 
-/** What etcd's versions have against the step. None of it passes by itself. */
+/** Findings from etcd's versions. None of them clears by itself. */
 export function etcdVersionFindings(step: EtcdStep): Finding[] {
   const after = etcdVersionAfter(step);
   const target = etcdMinor(after ?? "");
@@ -131,7 +130,7 @@ function describeMembers(members: readonly EtcdRelease[]): string {
   return members.map((member) => `${member.address} has ${describeEtcd(member)}`).join("; ");
 }
 
-/** Lowest first, without those that cannot be read. */
+/** Lowest first, without unparsable versions. */
 function sortedMinors(versions: readonly string[]): EtcdMinor[] {
   return versions.flatMap((version) => etcdMinor(version) ?? []).sort(compareEtcdMinors);
 }

@@ -6,19 +6,19 @@ export interface Finding {
   problem: string;
   /** What to do about it. */
   hint: string;
-  /** True if it may pass by itself within seconds, such as an etcd that has just started. */
+  /** True if it may clear by itself within seconds, such as an etcd that has just started. */
   mayPass: boolean;
-  /** True if it may pass within minutes: something is on its way back, such as static pods after a change of the configuration. */
+  /** True if it may clear within minutes: something is coming back, such as static pods after a configuration change. */
   recovers?: boolean;
-  /** True for a kube-apiserver that is well and older than its manifest: a change that restarts nothing never shows, so it is only waited for a while. */
+  /** True for a healthy kube-apiserver that is older than its manifest: a change that restarts nothing never shows there, so the wait for it is limited. */
   restarting?: boolean;
-  /** True for an etcd member on no known control plane: it may be one that this deployment takes out first. */
+  /** True for an etcd member on no known control plane: this deployment may remove it first. */
   stray?: boolean;
-  /** True where the count of etcd's votes is what stands against it: a stray member counts in it. */
+  /** True if etcd's vote count blocks: a stray member is part of that count. */
   votes?: boolean;
 }
 
-/** How long to wait for these to pass: no time at all where one of them never will. */
+/** How long to wait for these to clear: zero if one of them never will. */
 export function waitLimit(
   findings: readonly Finding[],
   { guardMs, recoveryMs }: { guardMs: number; recoveryMs: number },
@@ -27,12 +27,12 @@ export function waitLimit(
   return findings.every(({ recovers }) => recovers) ? recoveryMs : guardMs;
 }
 
-/** What was found, each with its code, in one sentence without its end. */
+/** The problems with their codes, in one sentence without the final period. */
 export function joinProblems(findings: readonly Pick<Finding, "code" | "problem">[]): CodedText {
   return findings.map(({ code, problem }) => coded(code, problem)).join("; ") as CodedText;
 }
 
-/** What to do about it, each thing once. */
+/** The hints, each once. */
 export function joinHints(findings: readonly Pick<Finding, "hint">[]): string {
   return [...new Set(findings.map(({ hint }) => hint))].join(" ");
 }

@@ -9,23 +9,23 @@ import { VersionError } from "../../talos/version.ts";
 import { talosctlCommand } from "../talosctl.ts";
 import type { Finding } from "./finding.ts";
 
-/** What a node says of its kernel arguments; undefined where it does not say. */
+/** A node's kernel arguments; undefined values could not be read. */
 interface KernelArgumentFacts {
   /** Its address, for commands in messages. */
   node: string;
-  /** The release that runs: its API does the upgrade. */
+  /** The running release: its API performs the upgrade. */
   version: string;
-  /** The machine configuration in effect: the installer gets this one. */
+  /** The active machine configuration: the installer gets this one. */
   active: string | undefined;
-  /** The one on the disk: another one where it waits for the next boot. */
+  /** The configuration on disk, which differs while it waits for the next boot. */
   stored: string | undefined;
   /** `/proc/cmdline`. */
   cmdline: string | undefined;
-  /** systemd-boot takes the image's arguments and ignores those of the configuration anyway. */
+  /** systemd-boot takes the image's arguments and ignores the configuration's anyway. */
   bootedWithUki: boolean | undefined;
 }
 
-/** Would the upgrade lose kernel arguments that the node runs with? */
+/** Whether the upgrade would drop kernel arguments that the node runs with. */
 function lostArgumentFindings(facts: KernelArgumentFacts): Finding[] {
   const { node, version, active, stored, cmdline, bootedWithUki } = facts;
   if (bootedWithUki === true || !upgradesByLifecycle(version)) return [];
@@ -65,7 +65,7 @@ function lostArgumentHint(node: string, args: readonly string[], staged: boolean
 
 const quoteArgument = (arg: string): string => scrubSecrets(arg, () => "[secret]");
 
-/** Reads what the rule needs. What the certificate's role may not read, or the release does not have, is not known. */
+/** Reads what the rule needs. Values that the certificate's role may not read, or the release doesn't have, stay unknown. */
 export async function kernelArgumentFindings(
   node: string,
   talos: TalosReader,
@@ -97,13 +97,13 @@ function upgradesByLifecycle(version: string): boolean {
   try {
     return upgradeApiOf(version) === "lifecycle";
   } catch (error) {
-    // A build with a tag of its own: nothing is known of it.
+    // A build with a custom tag: nothing is known about it.
     if (error instanceof VersionError) return false;
     throw error;
   }
 }
 
-/** The configuration's arguments, which LifecycleService ignores; none where GRUB takes the image's instead. */
+/** The configuration's arguments, which LifecycleService ignores; none if GRUB uses the image's instead. */
 function ignoredArguments(configuration: string | undefined): string[] {
   if (configuration === undefined) return [];
   try {

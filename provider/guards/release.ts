@@ -7,7 +7,7 @@ import { VersionError } from "../../talos/version.ts";
 import { versionChangeVerb } from "../facts.ts";
 import type { Finding } from "./finding.ts";
 
-/** Is the way from the running release to the wanted one a good one? */
+/** Findings about the step from the running release to the desired one. */
 export function releaseFindings(
   running: string,
   kubernetesVersion: string | undefined,
@@ -45,7 +45,7 @@ export function releaseFindings(
     refuse(
       "release-broken",
       `${bad.version} is a broken release: ${bad.reason} (${bad.source})`,
-      // Going back from that very release, it is no advice.
+      // When going back from that very release, don't recommend it.
       versionChangeVerb(running, bad.instead) === "upgraded"
         ? `Use ${bad.instead}.`
         : `Choose another release to go back to: ${bad.instead}, the next one without the defect, is not older than the running one.`,

@@ -4,8 +4,8 @@ import { installerPartsOf } from "../../talos/image.ts";
 import type { Finding } from "./finding.ts";
 
 /**
- * A machine whose firmware enforces SecureBoot starts nothing that is not signed, its boot loader included: after an installation of another image it does not come back, not
- * even with the old one. The other way is left to the node: an image for SecureBoot starts where the firmware does not ask for it.
+ * With SecureBoot enforced, the firmware starts nothing unsigned, the boot loader included: after another image is installed the machine doesn't come back, not
+ * even with the old one. The reverse is left to the node: a SecureBoot image also starts on firmware that doesn't enforce it.
  */
 export async function secureBootFindings(
   image: string,

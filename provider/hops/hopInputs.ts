@@ -5,10 +5,10 @@ import { nodesByName } from "../../talos/nodesByName.ts";
 import { nodeUpgradeInputs } from "../inputs.ts";
 import type { NodeWithHops } from "./path.ts";
 
-/** Each node's inputs as its NodeUpgrade has them: what is its own, and what all share; and the releases on its way. */
+/** Each node's inputs as its NodeUpgrade has them (its own and the shared ones), and its hops. */
 export function preflightNodes(inputs: Record<string, unknown>): NodeWithHops[] {
   const { nodes, hops, ...shared } = inputs;
-  // What all share is as large as the cluster: it is read once, not once a node.
+  // Shared inputs grow with the cluster: parse them once, not once per node.
   const ofAll = nodeUpgradeInputs(shared);
   const hopsOf = hopsByNode(hops);
   return nodesByName(nodes).map(([name, node]) => ({
@@ -24,7 +24,7 @@ interface NodeHops {
   kubernetes?: KubernetesOnPath;
 }
 
-/** Each node's own way by its name, of an input that was checked. */
+/** Looks up each node's hops by name, from validated input. */
 function hopsByNode(given: unknown): (name: string) => NodeHops {
   const hops = hopsSchema.safeParse(given).data;
   return (name) => {

@@ -6,7 +6,7 @@ import { Work } from "../kubernetesUpgrade/work.ts";
 import type { Surroundings } from "../session.ts";
 import type { NodeWithHops } from "./path.ts";
 
-/** What hops ask of the cluster's Kubernetes. */
+/** What hops need of the cluster's Kubernetes. */
 export interface KubernetesHopCall {
   surroundings: Surroundings;
   urn: string;
@@ -15,9 +15,9 @@ export interface KubernetesHopCall {
 }
 
 /**
- * Before nodes go to these Talos releases: takes Kubernetes to the oldest minor release that they run, one minor at a time, each with every step and look of an upgrade. Does
- * nothing where that runs; what runs tells how far a run that was stopped has come.
- * @returns the release it was taken to, and why the rest waits for a later deployment
+ * Before nodes move to these Talos releases: upgrades Kubernetes to the oldest minor release they run, one minor at a time, each with all steps and checks of
+ * an upgrade. Does nothing if that release already runs; the running version shows how far an interrupted run got.
+ * @returns the release reached, and why the rest waits for a later deployment
  */
 export async function upgradeKubernetesForHops(
   call: KubernetesHopCall,
@@ -40,7 +40,10 @@ export async function upgradeKubernetesForHops(
   return outcome.postponed === undefined ? { raised: to } : { postponed: outcome.postponed };
 }
 
-/** `v1.29.6 -> v1.30.14 before Talos v1.12.11`, for the preview; undefined where the way needs no other. @param ways the Talos releases of each node, from what it runs on */
+/**
+ * `v1.29.6 -> v1.30.14 before Talos v1.12.11`, for the preview; undefined if no intermediate upgrade is needed. @param ways the Talos releases of each node,
+ * starting with what it runs
+ */
 export async function describeKubernetesHops(
   call: KubernetesHopCall,
   ways: readonly (readonly [string, ...string[]])[],
@@ -52,7 +55,7 @@ export async function describeKubernetesHops(
   const stops = new Map<string, string>();
   for (const way of ways) {
     const found = kubernetesStops(runs, way, inputs.through);
-    // Why there is none is told of the nodes.
+    // The nodes report why there is none.
     if ("problem" in found) return undefined;
     for (const { kubernetes, before } of found) if (!stops.has(kubernetes)) stops.set(kubernetes, before);
   }
@@ -61,7 +64,7 @@ export async function describeKubernetesHops(
   return `${runs}${steps.join("")}, a complete upgrade each`;
 }
 
-/** What a node's next Talos release finds, once Kubernetes was upgraded for it. */
+/** The Kubernetes that a node's next Talos release finds, after the upgrade made for it. */
 export function kubernetesAtNextStep(
   { kubernetes, talosVersion }: Pick<NodeWithHops, "kubernetes" | "talosVersion">,
   from: string,
@@ -84,7 +87,7 @@ async function readOldestKubernetes(
   }
 }
 
-/** As a KubernetesUpgrade has them. Undefined where Kubernetes is not to be upgraded on the way. */
+/** Inputs as of a KubernetesUpgrade. Undefined if Kubernetes is not upgraded between hops. */
 function upgradeInputs(nodes: readonly NodeWithHops[]): KubernetesUpgradeInputs | undefined {
   const [any] = nodes;
   const { kubernetes, kubeconfig } = any ?? {};
@@ -97,7 +100,7 @@ function upgradeInputs(nodes: readonly NodeWithHops[]): KubernetesUpgradeInputs 
     through: releases,
     nodes: nodes.map(({ name, node, role }) => ({ name, node, role, pinned: pinned[name] ?? [] })),
     ...{ clientConfiguration, kubeconfig, drain, storageGate, timeoutSeconds, prePull, rollout },
-    // What the stack declares is judged by its KubernetesUpgrade, in the preview.
+    // The stack's own KubernetesUpgrade checks the declared objects, in the preview.
     ...{ acceptRemovedApis, removedObjects: [] },
     ...(endpoints === undefined ? {} : { endpoints }),
     ...(approval === undefined ? {} : { approval }),

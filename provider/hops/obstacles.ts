@@ -15,10 +15,7 @@ import { nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { missingMinors, upgradeLegs, type NodeWithHops, type UpgradeLeg } from "./path.ts";
 
-/**
- * What would stop a node somewhere on its way, as far as that is known before: a way that ends in the middle is not begun. What stands against the next
- * step alone is the guard's affair.
- */
+/** Known blockers at any later step of a node's upgrade path: a path that would stop halfway isn't started. The guard checks the next step. */
 export async function upgradePathProblem(
   context: UpgradeContext,
   { version }: Pick<NodeFacts, "version">,
@@ -50,7 +47,7 @@ function gapFinding(version: string, { talosVersion }: NodeWithHops, gaps: reado
   );
 }
 
-/** What the releases themselves tell of a later step. Kubernetes is looked at for the whole way. */
+/** What the releases alone tell about a later step. Kubernetes is checked for the whole path. */
 function legFindings({ from, wanted }: UpgradeLeg): Finding[] {
   const missing = wanted.extensions.filter(
     (extension) => isExtensionAvailable(extension, wanted.talosVersion) === false,
@@ -74,7 +71,7 @@ function legFindings({ from, wanted }: UpgradeLeg): Finding[] {
   }));
 }
 
-/** The control planes all have the etcd of the hop before by then. */
+/** By then all control planes run the etcd of the previous hop. */
 function etcdFindings(from: string, wanted: NodeWithHops): Finding[] {
   const version = etcdBefore(from);
   const minor = etcdMinor(version ?? "");
@@ -99,7 +96,7 @@ function etcdBefore(release: string): string | undefined {
   }
 }
 
-/** Where Kubernetes is not upgraded on the way, what runs now has to run on all of it. The settings are for its end. */
+/** If Kubernetes isn't upgraded on the way, the running version must work with every hop. The settings apply to the last step. */
 function kubernetesFindings(
   version: string,
   legs: readonly UpgradeLeg[],
@@ -135,7 +132,7 @@ function kubernetesFindings(
   ];
 }
 
-/** What really runs; undefined if the API is not asked or does not answer; the guard reports that later. */
+/** The version that actually runs; undefined if the API is not asked or does not answer (the guard reports that later). */
 export async function readRunningKubernetes(context: UpgradeContext): Promise<string | undefined> {
   try {
     return await (await context.kubernetes())?.version();

@@ -4,21 +4,21 @@ import { compareEtcdMinors, etcdMinor, etcdVersionOf, isUnsafeBefore36 } from ".
 import { compareVersions, contractOf, talosMinor, type Contract } from "../../talos/version.ts";
 import { runsWantedImage, type NodeFacts } from "../facts.ts";
 
-/** The inputs of one node's way. Absent: the node is to be refused where it is several minor releases behind. */
+/** One node's inputs and upgrade path. Without hops, a node that is several minor releases behind is refused. */
 export interface NodeWithHops extends NodeUpgradeInputs {
-  /** One release of each minor before the wanted one, oldest first. */
+  /** One release of each minor before the desired one, oldest first. */
   hops?: Hop[];
-  /** Names of the nodes that have to be done before it is touched. */
+  /** Names of the nodes that must finish first. */
   after?: string[];
-  /** Absent: a way on which Kubernetes has to be upgraded is refused. */
+  /** Absent: a path that needs a Kubernetes upgrade is refused. */
   kubernetes?: KubernetesOnPath;
 }
 
 type RunningImage = Pick<NodeFacts, "version" | "schematicId" | "extensions">;
 
 /**
- * The releases that a node has yet to go through before the wanted one: every minor between, and the last patch of its own minor where etcd asks for
- * that. None on the way back, and none where the two are neighbours.
+ * The releases a node still has to go through before the desired one: every minor in between, and the last patch of its own minor if etcd requires it. None on
+ * the way back, and none between adjacent minors.
  */
 export function remainingHops({ version }: Pick<RunningImage, "version">, node: NodeWithHops): Hop[] {
   const [from, to] = [talosMinor(version), talosMinor(node.talosVersion)];
@@ -38,14 +38,14 @@ export function remainingHops({ version }: Pick<RunningImage, "version">, node: 
   return isNeeded ? [own, ...between] : between;
 }
 
-/** etcd 3.6 must not follow an early 3.5, whatever minor release of Talos that is in. */
+/** etcd 3.6 must not follow an early 3.5, whichever Talos minor ships it. */
 function etcdNeedsPatch(version: string, next: string): boolean {
   const [now, then] = [etcdVersionOf(version), etcdMinor(etcdVersionOf(next) ?? "")];
   if (now === undefined || then === undefined) return false;
   return isUnsafeBefore36(now) && compareEtcdMinors(then, { major: 3, minor: 6 }) >= 0;
 }
 
-/** The release on its way that a node runs already: it may have been stopped there before it was verified. */
+/** The hop that a node already runs: an earlier run may have stopped there before verifying it. */
 export function unverifiedHop(running: RunningImage, node: NodeWithHops): NodeWithHops | undefined {
   const to = talosMinor(node.talosVersion);
   const hop = node.hops?.find((one) => one.talosVersion === running.version);
@@ -54,7 +54,7 @@ export function unverifiedHop(running: RunningImage, node: NodeWithHops): NodeWi
   return runsWantedImage(running, wanted) ? wanted : undefined;
 }
 
-/** The minor releases between what runs and the wanted one that no hop is for: `v1.11`. */
+/** The minor releases between the running and the desired one that have no hop: `v1.11`. */
 export function missingMinors(version: string, node: NodeWithHops): Contract[] {
   const [from, to] = [talosMinor(version), talosMinor(node.talosVersion)];
   if (from === undefined || to === undefined || node.hops === undefined) return [];
@@ -65,18 +65,18 @@ export function missingMinors(version: string, node: NodeWithHops): Contract[] {
   ).filter((contract) => !there.has(contract));
 }
 
-/** The inputs of a node for one hop: another release, and all else as it is. The Kubernetes of the settings comes after the last step. */
+/** A node's inputs for one hop: another release, the rest unchanged. The Kubernetes release of the settings applies after the last step. */
 function inputsForHop({ kubernetesVersion: _last, ...node }: NodeWithHops, hop: Hop): NodeWithHops {
   return { ...node, ...hop };
 }
 
-/** One step of a node, from what it runs then. */
+/** One step of a node, and what it runs before it. */
 export interface UpgradeLeg {
   from: string;
   wanted: NodeWithHops;
 }
 
-/** Every step of a node that has hops before it, the one to the wanted release included; none for any other node. */
+/** Every step of a node that has hops left, including the one to the desired release; none for any other node. */
 export function upgradeLegs(running: Pick<RunningImage, "version">, node: NodeWithHops): UpgradeLeg[] {
   const hops = remainingHops(running, node);
   if (hops.length === 0) return [];
@@ -84,14 +84,14 @@ export function upgradeLegs(running: Pick<RunningImage, "version">, node: NodeWi
   return steps.map((wanted, index) => ({ from: steps[index - 1]?.talosVersion ?? running.version, wanted }));
 }
 
-/** What is done next: the nodes that are furthest behind, and the release that they go to. */
+/** The next stage: the nodes that are furthest behind, and their next release. */
 export interface HopStage {
-  /** `v1.10.9`; several where nodes have releases of their own. */
+  /** `v1.10.9`; several if nodes have their own releases. */
   release: string;
   nodes: NodeWithHops[];
 }
 
-/** The next hop; undefined where every node is at most one step from its release. The others wait for those that are furthest behind. */
+/** The next hop; undefined if every node is at most one step from its release. The others wait for the nodes furthest behind. */
 export function nextHopStage(
   nodes: readonly NodeWithHops[],
   found: ReadonlyMap<string, Pick<RunningImage, "version">>,

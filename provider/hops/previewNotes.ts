@@ -1,12 +1,12 @@
 import type { NodeFacts } from "../facts.ts";
 import { remainingHops, type NodeWithHops } from "./path.ts";
 
-/** Drain, reboot and verification of a server. The program has no times of these nodes here: a report on the preview takes those of their last upgrades. */
+/** Drain, reboot and verification of a server. No durations of these nodes are known here; reports use those of their last upgrades. */
 const assumedMinutes = 5;
 
 /**
- * The whole way in a sentence; none where every node is one step from its release.
- * @param all every node, for the order; `due` are those that do not run what they are to run
+ * The whole path in one sentence; none if every node is one step from its release.
+ * @param all every node, for the order; `due` are those that don't run their desired release
  */
 export function hopPreviewNotes(
   all: readonly NodeWithHops[],
@@ -28,7 +28,7 @@ function compareByRelease(a: string, b: string): number {
   return a.localeCompare(b, "en", { numeric: true });
 }
 
-/** How many upgrades come one after the other: in each hop those of the longest chain of nodes that take it, and once more for the last step. */
+/** How many upgrades run in sequence: per hop the longest chain of nodes that take it, plus the last step. */
 function countSequentialUpgrades(
   all: readonly NodeWithHops[],
   ways: readonly { wanted: NodeWithHops; hops: readonly { talosVersion: string }[] }[],
@@ -43,7 +43,7 @@ function countSequentialUpgrades(
   );
 }
 
-/** How many of the nodes that are due have to be upgraded one after the other. */
+/** How many of the due nodes must be upgraded in sequence. */
 function longestUpgradeChain(all: readonly NodeWithHops[], due: ReadonlySet<string>): number {
   const lengths = new Map<string, number>();
   const byName = new Map(all.map((node) => [node.name, node]));

@@ -7,7 +7,7 @@ import { timelineAfter } from "../timeline.ts";
 import { upgradeNode } from "../upgrade.ts";
 import { nextHopStage, unverifiedHop, type NodeWithHops, type HopStage } from "./path.ts";
 
-/** One node's upgrade to a release on its way, as reports read it. */
+/** One node's upgrade to an intermediate release, in the form that reports read. */
 export interface CompletedHop {
   name: string;
   node: string;
@@ -15,30 +15,30 @@ export interface CompletedHop {
   timeline: unknown;
 }
 
-/** How the hops ended. */
+/** The result of the hops. */
 export interface HopsOutcome {
-  /** Every upgrade that was done, in the order in which they ended. */
+  /** Every completed upgrade, in order of completion. */
   taken: CompletedHop[];
-  /** Why the rest is left for a later deployment; undefined where no hop is left. */
+  /** Why the rest is left for a later deployment; undefined if no hop is left. */
   postponed?: string;
 }
 
-/** What the hops need of the preflight. */
+/** What the hops need from the preflight. */
 export interface HopPreflight {
-  /** What every node runs now; or refuses all where one of them cannot get to its release. */
+  /** Reads what every node runs now; refuses all if one of them can't reach its release. */
   look(): Promise<ReadonlyMap<string, NodeFacts>>;
-  /** Looks at the nodes of one hop, and has them fetch its image; or refuses it. */
+  /** Checks the nodes of one hop and pulls its image on them, or refuses the hop. */
   survey(stage: HopStage): Promise<void>;
-  /** Has Kubernetes upgraded where these Talos releases need it; says why that waits. */
+  /** Upgrades Kubernetes if these Talos releases need it; returns why that has to wait. */
   raise(talos: readonly string[]): Promise<string | undefined>;
-  /** A hop is over: every node that had to take it runs that release, verified. */
+  /** Called when a hop is complete: every node that had to take it runs that release, verified. */
   done(stage: HopStage): void;
 }
 
 /**
- * Takes every node that is more than one minor release behind through the releases between, hop by hop. Each hop is a rollout of its own: its nodes are
- * looked at, then control planes and workers are upgraded in their order, each with all of its steps. The next hop begins when all nodes are over the one
- * before, so that no two are more than one minor release apart because of it. What is done is read from the nodes, so it can be stopped anywhere.
+ * Takes every node that is more than one minor release behind through the releases in between, hop by hop. Each hop is a rollout: its nodes are checked, then
+ * control planes and workers are upgraded in order, each with all steps. The next hop starts when all nodes have completed this one, so hops never put nodes
+ * more than one minor apart. Progress is read from the nodes, so a run can be stopped anywhere.
  */
 export async function runHops(
   surroundings: Surroundings,
@@ -55,7 +55,7 @@ export async function runHops(
     return outcome.postponed;
   };
   let found = await looks.look();
-  // A run that was stopped may have left nodes at a release on their way that were not verified, or are still cordoned. Verifying a node disturbs nothing.
+  // An interrupted run may have left nodes on an intermediate release unverified or cordoned. Verifying a node disturbs nothing.
   const unproven = nodes.flatMap((node) => {
     const running = found.get(node.name);
     const standing = running === undefined ? undefined : unverifiedHop(running, node);
@@ -83,7 +83,7 @@ export async function runHops(
   };
 }
 
-/** The nodes of a hop by name. What is left of it is told from the rollout's list, so that has the hop's release too. */
+/** The nodes of a hop by name. Remaining work is computed from the rollout's list, so that one gets the hop's release too. */
 function stageMembers({ nodes }: HopStage): ReadonlyMap<string, NodeWithHops> {
   const releases = new Map(nodes.map(({ name, talosVersion }) => [name, talosVersion]));
   return new Map(
@@ -108,8 +108,8 @@ function describePostponed(postponed: ReadonlyMap<string, string>): string {
 }
 
 /**
- * Each node when those before it are done. After a failure no other node begins; those under way are finished.
- * @returns why nodes were left as they are, by their names
+ * Starts each node when the nodes before it are done. After a failure no other node starts; running ones finish.
+ * @returns why nodes were left unchanged, by name
  */
 async function runInOrder(
   nodes: readonly NodeWithHops[],

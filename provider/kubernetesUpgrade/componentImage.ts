@@ -13,9 +13,9 @@ import { minorOf } from "./releases.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 
 /**
- * Brings one component's image in a node's machine configuration to the wanted release, where it is not there yet. All else stays as the node has it.
- * @param runs the image that runs, for a configuration that names none
- * @param onAct called right before the node is given its configuration: from then on it may have it
+ * Sets one component's image in a node's machine configuration to the target release if it isn't there yet. The rest stays as the node has it.
+ * @param runs the running image, for a configuration that names none
+ * @param onAct called right before the configuration is sent: from then on the node may have it
  */
 export async function setComponentImage(
   work: Work,
@@ -43,7 +43,7 @@ export async function setComponentImage(
   const data = setImages(config, { [component]: imageForRelease(component, image ?? runs, target) });
   const { mode } = await gate.tryConfiguration(data, call);
   if (mode !== "NO_REBOOT") {
-    // The new image alone never needs one: something else waits for the next boot, and this change would take effect with it.
+    // The new image alone never needs a reboot: something else waits for one, and this change would activate it.
     throw new KubernetesUpgradeError(
       where,
       coded("config-staged", "a change to its machine configuration is waiting for a reboot"),
@@ -57,14 +57,14 @@ export async function setComponentImage(
       call,
     );
   } catch (error) {
-    // An answer that was lost is no failure, if the node has what it was sent.
+    // A lost response is not a failure if the node has the configuration.
     if (!isTransient(error)) throw error;
     const has = await talos.machineConfiguration(call).catch(() => undefined);
     if (has === undefined || releaseOfImage(readImages(has)[component]) !== target) throw error;
   }
 }
 
-/** Nothing goes back by a minor release: another run, or a person, has upgraded the component further since this one looked at the cluster. */
+/** Never goes back a minor release: another run, or a person, has upgraded the component further since this run read the cluster. */
 function requireNotAhead(where: string, image: string | undefined, target: string): void {
   const release = releaseOfImage(image);
   if (release === undefined || minorOf(release) <= minorOf(target)) return;

@@ -16,9 +16,9 @@ const kubernetesSchema = readinessSchema.pick({ kubernetes: true });
 type EarlyCheck = { surroundings: Surroundings; urn: string; signal: AbortSignal };
 
 /**
- * What stands against an upgrade of Kubernetes, before anything is changed: that upgrade comes after the nodes', and one that is refused then has let their Talos
- * change for nothing. Nodes that do not answer are told elsewhere.
- * @param before the inputs of the last time: a cluster whose release the stack has not set before is left as it is
+ * What blocks a Kubernetes upgrade, checked before anything is changed: it runs after the nodes' upgrades, and a refusal then would mean their Talos was
+ * changed for nothing. Nodes that don't answer are reported by other checks.
+ * @param before the previous inputs: a cluster whose release the stack didn't set before is left alone
  */
 export async function checkKubernetesEarly(
   { surroundings, urn, signal }: EarlyCheck,
@@ -54,7 +54,7 @@ export async function checkKubernetesEarly(
   }
 }
 
-/** The stack's own may not be known yet. Empty where no control plane gives one out: then it is the nodes that tell. */
+/** The stack's own kubeconfig may not be known yet. Empty if no control plane returns one: then the nodes are read instead. */
 async function fetchFirstKubeconfig(
   { surroundings, urn, signal }: EarlyCheck,
   wanted: ReturnType<typeof kubernetesUpgradeInputs>,

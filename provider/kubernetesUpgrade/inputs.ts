@@ -5,15 +5,15 @@ import { nodesByName } from "../../talos/nodesByName.ts";
 import { inputFailures, nodeFailures, type CheckFailure } from "../check.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
 
-/** A node whose Kubernetes is upgraded. */
+/** A node that takes part in the Kubernetes upgrade. */
 export type KubernetesNodeInputs = z.output<typeof kubernetesNodeSchema>;
 
-/** The inputs of a KubernetesUpgrade, every default filled in. Control planes come first among the nodes. */
+/** The inputs of a KubernetesUpgrade with all defaults. Control planes come first. */
 export interface KubernetesUpgradeInputs extends z.output<typeof kubernetesUpgradeSchema> {
   nodes: KubernetesNodeInputs[];
 }
 
-/** All that is wrong with the inputs. A value that only the deployment will know is left for then; no secret is shown. */
+/** All problems in the inputs. Unknown values are checked in the deployment; no secret is shown. */
 export function checkKubernetesUpgrade({ nodes, ...shared }: Properties): CheckFailure[] {
   const failures = [
     ...inputFailures("KubernetesUpgrade", kubernetesUpgradeSchema, shared),
@@ -25,7 +25,7 @@ export function checkKubernetesUpgrade({ nodes, ...shared }: Properties): CheckF
     : [{ property: "nodes", reason: "[nodes] has no control plane" }];
 }
 
-/** Inputs that `checkKubernetesUpgrade` has passed, with the defaults. */
+/** Inputs that passed `checkKubernetesUpgrade`, with defaults. */
 export function kubernetesUpgradeInputs(checked: Properties): KubernetesUpgradeInputs {
   const nodes = nodesByName(checked["nodes"]).map(([, node]) => withDefaults(kubernetesNodeSchema, node));
   return { ...withDefaults(kubernetesUpgradeSchema, checked), nodes };

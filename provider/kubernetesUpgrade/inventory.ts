@@ -3,18 +3,18 @@ import type { Finding } from "../guards/finding.ts";
 import type { KubernetesClient, Manifest } from "../kubernetes.ts";
 import type { ClusterLook } from "./look.ts";
 
-/** Says on an object which inventory it belongs to (siderolabs/go-kubernetes ssa/inventory.go, the annotation of cli-utils). */
+/** Marks the inventory an object belongs to (siderolabs/go-kubernetes ssa/inventory.go, the annotation of cli-utils). */
 const ownerAnnotation = "config.k8s.io/owning-inventory";
 
-/** Where Talos and talosctl list the manifests that they have applied (siderolabs/talos pkg/machinery/constants). */
+/** Where Talos and talosctl list the manifests they have applied (siderolabs/talos pkg/machinery/constants). */
 const inventoryConfigMap = { namespace: "kube-system", name: "talos-bootstrap-manifests-inventory" };
 
-/** Kinds whose names may have colons, which keys of a ConfigMap may not. */
+/** Kinds whose names may contain colons, which ConfigMap keys may not. */
 const rbacKinds = ["Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"];
 
 /**
- * Does every control plane keep an inventory of the bootstrap manifests?
- * @param planned nodes are judged by the Talos release that they are to run, since they are upgraded before
+ * Whether every control plane keeps an inventory of the bootstrap manifests.
+ * @param planned judge nodes by their desired Talos release, since they are upgraded first
  */
 export function keepsInventory({ nodes }: ClusterLook, planned: boolean): boolean {
   return nodes
@@ -23,13 +23,13 @@ export function keepsInventory({ nodes }: ClusterLook, planned: boolean): boolea
       try {
         return hasManifestInventory(planned ? (node.talosVersion ?? talosVersion) : talosVersion);
       } catch {
-        // A Talos of one's own, whose tag says nothing.
+        // A custom Talos build whose tag is no release.
         return false;
       }
     });
 }
 
-/** The manifest as a member of Talos's inventory. Without it a server-side apply would take the annotation away. */
+/** The manifest as a member of Talos's inventory. Without the annotation, a server-side apply would remove it. */
 export function withInventoryOwner(manifest: Manifest): Manifest {
   const { metadata } = manifest;
   const annotations = { ...(metadata["annotations"] as object), [ownerAnnotation]: inventoryConfigMap.name };
@@ -45,7 +45,7 @@ function ownerOf(object: Manifest | undefined): string | undefined {
   return annotations?.[ownerAnnotation];
 }
 
-/** What belongs to the inventory of something else is not taken from it, as talosctl does by default (`AdoptIfNoInventory`). */
+/** Objects in another inventory are not taken over; talosctl does the same by default (`AdoptIfNoInventory`). */
 export function foreignFinding(label: string, object: Manifest | undefined): Finding | undefined {
   const owner = ownerOf(object);
   if (owner === undefined || owner === inventoryConfigMap.name) return undefined;
@@ -58,15 +58,15 @@ export function foreignFinding(label: string, object: Manifest | undefined): Fin
 }
 
 export interface InventoryLook {
-  /** The inventory with all of them, to be applied; undefined where it has them. */
+  /** The inventory with all of them, to be applied; undefined if it is complete. */
   readonly due: Manifest | undefined;
-  /** How many of them it does not have. */
+  /** How many of them it lacks. */
   readonly missing: number;
-  /** What it lists and Talos does not make any more, in words. */
+  /** Labels of entries that Talos no longer generates. */
   readonly leftovers: readonly string[];
 }
 
-/** @param objects the manifests as the server has them, or would have them, with the namespace only where their kind has one */
+/** @param objects the manifests as the server has them, or would have them, with a namespace only for namespaced kinds */
 export async function readInventory(
   kubernetes: KubernetesClient,
   objects: readonly Manifest[],
@@ -81,7 +81,7 @@ export async function readInventory(
   return {
     due: isThere ? undefined : { ...empty, data },
     missing: missing.length,
-    // Talos 1.13.0 listed some kinds of the whole cluster with a namespace.
+    // Talos 1.13.0 listed some cluster-scoped kinds with a namespace.
     leftovers: listed
       .filter((key) => !wanted.some((one) => one === key || (one.startsWith("_") && key.endsWith(one))))
       .map(describeKey),

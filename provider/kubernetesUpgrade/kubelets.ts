@@ -18,8 +18,8 @@ import { componentsBehind, kubeletRelease, type ClusterLook } from "./look.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 
 /**
- * One node's kubelet. The node is drained before where a driver would lose the volumes in use; containers go on running elsewhere. The next node waits until this
- * one is Ready with the release, its storage is well and it takes pods again.
+ * Upgrades one node's kubelet. The node is drained first if a driver would lose volumes in use; otherwise containers keep running. The next node waits until
+ * this one is Ready with the release, its storage is healthy and it is schedulable again.
  */
 export async function upgradeKubelet(work: Work, one: WorkNode): Promise<void> {
   const { node, context } = one;
@@ -42,7 +42,7 @@ export async function upgradeKubelet(work: Work, one: WorkNode): Promise<void> {
     before.annotations[cordonAnnotation] === undefined &&
     before.annotations[storageAnnotation] === undefined
   ) {
-    // What the configuration names may be behind, as after an upgrade that was done by hand.
+    // The configuration may be behind, for example after a manual upgrade.
     await setComponentImage(work, one, "kubelet", `kubelet:${before.kubeletVersion ?? ""}`);
     return;
   }
@@ -83,12 +83,12 @@ async function restartKubelet(
   }
 }
 
-/** Empties the node where its volumes would be lost under their pods; elsewhere what it has is noted, for the step after. */
+/** Drains the node if its volumes would be lost under their pods; otherwise records its storage for the check afterwards. */
 async function drainOrNote(work: Work, { node, context }: WorkNode, before: KubernetesNode): Promise<void> {
   const { name } = node;
   const look = kubeletLook(work, { node, context });
   const refusal = await whyNoRestart(look);
-  // A cordon of ours is from a run that has begun to empty it.
+  // A cordon of ours is from a run that started to drain it.
   if (refusal === undefined && before.annotations[cordonAnnotation] === undefined) {
     await noteStorage(context, before.name);
     return;
@@ -113,7 +113,7 @@ async function drainOrNote(work: Work, { node, context }: WorkNode, before: Kube
 const withoutDrainHint =
   "Set upgrade.drain.enabled: true, or drain the node yourself first (`kubectl drain`) and uncordon it afterwards, or deploy the driver with this program first.";
 
-/** Why the kubelet must not restart now; undefined where it may. */
+/** Why the kubelet must not restart now; undefined if it may. */
 async function whyNoRestart(look: KubeletLook): Promise<CodedText | undefined> {
   const stake = await readKubeletStake(look);
   return stake.is === "free" ? undefined : coded("kubelet-volumes", stake.problem);
@@ -127,7 +127,10 @@ function kubeletLook({ surroundings, signal }: Work, { node, context }: WorkNode
   };
 }
 
-/** Without drains an upgrade would stop at a kubelet whose node has volumes that its driver loses: it is not begun. What leaves until then is no obstacle any more. */
+/**
+ * Without drains, an upgrade would stop at a kubelet whose node has volumes that its driver loses, so it isn't started. Volumes that have left by then no
+ * longer block.
+ */
 export async function undrainedFindings(work: Work, { nodes }: ClusterLook): Promise<Finding[]> {
   const { inputs } = work;
   if (inputs.drain.enabled) return [];
@@ -198,13 +201,13 @@ async function kubeletTrouble({ context }: WorkNode, signal: AbortSignal): Promi
   return kubelet.health === "unhealthy" ? "the service kubelet is not healthy" : undefined;
 }
 
-/** Nothing was asked of the kubelet: whatever was cordoned for it can work again. */
+/** The kubelet was not changed: lift the cordon set for it. */
 async function uncordonIfOurs(
   work: Work,
   { node, context }: WorkNode,
   find: () => Promise<KubernetesNode | undefined>,
 ): Promise<void> {
-  // The next run may have cordoned the node for itself by now.
+  // The next run may have cordoned the node for itself already.
   if (work.signal.reason instanceof EngineGone) return;
   try {
     const [kubernetes, now] = await Promise.all([context.kubernetes(), find()]);
@@ -218,7 +221,7 @@ async function uncordonIfOurs(
   }
 }
 
-/** Its kubelet restarts: a node that was drained for that takes pods when the next run has seen it well. */
+/** The kubelet is restarting: a node drained for that becomes schedulable once the next run finds it healthy. */
 async function noteKeptCordon(
   work: Work,
   { node, context }: WorkNode,

@@ -17,20 +17,20 @@ import { findNode } from "../steps/drain.ts";
 import type { KubernetesNodeInputs } from "./inputs.ts";
 import { compareReleases } from "./releases.ts";
 
-/** What a node runs of Kubernetes, as it was just read. */
+/** The Kubernetes components a node runs, as just read. */
 export interface NodeLook {
   readonly node: KubernetesNodeInputs;
-  /** The Talos release that runs. */
+  /** The running Talos release. */
   readonly talosVersion: string;
-  /** Images that its machine configuration names. */
+  /** Images in its machine configuration. */
   readonly images: KubernetesImages;
-  /** The release of each component that this node has, where it can be told. */
+  /** The release of each component on this node, if known. */
   readonly runs: Partial<Record<KubernetesComponent, string>>;
-  /** Images that components run whose release cannot be told from them, such as one by its digest alone. */
+  /** Running images that don't reveal their release, such as those pinned by digest only. */
   readonly nameless: KubernetesImages;
-  /** kube-proxy is kept out of the cluster. */
+  /** kube-proxy is disabled in the cluster. */
   readonly withoutProxy?: boolean;
-  /** What Kubernetes calls it, where Kubernetes knows it. */
+  /** Its Kubernetes node name, if it has joined. */
   readonly kubernetesNode?: string | undefined;
 }
 
@@ -38,11 +38,11 @@ export interface NodeLook {
 export interface ClusterLook {
   readonly nodes: readonly NodeLook[];
   readonly silent: readonly { node: KubernetesNodeInputs; reason: string }[];
-  /** Nodes that Kubernetes knows and the inputs do not. */
+  /** Nodes in Kubernetes that are not in the inputs. */
   readonly strangers: readonly KubernetesNode[];
 }
 
-/** The components that a node has. kube-proxy is no process of the node: its release is that of the manifests a control plane makes. */
+/** A node's components. kube-proxy is not a process of the node: its release is that of the manifests a control plane generates. */
 export function nodeComponents({
   node,
   withoutProxy,
@@ -51,7 +51,7 @@ export function nodeComponents({
   return kubernetesComponents.filter((component) => component !== "kube-proxy" || withoutProxy !== true);
 }
 
-/** Asks every node what it runs. */
+/** Reads what every node runs. */
 export async function lookAtCluster(
   contexts: readonly { node: KubernetesNodeInputs; context: UpgradeContext }[],
 ): Promise<ClusterLook> {
@@ -77,7 +77,7 @@ export async function lookAtCluster(
   return { nodes, silent, strangers };
 }
 
-/** Without an answer the machine configurations tell what kubelets run. */
+/** Without an answer, the machine configurations tell the kubelet releases. */
 async function listKubernetesNodes(context: UpgradeContext | undefined): Promise<KubernetesNode[]> {
   try {
     return (await (await context?.kubernetes())?.nodes()) ?? [];
@@ -87,7 +87,7 @@ async function listKubernetesNodes(context: UpgradeContext | undefined): Promise
   }
 }
 
-/** What one node runs. @param kubelets the nodes as Kubernetes knows them; without them its configuration tells what the kubelet runs */
+/** What one node runs. @param kubelets the nodes as Kubernetes reports them; without them, its configuration tells the kubelet's release */
 export async function lookAtNode(
   node: KubernetesNodeInputs,
   { talos, patience, signal }: UpgradeContext,
@@ -140,14 +140,14 @@ export async function lookAtNode(
   };
 }
 
-/** The release of a node's kubelet, as Kubernetes knows it; undefined before it has reported one. */
+/** The release of a node's kubelet as Kubernetes reports it; undefined before its first report. */
 export function kubeletRelease({
   kubeletVersion,
 }: Pick<KubernetesNode, "kubeletVersion">): string | undefined {
   return kubeletVersion === undefined ? undefined : releaseOfImage(`kubelet:${kubeletVersion}`);
 }
 
-/** The releases that run, oldest first, without components that their owner pins. */
+/** The running releases, oldest first, without components that their owner pins. */
 export function releasesIn({ nodes }: ClusterLook): string[] {
   const all = nodes.flatMap(({ node, runs }) =>
     Object.entries(runs).flatMap(([component, release]) =>
@@ -157,7 +157,7 @@ export function releasesIn({ nodes }: ClusterLook): string[] {
   return [...new Set(all)].sort(compareReleases);
 }
 
-/** Components of a node that run another release than this, or whose image in the configuration names another; without those that their owner pins. */
+/** A node's components that run another release, or whose image in the configuration names another; without those that their owner pins. */
 export function componentsBehind(
   look: Pick<NodeLook, "node" | "images" | "runs" | "withoutProxy">,
   release: string,
@@ -171,23 +171,23 @@ export function componentsBehind(
   );
 }
 
-/** Does every component of the nodes run the release, and does no configuration name another? */
+/** Whether every component runs the release and no configuration names another. */
 export function isAtRelease({ nodes, silent }: ClusterLook, release: string): boolean {
   return silent.length === 0 && nodes.every((look) => componentsBehind(look, release).length === 0);
 }
 
-/** For the state and for people: what each node runs, by component. */
+/** What each node runs, by component, for the state and for messages. */
 export function releaseTable({ nodes }: ClusterLook): Record<string, Record<string, string>> {
   return Object.fromEntries(nodes.map(({ node, runs }) => [node.name, { ...runs }]));
 }
 
-/** `v1.35.4`, or `v1.35.4, v1.36.1` in the middle of an upgrade; undefined where nothing could be read. */
+/** `v1.35.4`, or `v1.35.4, v1.36.1` in the middle of an upgrade; undefined if nothing could be read. */
 export function describeReleases(look: ClusterLook): string | undefined {
   const releases = releasesIn(look);
   return releases.length === 0 ? undefined : releases.join(", ");
 }
 
-/** Where an upgrade that has ended early has left the cluster, in sentences: an operator has to know what was changed. */
+/** Where an interrupted upgrade left the cluster, in sentences: operators must know what was changed. */
 export function progressText(look: ClusterLook, target: string): string {
   const done = new Map<string, string[]>();
   const left = new Map<string, string[]>();

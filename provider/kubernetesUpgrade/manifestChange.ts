@@ -2,21 +2,21 @@ import { KubernetesError, type KubernetesClient, type Manifest } from "../kubern
 import type { Finding } from "../guards/finding.ts";
 import { foreignFinding, withInventoryOwner, isInventoried } from "./inventory.ts";
 
-/** What applying a manifest does. */
+/** What applying a manifest would change. */
 export interface ManifestChange {
-  /** As it is applied. */
+  /** As applied. */
   readonly manifest: Manifest;
-  /** As the server has it then. */
+  /** As the server has it afterwards. */
   readonly object: Manifest;
-  /** What changes, a line each; none where the cluster has it like that. Of a Secret no value is shown. */
+  /** The changed lines; empty if the cluster already has it. A Secret's values are not shown. */
   readonly lines: readonly string[];
-  /** It belongs to somebody else. */
+  /** It belongs to another inventory. */
   readonly foreign?: Finding;
-  /** Its namespace or its kind is not there. */
+  /** Its namespace or kind doesn't exist. */
   readonly unplaced?: KubernetesError;
 }
 
-/** Asks the server what an apply would change. @param inventoried Talos keeps an inventory of its manifests */
+/** Asks the server what an apply would change. @param inventoried whether Talos keeps an inventory of its manifests */
 export async function planManifestChange(
   kubernetes: KubernetesClient,
   wanted: Manifest,
@@ -25,7 +25,7 @@ export async function planManifestChange(
   const label = manifestLabel(wanted);
   const before = await kubernetes.liveManifest(wanted);
   const placed = keepClusterIps(wanted, before);
-  // Nodes may have gone back to a Talos before 1.13: what it knows nothing of stays.
+  // Nodes may have gone back to a Talos before 1.13: an annotation it doesn't know about stays.
   const manifest = inventoried || isInventoried(before) ? withInventoryOwner(placed) : placed;
   const foreign = inventoried ? (foreignFinding(label, wanted) ?? foreignFinding(label, before)) : undefined;
   const rest = foreign === undefined ? {} : { foreign };
@@ -48,7 +48,7 @@ export function manifestLabel({ kind, metadata: { namespace, name } }: Manifest)
   return `${kind} ${namespace === undefined ? "" : `${namespace}/`}${name}`;
 }
 
-/** Addresses of Services cannot change once they are given. */
+/** Addresses of Services are immutable. */
 function keepClusterIps(manifest: Manifest, live: Manifest | undefined): Manifest {
   if (manifest.kind !== "Service" || manifest.apiVersion !== "v1" || live === undefined) return manifest;
   const { clusterIP, clusterIPs } = (live["spec"] as Record<string, unknown> | undefined) ?? {};
@@ -67,7 +67,7 @@ function changedLines(before: Manifest, after: Manifest): string[] {
   );
 }
 
-/** What the server keeps for itself. */
+/** Fields managed by the server. */
 const serverFields =
   /^(?:status|metadata\.(?:managedFields|resourceVersion|generation|uid|creationTimestamp|selfLink))\b|^(?:apiVersion|kind)$/;
 

@@ -14,7 +14,7 @@ import { planManifestChange, manifestLabel, type ManifestChange } from "./manife
 import { KubernetesUpgradeError, refusedError, type Work, type WorkNode } from "./work.ts";
 import { awaitRollouts } from "./workloads.ts";
 
-/** kube-proxy's release in the configuration of every control plane: their manifests are made from it. It restarts nothing by itself. */
+/** Sets kube-proxy's release in every control plane's configuration, which their manifests are generated from. This restarts nothing. */
 export async function setProxyRelease(work: Work): Promise<void> {
   for (const one of work.controlPlanes) {
     if (one.node.pinned.includes("kube-proxy")) continue;
@@ -28,8 +28,8 @@ export async function setProxyRelease(work: Work): Promise<void> {
 }
 
 /**
- * Applies the manifests that a control plane makes of its configuration, where the cluster has them otherwise, and waits for what they roll out. Talos itself applies
- * them once, when the cluster is new.
+ * Applies the manifests that a control plane generates from its configuration if the cluster's differ, and waits for the rollouts. Talos itself applies them
+ * only once, when the cluster is new.
  */
 export async function applyManifests(work: Work, look: ClusterLook): Promise<void> {
   const [one] = work.controlPlanes;
@@ -56,7 +56,7 @@ export async function applyManifests(work: Work, look: ClusterLook): Promise<voi
   await awaitRollouts(work, one, kubernetes, due);
 }
 
-/** What applying them would change, a line each: for the preview. kube-proxy is shown with the release that it is going to have. */
+/** The changed lines for the preview. kube-proxy is shown with its target release. */
 export async function previewManifests(work: Work, look: ClusterLook): Promise<string[]> {
   const [one] = work.controlPlanes;
   const kubernetes = await one?.context.kubernetes();
@@ -80,7 +80,7 @@ export async function previewManifests(work: Work, look: ClusterLook): Promise<s
   return [...lines, ...inventoryLines(found)];
 }
 
-/** Manifests that belong to the inventory of something else. What cannot be read now is judged once they are due. */
+/** Manifests that belong to another inventory. Unreadable ones are checked when they are applied. */
 export async function manifestFindings(work: Work, look: ClusterLook, planned: boolean): Promise<Finding[]> {
   const [one] = work.controlPlanes;
   if (one === undefined || !keepsInventory(look, planned)) return [];
@@ -103,14 +103,14 @@ export async function manifestFindings(work: Work, look: ClusterLook, planned: b
   }
 }
 
-/** Namespaces and definitions of kinds first: others are in them. */
+/** Namespaces and CRDs come first: other objects depend on them. */
 function prerequisitesFirst(manifests: readonly Manifest[]): [first: Manifest[], rest: Manifest[]] {
   const isFirst = ({ kind }: Manifest): boolean =>
     kind === "Namespace" || kind === "CustomResourceDefinition";
   return [manifests.filter(isFirst), manifests.filter((manifest) => !isFirst(manifest))];
 }
 
-/** @param how.isNew namespaces or kinds were just made: the API server serves them a moment later */
+/** @param how.isNew namespaces or kinds were just created: the API server serves them a moment later */
 async function planManifestChanges(
   work: Work,
   { context }: WorkNode,
@@ -155,7 +155,7 @@ async function applyManifest(work: Work, { context }: WorkNode, manifest: Manife
   );
 }
 
-/** What Kubernetes says against a manifest, with the manifest that it is about. */
+/** Adds the manifest's name to Kubernetes errors about it. */
 async function withManifestName<T>(manifest: Manifest, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
@@ -175,7 +175,7 @@ function inventoryLines({ due, missing }: InventoryLook): string[] {
   return [`~ ${manifestLabel(due)}: ${missing} manifests more`];
 }
 
-/** They are not deleted: a node that could not fetch one of its `extraManifests` does not make it either. */
+/** They are not deleted: a node that couldn't fetch one of its `extraManifests` doesn't generate it either. */
 function warnOfLeftovers(work: Work, leftovers: readonly string[]): void {
   if (leftovers.length > 0)
     work.warn(
@@ -188,7 +188,7 @@ async function readBootstrapManifests(work: Work, { context }: WorkNode): Promis
   return (await context.talos.bootstrapManifests(call)).filter(isManifest);
 }
 
-/** Talos makes the manifests anew a moment after its configuration has changed. */
+/** Talos regenerates the manifests shortly after its configuration has changed. */
 async function awaitFreshManifests(work: Work, { node, context }: WorkNode): Promise<Manifest[]> {
   const call = { deadlineMs: context.patience.probeMs * 5, signal: work.signal };
   const image = readImages((await context.talos.machineConfiguration(call)) ?? "version: v1alpha1")[

@@ -10,10 +10,10 @@ import { nodeLabel } from "../inputs.ts";
 import type { NodeLook } from "./look.ts";
 import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 
-/** How many nodes fetch images at the same time: a registry, or the way to it, is shared by all. */
+/** How many nodes pull images concurrently: the registry, or the link to it, is shared. */
 const maxConcurrentPulls = 4;
 
-/** Fetches all images on all nodes, so that no component waits for a registry while it is down, and a missing image is known before anything has changed. */
+/** Pulls all images on all nodes, so that no component is down while it waits for a registry, and a missing image shows before anything has changed. */
 export async function prePullImages(work: Work, looks: readonly NodeLook[]): Promise<void> {
   work.part(`pull of ${work.inputs.kubernetesVersion} on ${work.nodes.length} nodes`);
   const left = [...work.nodes];
@@ -44,7 +44,7 @@ async function pullOnNode(
 ): Promise<string | undefined> {
   const { talos, patience, clock, signal } = context;
   const target = work.inputs.kubernetesVersion;
-  // kube-proxy runs everywhere, or nowhere: its pods fetch it one by one, as any DaemonSet's.
+  // kube-proxy runs on every node or on none; like any DaemonSet's, its pods pull the image themselves.
   const components: KubernetesComponent[] =
     node.role === "controlplane" ? [...staticPodComponents, "kubelet"] : ["kubelet"];
   for (const component of components.filter((name) => !node.pinned.includes(name))) {
@@ -60,7 +60,7 @@ async function pullOnNode(
       );
     } catch (error) {
       if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-      // A release without the call: containerd fetches it when it is needed.
+      // This release lacks the call; containerd pulls the image when it is needed.
       if (isUnimplemented(error)) return undefined;
       return `${image} on ${nodeLabel(node)}: ${error.detail}`;
     }

@@ -31,8 +31,8 @@ const permanentFinding = (code: ErrorCode, problem: string, hint: string): Findi
 });
 
 /**
- * What stands against the step from what runs to the wanted release.
- * @param planned nodes are judged by the Talos release that they are to run, since they are upgraded before
+ * What blocks the step from the running release to the target.
+ * @param planned judge nodes by their desired Talos release, since they are upgraded first
  */
 export function stepFindings(
   look: ClusterLook,
@@ -78,13 +78,13 @@ export function stepFindings(
   return [...findings, ...talosFindings(look, target, planned), ...skewFindings(look, target)];
 }
 
-/** Where Talos changes too, it has its place among the steps. */
+/** If Talos changes too, the hint includes its steps. */
 function stepsHint({ nodes }: ClusterLook, oldest: string, target: string): string {
   const ways = nodes.map(({ node, talosVersion }) => ({
     from: talosVersion,
     to: node.talosVersion ?? talosVersion,
   }));
-  // The furthest way of a node is that of all.
+  // The longest path among the nodes applies to all.
   const way = ways.find(({ from, to }) => from !== to) ?? ways[0];
   const steps = way === undefined ? undefined : stepsForBothUpgrades(way, { from: oldest, to: target });
   return steps === undefined
@@ -100,7 +100,7 @@ function describeWhoRuns({ nodes }: ClusterLook, release: string): string {
   return "a node";
 }
 
-/** The release has to be one that the Talos of every node runs. */
+/** Every node's Talos must support the release. */
 function talosFindings({ nodes }: ClusterLook, target: string, planned: boolean): Finding[] {
   const problems = new Map<string, string[]>();
   for (const { node, talosVersion } of nodes) {
@@ -109,7 +109,7 @@ function talosFindings({ nodes }: ClusterLook, target: string, planned: boolean)
     try {
       problem = kubernetesProblem(judged, target);
     } catch {
-      // A Talos of one's own, whose tag says nothing.
+      // A custom Talos build whose tag is no release.
     }
     if (problem !== undefined) problems.set(problem, [...(problems.get(problem) ?? []), nodeLabel(node)]);
   }
@@ -122,7 +122,7 @@ function talosFindings({ nodes }: ClusterLook, target: string, planned: boolean)
   );
 }
 
-/** APIs that something has asked for since the API server started, and that the wanted release does not have any more. */
+/** APIs requested since the API server started that the target release no longer serves. */
 export function removedApisInUse(apis: readonly DeprecatedApi[], target: string): string[] {
   const gone = apis.filter(({ removedRelease }) => {
     const minor = /^1\.(\d+)$/.exec(removedRelease)?.[1];

@@ -29,10 +29,10 @@ import { refusedError, Work, type UpgradePart } from "./work.ts";
 
 export const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
 
-/** Outputs: what each node runs, what ran when the stack took the cluster as it was, why the rest of an upgrade waits, and that one has failed. */
+/** Outputs: what each node runs, what ran when the stack adopted the cluster, why the rest of an upgrade waits, and whether one failed. */
 const outputProperties = ["running", "adopted", "postponed", "unfinished", "timeline"] as const;
 
-/** How the upgrade goes on from node to node: read when one is due, and no change by itself. */
+/** How the upgrade proceeds from node to node: read when one is due; changing these alone changes nothing. */
 const policyProperties = [
   "rollout",
   "drain",
@@ -45,7 +45,7 @@ const policyProperties = [
 ];
 
 /**
- * The Kubernetes that a cluster runs. Creating it changes nothing: a cluster keeps what it has until the version in the settings changes. An update upgrades; a
+ * The Kubernetes of a cluster. Creating it changes nothing: a cluster keeps its release until the version in the settings changes. An update upgrades; a
  * refresh reads what runs.
  */
 export class KubernetesUpgradeResource implements PluginResource {
@@ -53,7 +53,7 @@ export class KubernetesUpgradeResource implements PluginResource {
   readonly #reading: Surroundings;
   readonly #stop: AbortSignal;
 
-  /** @param reading the surroundings of a refresh. Default: those of all else */
+  /** @param reading the surroundings for a refresh. Default: those of all other operations */
   constructor(surroundings: Surroundings, stop: AbortSignal, reading = surroundings) {
     this.#surroundings = surroundings;
     this.#reading = reading;
@@ -125,7 +125,7 @@ export class KubernetesUpgradeResource implements PluginResource {
     { values, secrets }: Unwrapped,
   ): Promise<Properties> {
     const marked = [...secrets, ...alwaysSecret];
-    // New nodes or credentials alone: the cluster stays as it is, and a node that is away stops nothing.
+    // Only nodes or credentials changed: the cluster stays as it is, and an unreachable node blocks nothing.
     if (!isUpgradeDue(state, values)) {
       const { adopted, timeline } = state;
       const running = releaseTable(await this.#look(urn, values));
@@ -150,7 +150,7 @@ export class KubernetesUpgradeResource implements PluginResource {
     const parts = works.flatMap((work) => work.parts);
     const timeline = kubernetesTimeline({ ...way, parts }, outcome, this.#stop.aborted) ?? state["timeline"];
     const kept = timeline === undefined ? {} : { timeline: timeline as Properties };
-    // Nobody is asked any more: the state stays what it was, and the next `up` looks for itself.
+    // No nodes are asked after a stop: the state stays as it was, and the next `up` reads the cluster.
     if (!outcome.ok && this.#stop.aborted)
       throw new UnfinishedError(
         outcome.error.message,
@@ -162,7 +162,7 @@ export class KubernetesUpgradeResource implements PluginResource {
       const look = await lookAtCluster(work.nodes);
       const now: Properties = { ...values, ...kept, running: releaseTable(look) };
       if (outcome.ok && outcome.postponed === undefined) return wrap(now, marked);
-      // As far as it came; the next `up` goes on.
+      // Records how far it got; the next `up` continues.
       const reached = describeReleases(look) ?? state["kubernetesVersion"];
       if (outcome.ok) {
         work.warn(`Kubernetes is left as it is for now: ${outcome.postponed ?? ""}`);
@@ -180,7 +180,7 @@ export class KubernetesUpgradeResource implements PluginResource {
     }
   }
 
-  /** What runs now in place of what was to run: a cluster that was upgraded by hand shows as a change of the version. */
+  /** Replaces the desired release by the running one: a manual cluster upgrade shows as a version change. */
   async read(urn: string, state: Properties): Promise<Properties> {
     if (state["clientConfiguration"] === undefined) return state;
     const look = await this.#look(urn, state, this.#reading);
@@ -193,7 +193,7 @@ export class KubernetesUpgradeResource implements PluginResource {
     const running = releaseTable(look);
     const { adopted, ...rest } = state;
     const inputs = kubernetesUpgradeInputs(state);
-    // Left as it was when the stack took the cluster, and still so. Half of an upgrade to the wanted release is not left: nothing else would end it.
+    // Unchanged since the stack adopted the cluster. An upgrade stuck halfway to the desired release doesn't count as unchanged: nothing else would finish it.
     const isHalfDone = releasesIn(look).includes(inputs.kubernetesVersion);
     if (adopted !== undefined && !isHalfDone && JSON.stringify(adopted) === JSON.stringify(running))
       return { ...state, running };
@@ -207,7 +207,7 @@ export class KubernetesUpgradeResource implements PluginResource {
     );
   }
 
-  /** Says in a preview what happens, and refuses what would be refused later. */
+  /** Shows in a preview what will happen, and refuses what would be refused later. */
   async #foresee(urn: string, news: Properties, isUnfinished: boolean): Promise<void> {
     const work = await this.#open(urn, news);
     try {
@@ -263,7 +263,7 @@ function keptOutputs({ kubernetesVersion, running }: Properties): Properties {
   return { kubernetesVersion, running };
 }
 
-/** Nodes as far as a change of them is one of this resource: their Talos is their own upgrades' affair. */
+/** The parts of the nodes that matter here: their Talos belongs to their own upgrades. */
 function comparableInputs(inputs: Properties): Properties {
   const nodes = nodesByName(inputs["nodes"]).map(([name, { talosVersion: _talos, ...node }]) => [name, node]);
   return { ...inputs, nodes: Object.fromEntries(nodes) as Properties };
@@ -284,7 +284,7 @@ function planLines({ nodes }: ClusterLook, target: string): string[] {
   return [...due].map(([line, names]) => `${line} on ${names.join(", ")}`);
 }
 
-/** Minor releases on the way: each is a complete upgrade, with a restart of every kubelet. */
+/** Intermediate minor releases: each is a complete upgrade that restarts every kubelet. */
 function intermediateReleaseLines(
   look: ClusterLook,
   { kubernetesVersion, through }: KubernetesUpgradeInputs,

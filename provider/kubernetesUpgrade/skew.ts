@@ -14,7 +14,7 @@ const allowedSkew: Readonly<Record<KubernetesComponent, number>> = {
   kubelet: 3,
 };
 
-/** What would not go with kube-apiserver of the wanted release, and that the upgrade does not move: pinned components, and nodes that are not among its nodes. */
+/** Components that the upgrade doesn't change and that would be out of skew with the target kube-apiserver: pinned ones, and nodes outside the inputs. */
 export function skewFindings({ nodes, strangers }: ClusterLook, target: string): Finding[] {
   return [
     ...nodes.flatMap((look) => [...pinnedFindings(look, target), ...unknownReleaseFindings(look)]),
@@ -70,7 +70,7 @@ function pinnedFindings({ node, runs }: NodeLook, target: string): Finding[] {
   });
 }
 
-/** Such a component may be of any release: how far the step is for it cannot be told. */
+/** Such a component may have any release, so its skew is unknown. */
 function unknownReleaseFindings({ node, nameless }: NodeLook): Finding[] {
   return Object.entries(nameless).flatMap(([component, image]) =>
     node.pinned.includes(component as KubernetesComponent)

@@ -11,8 +11,8 @@ import { KubernetesUpgradeError, type Work, type WorkNode } from "./work.ts";
 type Component = (typeof staticPodComponents)[number];
 
 /**
- * One component on one control plane: the image in its configuration, and then the pod, ready with it. The whole of it is one turn, so that no other control
- * plane is disturbed before this one is well. Where the pod runs the release already it costs a look.
+ * Upgrades one component on one control plane: sets the image in its configuration, then waits until its pod is ready with it. All of this runs under one
+ * cluster lock, so no other control plane is disturbed before this one is healthy. If the pod already runs the release, this only reads.
  */
 export async function upgradeStaticPod(work: Work, one: WorkNode, component: Component): Promise<void> {
   const { node, context } = one;
@@ -50,7 +50,7 @@ export async function upgradeStaticPod(work: Work, one: WorkNode, component: Com
   });
 }
 
-/** Why the pod does not count as running the release; undefined where it does. */
+/** Why the pod doesn't count as running the release; undefined if it does. */
 function whyNotRunning(pod: StaticPod | undefined, target: string): string | undefined {
   if (pod === undefined) return "nothing is known of its pod";
   const [wanted, runs] = [releaseOfImage(pod.wantedImage), releaseOfImage(pod.image)];

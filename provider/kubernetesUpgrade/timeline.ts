@@ -1,23 +1,23 @@
 import type { Outcome } from "./upgrade.ts";
 import type { UpgradePart } from "./work.ts";
 
-/** The last upgrade of a cluster's Kubernetes, kept in its state: what a rollout report tells of it. */
+/** The last Kubernetes upgrade of a cluster, kept in the state for the rollout report. */
 export interface KubernetesTimeline {
-  /** What ran: `v1.35.4`, or several where an upgrade was in the middle. */
+  /** The release before: `v1.35.4`, or several if an upgrade was in progress. */
   from: string;
   to: string;
   /** When it began, ISO 8601 in UTC. */
   started: string;
-  /** How long it took until it ended. */
+  /** How long it took. */
   seconds: number;
   ended: "upgraded" | "postponed" | "failed" | "cancelled";
-  /** Why it has not come to its end. */
+  /** Why it didn't finish. */
   reason?: string;
-  /** Parts in the order in which they were worked at: `kube-apiserver v1.36.1 on cp1`. */
+  /** Parts in the order of work: `kube-apiserver v1.36.1 on cp1`. */
   steps: { name: string; started: string; seconds: number }[];
 }
 
-/** Of what was done in one `up`; a run that did nothing leaves the last one as it was. */
+/** The timeline of one `up`; a run that did nothing keeps the last one. */
 export function kubernetesTimeline(
   { from, to, parts }: { from: string; to: string; parts: readonly UpgradePart[] },
   outcome: Outcome,

@@ -23,19 +23,20 @@ import { compareReleases, minorOf, removedApisInUse, stepFindings } from "./rele
 import { upgradeStaticPod } from "./staticPods.ts";
 import { KubernetesUpgradeError, OutsideWindow, refusedError, type Work } from "./work.ts";
 
-/** How an upgrade ended. What runs then is for the caller to look up. */
+/** How an upgrade ended. The caller reads what runs then. */
 export type Outcome =
-  | { ok: true; /** Why the rest waits; absent where all of it is done. */ postponed?: string }
+  | { ok: true; /** Why the rest waits; absent if all of it is done. */ postponed?: string }
   | {
       ok: false;
       error: Error;
-      /** What has become of the node that it ended at. */ notes: readonly string[];
+      /** What happened to the node it ended at. */ notes: readonly string[];
     };
 
 /**
- * Takes a cluster to the wanted Kubernetes, or finds that it is there: API servers one at a time, controller managers, schedulers, kube-proxy and the other bootstrap
- * manifests, and then the kubelets. Each part looks first at what runs, so that it may be called again after any failure. Never throws for what happens to the cluster.
- * @param isUnfinished an earlier upgrade has failed: its manifests may be missing though every component runs the release
+ * Upgrades a cluster to the target Kubernetes, or finds it there: API servers one at a time, controller managers, schedulers, kube-proxy and the other
+ * bootstrap manifests, then the kubelets. Each part first checks what runs, so it can be called again after any failure. Cluster failures are returned, never
+ * thrown.
+ * @param isUnfinished an earlier upgrade failed: its manifests may be missing although every component runs the release
  */
 async function upgradeKubernetes(work: Work, isUnfinished = false): Promise<Outcome> {
   const { inputs } = work;
@@ -44,7 +45,7 @@ async function upgradeKubernetes(work: Work, isUnfinished = false): Promise<Outc
     await requireNoObstacle(work, look);
     requirePlanApproval(work, look);
     const [first] = work.controlPlanes;
-    // A setting that follows what runs changes nothing, the manifests of a cluster that was upgraded by hand included.
+    // A setting updated to match what runs changes nothing, not even the manifests of a manually upgraded cluster.
     const isThere = isAtRelease(look, inputs.kubernetesVersion) && !isUnfinished;
     if (first !== undefined && !isThere) {
       await work.requireOpen(first);
@@ -77,9 +78,9 @@ async function upgradeKubernetes(work: Work, isUnfinished = false): Promise<Outc
 }
 
 /**
- * The same for a cluster that is more than one minor release behind: through each of `inputs.through` that lies between, a complete upgrade each. What runs tells how far
- * it is, so that it goes on from there after any failure.
- * @param open a work to another release
+ * The same for a cluster more than one minor release behind: a complete upgrade to each release of `inputs.through` in between. What runs shows the progress,
+ * so it continues from there after any failure.
+ * @param open opens a work for another release
  */
 export async function upgradeThroughMinors(
   { kubernetesVersion, through }: Pick<KubernetesUpgradeInputs, "kubernetesVersion" | "through">,
@@ -101,7 +102,7 @@ export async function upgradeThroughMinors(
           coded("kubernetes-not-running", `a component still runs ${oldest} after the upgrade`),
           retryHint,
         );
-      // A way that ends in the middle is not begun.
+      // Don't start a path that would stop halfway.
       await requireNoObstacle(last, look);
       requirePlanApproval(last, look);
     } catch (error) {
@@ -120,14 +121,16 @@ export async function upgradeThroughMinors(
   }
 }
 
-/** A release on the way, or a newer patch of it that some component has come to already: nothing goes back on the way. The wanted one is what it is. */
+/**
+ * The next release on the path, or a newer patch of it that some component already runs: nothing goes back on the way. The target release is never replaced.
+ */
 function nextRelease(next: string, wanted: string, look: ClusterLook): string {
   if (next === wanted) return next;
   const there = releasesIn(look).filter((release) => minorOf(release) === minorOf(next));
   return [...there, next].sort(compareReleases).at(-1) ?? next;
 }
 
-/** Everything that stands against the upgrade, before anything is changed. Throws a KubernetesUpgradeError with all of it. */
+/** Checks everything that blocks the upgrade before anything is changed. Throws one KubernetesUpgradeError with all of it. */
 async function requireNoObstacle(work: Work, look: ClusterLook): Promise<void> {
   const findings = await findObstacles(work, look, false);
   if (look.silent.length > 0)
@@ -140,7 +143,7 @@ async function requireNoObstacle(work: Work, look: ClusterLook): Promise<void> {
   if (findings.length > 0) throw refusedError(work, findings);
 }
 
-/** Before an image is fetched or a node is drained: is the change of every node in the approved plan? */
+/** Checks that the approved plan includes the change of every node, before images are pulled or nodes are drained. */
 function requirePlanApproval({ nodes, inputs }: Work, look: ClusterLook): void {
   const behind = new Set(
     look.nodes
@@ -168,8 +171,8 @@ function requirePlanApproval({ nodes, inputs }: Work, look: ClusterLook): void {
 }
 
 /**
- * What stands against the upgrade as far as it can be told now.
- * @param planned the nodes' Talos is going to be upgraded before
+ * What blocks the upgrade, as far as it is known now.
+ * @param planned the nodes' Talos will be upgraded first
  */
 export async function findObstacles(work: Work, look: ClusterLook, planned: boolean): Promise<Finding[]> {
   const { inputs } = work;
@@ -209,7 +212,7 @@ export async function findObstacles(work: Work, look: ClusterLook, planned: bool
 
 const retryHint = "Fix this, then run `pulumi up` again: it continues from here.";
 
-/** One error for people, whatever was thrown: where, what was seen, and what to do. */
+/** Turns any error into a user-facing one: where, what was seen, and what to do. */
 function toUpgradeError(work: Work, error: unknown): Error {
   if (error instanceof KubernetesUpgradeError || error instanceof UpgradeError) return error;
   const failed = (seen: CodedText, hint: string): Error =>

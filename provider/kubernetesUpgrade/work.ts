@@ -10,7 +10,7 @@ import { whyWindowClosed } from "../rollout/window.ts";
 import { Session, type Surroundings } from "../session.ts";
 import type { KubernetesNodeInputs, KubernetesUpgradeInputs } from "./inputs.ts";
 
-/** Why the cluster does not run the wanted Kubernetes: one error for people. */
+/** Why the cluster doesn't run the desired Kubernetes: one user-facing error. */
 export class KubernetesUpgradeError extends Error {
   override readonly name = "KubernetesUpgradeError";
 
@@ -20,7 +20,7 @@ export class KubernetesUpgradeError extends Error {
   }
 }
 
-/** Everything that stands against an upgrade in one error. */
+/** Everything that blocks an upgrade, in one error. */
 export function refusedError({ inputs }: Work, findings: readonly Finding[]): KubernetesUpgradeError {
   return new KubernetesUpgradeError(
     `Kubernetes ${inputs.kubernetesVersion}`,
@@ -29,18 +29,18 @@ export function refusedError({ inputs }: Work, findings: readonly Finding[]): Ku
   );
 }
 
-/** No upgrade window is open: what is left waits for one. */
+/** No upgrade window is open: the rest waits for one. */
 export class OutsideWindow extends Error {
   override readonly name = "OutsideWindow";
 }
 
-/** A node and everything by which it is read and changed. */
+/** A node and its clients. */
 export interface WorkNode {
   readonly node: KubernetesNodeInputs;
   readonly context: UpgradeContext;
 }
 
-/** One upgrade of a cluster's Kubernetes: its nodes, and how far it is. */
+/** One Kubernetes upgrade of a cluster: its nodes and its progress. */
 export class Work {
   readonly inputs: KubernetesUpgradeInputs;
   readonly surroundings: Surroundings;
@@ -90,18 +90,18 @@ export class Work {
     return this.nodes.filter(({ node }) => node.role === "controlplane");
   }
 
-  /** A part begins: shown beside the resource. @param where for an error in it, such as `cp1 (10.0.0.11), kube-apiserver`; absent: all of the cluster */
+  /** Starts a part, shown next to the resource. @param where the place for its errors, such as `cp1 (10.0.0.11), kube-apiserver`; absent: the whole cluster */
   part(text: string, where?: string): void {
     this.#place = where;
     this.#progress.part(text);
   }
 
-  /** Where the upgrade is, for an error. */
+  /** The current place, for an error. */
   get place(): string {
     return this.#place ?? `Kubernetes ${this.inputs.kubernetesVersion}`;
   }
 
-  /** What has become of a node, told with the error that ends this. */
+  /** What happened to a node, added to the final error. */
   note(text: string): void {
     this.#notes.push(text);
   }
@@ -119,7 +119,7 @@ export class Work {
   }
 
   /**
-   * Right before something is changed on a node: the windows and the gates as they are now.
+   * Checks the windows and the gates right before a node is changed.
    * @throws OutsideWindow, or the gate's own error
    */
   async requireOpen({ context }: WorkNode): Promise<void> {
@@ -128,7 +128,7 @@ export class Work {
     await requireGates(context, "gate");
   }
 
-  /** What was worked at until now. */
+  /** The parts so far. */
   get parts(): readonly UpgradePart[] {
     return this.#progress.parts();
   }
@@ -139,14 +139,14 @@ export class Work {
   }
 }
 
-/** A part of an upgrade, with the times of the calendar in milliseconds. */
+/** A part of an upgrade; times are milliseconds since 1970. */
 export interface UpgradePart {
   readonly text: string;
   readonly begun: number;
   readonly ended: number;
 }
 
-/** One line for all nodes, that moves through the parts. */
+/** One status line for all nodes that moves through the parts. */
 class WorkProgress {
   readonly sink: ReturnType<Surroundings["statusOf"]>;
   readonly #surroundings: Surroundings;
@@ -200,11 +200,11 @@ function sessionInputs(
   return {
     ...{ name, node, role, controlPlanes, clientConfiguration },
     ...{ drain, storageGate, timeoutSeconds, rollout },
-    // Only the doctor has none.
+    // Only the doctor runs without one.
     ...(kubeconfig === "" ? {} : { kubeconfig }),
     ...(endpoints === undefined ? {} : { endpoints }),
     ...(inputs.approval === undefined ? {} : { approval: inputs.approval }),
-    // What only an upgrade of Talos asks for.
+    // Only needed by Talos upgrades.
     ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
     ...{ prePull: false, allowSkew: false, etcdDowngrade: false },
   };

@@ -18,7 +18,7 @@ interface Workload {
   };
 }
 
-/** DaemonSets and Deployments among them run everywhere as they are to be. */
+/** Waits until the DaemonSets and Deployments among them are fully rolled out. */
 export async function awaitRollouts(
   work: Work,
   { context }: WorkNode,

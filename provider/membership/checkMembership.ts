@@ -2,7 +2,7 @@ import { memberSchema, membershipSchema } from "../../talos/inputs/clusterMember
 import { inputFailures, nodeFailures, type CheckFailure } from "../check.ts";
 import type { Properties } from "../secrets.ts";
 
-/** All that is wrong with the inputs of a ClusterMembership. A value that only the deployment will know is left for then. */
+/** All problems in the inputs of a ClusterMembership. Unknown values are checked in the deployment. */
 export function checkMembership({ nodes, ...shared }: Properties): CheckFailure[] {
   return [
     ...inputFailures("ClusterMembership", membershipSchema, shared),

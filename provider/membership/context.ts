@@ -12,7 +12,7 @@ import { openPolicy } from "../../talos/inputs/rolloutPolicy.ts";
 export const removalSteps = ["look", "guard", "drain", "reset", "wait", "forget"] as const;
 export type RemovalStep = (typeof removalSteps)[number];
 
-/** Why a node is still in the cluster: one error for people, whatever went wrong underneath. */
+/** Why a node is still in the cluster: one user-facing error for any underlying failure. */
 export class RemovalError extends Error {
   override readonly name = "RemovalError";
   readonly member: Member;
@@ -29,16 +29,16 @@ export class RemovalError extends Error {
   }
 }
 
-/** Everything a step of a removal may use. */
+/** Everything a removal step may use. */
 export interface RemovalContext {
   readonly member: Member;
   readonly inputs: MembershipInputs;
-  /** The nodes that stay. */
+  /** The remaining nodes. */
   readonly staying: readonly Member[];
-  /** Connections, clock and patience, in the form that the steps of an upgrade take. */
+  /** Connections, clock and timeouts, in the form that upgrade steps take. */
   readonly node: UpgradeContext;
   step(name: RemovalStep): void;
-  /** The machine was asked to reset: the state has to know, whatever comes after that. */
+  /** Records in the state that the machine was asked to reset, whatever comes after that. */
   noteReset(): void;
 }
 
@@ -61,7 +61,7 @@ export async function openRemoval(
       ...(inputs.endpoints === undefined ? {} : { endpoints: inputs.endpoints }),
       ...(inputs.approval === undefined ? {} : { approval: inputs.approval }),
       timeoutSeconds: inputs.timeoutSeconds,
-      // What only an upgrade asks for.
+      // Only needed by upgrades.
       ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
       ...{ prePull: false, allowSkew: false, etcdDowngrade: false, rollout: openPolicy },
       storageGate: { enabled: false, timeoutSeconds: 1 },

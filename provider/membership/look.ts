@@ -10,19 +10,19 @@ import { findNode } from "../steps/drain.ts";
 import { RemovalError, type RemovalContext } from "./context.ts";
 import type { EtcdReport } from "./quorum.ts";
 
-/** The machine of a node that leaves. */
+/** The machine of a leaving node. */
 export type FoundMachine =
   | {
       is: "member";
       bootId: string | undefined;
       kubernetesNode: string | undefined;
-      /** Its id in etcd; undefined for a worker, and where its etcd does not run. */
+      /** Its etcd member ID; undefined for a worker, and if its etcd doesn't run. */
       etcdMember: string | undefined;
     }
   /** An earlier run has reset it. */
   | { is: "reset" };
 
-/** Step `look`: what is at the node's address? A machine that is on its way down or up is waited for. */
+/** Step `look`: finds out what answers at the node's address. Waits for a machine that is shutting down or booting. */
 export async function findMachine(context: RemovalContext, patienceMs: number): Promise<FoundMachine> {
   const { node } = context;
   const { talos, clock, patience, progress, signal } = node;
@@ -56,7 +56,7 @@ export async function findMachine(context: RemovalContext, patienceMs: number): 
         const why = await untrustedServerCertificate(error, talos);
         if (why !== undefined) {
           const object = await readNodeObject(context);
-          // On its way into maintenance mode a machine has a new certificate before it lets anyone in.
+          // A machine entering maintenance mode has a new certificate before it accepts unauthenticated calls.
           if (context.member.wasReset === true || object?.annotations[resetAnnotation] !== undefined)
             return { is: "reset" };
           throw unverifiedMachineError(context, "certificate", why, object);
@@ -81,7 +81,7 @@ export async function findMachine(context: RemovalContext, patienceMs: number): 
   );
 }
 
-/** Its object in Kubernetes, as far as that can be told now. */
+/** Its Node object, as far as it can be read now. */
 async function readNodeObject({ member, node }: RemovalContext): Promise<KubernetesNode | undefined> {
   try {
     const kubernetes = await node.kubernetes();
@@ -93,8 +93,8 @@ async function readNodeObject({ member, node }: RemovalContext): Promise<Kuberne
 }
 
 /**
- * Something answers at the address, and nothing proves that it is the node's machine: neither is reset, nor its node forgotten. Pods may still run on the
- * real one, and two writers on one volume are the worst that can happen.
+ * Something answers at the address, and nothing proves that it is the node's machine: it is not reset, and the node is not removed. Pods may still run on the
+ * real machine, and two writers on one volume are the worst outcome.
  */
 function unverifiedMachineError(
   context: RemovalContext,
@@ -130,7 +130,7 @@ function unverifiedMachineError(
   );
 }
 
-/** How to let a machine go that cannot be reset. */
+/** How to remove a machine that can't be reset. */
 function manualRemovalHint({ member, staying }: RemovalContext): string {
   const keep =
     member.onRemove === undefined
@@ -152,13 +152,13 @@ async function findEtcdMemberId({ node }: RemovalContext): Promise<string | unde
     });
     return memberId;
   } catch (error) {
-    // Its etcd does not run: then its id comes from the list of members.
+    // Its etcd doesn't run; its ID comes from the member list.
     if (error instanceof TalosError && error.kind !== "cancelled") return undefined;
     throw error;
   }
 }
 
-/** etcd without the node, as the control planes that stay see it; undefined while none of them answers. */
+/** etcd without the node, as the remaining control planes see it; undefined if none of them answers. */
 export async function readEtcdReport(
   { member, node, staying }: RemovalContext,
   known: string | undefined,

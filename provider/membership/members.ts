@@ -6,22 +6,22 @@ import { departures, knownMembers, membersOf, type Departure, type Member } from
 import type { Properties } from "../secrets.ts";
 import { talosctlCommand } from "../talosctl.ts";
 
-/** The inputs of a ClusterMembership as the steps use them: plain values, every default filled in. */
+/** The inputs of a ClusterMembership as the steps use them: plain values with all defaults. */
 export interface MembershipInputs extends z.output<typeof membershipSchema> {
   nodes: Member[];
 }
 
-/** Inputs that `checkMembership` has passed, with the defaults. */
+/** Inputs that passed `checkMembership`, with defaults. */
 export function membershipInputs(checked: Properties): MembershipInputs {
   return { ...withDefaults(membershipSchema, checked), nodes: membersOf(checked["nodes"]) };
 }
 
-/** Members as inputs and states have them: by their names. */
+/** Members by name, as in inputs and states. */
 export function membersByName(members: readonly Member[]): Record<string, Omit<Member, "name">> {
   return Object.fromEntries(members.map(({ name, ...member }) => [name, member]));
 }
 
-/** A node that leaves is reached as it was while it was listed, unless the settings say otherwise by now. */
+/** A leaving node is reached by its last known endpoints, unless the settings now name others. */
 export function withFormerEndpoints(inputs: MembershipInputs, state: Properties): MembershipInputs {
   const former = state["endpoints"] as Endpoints | undefined;
   const added = departures(knownMembers(state), inputs).flatMap(({ member: { node } }) => {
@@ -41,7 +41,7 @@ export function memberLabel({ name, node }: Member): string {
   return name === node ? node : `${name} (${node})`;
 }
 
-/** What is left to do about a machine that is not touched, for people. */
+/** What operators still have to do about a machine that is left alone. */
 export function keepNotice({ member, way }: Departure, staying: readonly Member[]): string {
   const label = memberLabel(member);
   if (way === "moved") {

@@ -16,7 +16,7 @@ import {
 import { etcdFindings, refuseOtherNode, removeNode } from "./removal.ts";
 import { volumesAtRisk } from "../storage/awaitDetached.ts";
 
-/** Some nodes could not be taken out; `members` is who is left to care for. */
+/** Some nodes could not be removed; `members` lists the nodes still to manage. */
 export class MembershipError extends Error {
   override readonly name = "MembershipError";
   readonly members: Member[];
@@ -27,18 +27,18 @@ export class MembershipError extends Error {
   }
 }
 
-/** A removal that is refused, whatever becomes of the rest. */
+/** A removal that is refused, regardless of the rest. */
 export class RemovalRefused extends Error {
   override readonly name = "RemovalRefused";
 }
 
-/** Would this change take nodes out, or are there some that an earlier one left behind? */
+/** Nodes that this change would remove, or that an earlier one left behind. */
 export function pendingDepartures(state: Properties, news: Properties): Departure[] {
   return departures(knownMembers(state), membershipInputs(news));
 }
 
 /**
- * Says in a preview who leaves and what happens to the machine, and refuses what would be refused later.
+ * Shows in a preview which nodes leave and what happens to their machines, and refuses what would be refused later.
  * @throws RemovalRefused with every reason
  */
 export async function previewDepartures(
@@ -61,7 +61,7 @@ export async function previewDepartures(
       sink.warn(keepNotice(departure, inputs.nodes));
       continue;
     }
-    // They are refused whatever their machines say.
+    // Refused regardless of the machines' state.
     if (isRash && departure.member.role === "controlplane") continue;
     const { context, close } = await openRemoval(surroundings, urn, departure.member, inputs, signal);
     try {
@@ -81,7 +81,7 @@ function removalNotice({ member }: Departure, drained: boolean): string {
   return `${memberLabel(member)} leaves the settings, and its machine is reset (onRemove: reset): it ${drained ? "is drained, " : ""}${etcd}loses its configuration and its data, and boots into maintenance mode.`;
 }
 
-/** What stands against the removal right now. */
+/** What blocks the removal right now. */
 async function previewRemoval(context: RemovalContext): Promise<{ problem?: string; note?: string }> {
   const { member, node } = context;
   try {
@@ -98,7 +98,7 @@ async function previewRemoval(context: RemovalContext): Promise<{ problem?: stri
     return { problem: new RemovalError(member, "guard", problem, hint).message };
   } catch (error) {
     if (!(error instanceof RemovalError)) throw error;
-    // From where nobody of the cluster answers, a preview can judge nothing.
+    // If no cluster node can be reached from here, a preview can't judge anything.
     if ((await readEtcdReport(context, undefined)) === undefined) {
       return {
         note: "No control plane answers from here, so only `pulumi up` can check whether it can leave.",
@@ -108,7 +108,7 @@ async function previewRemoval(context: RemovalContext): Promise<{ problem?: stri
   }
 }
 
-/** What is never done, whatever the machines say. */
+/** Removals that are never done, regardless of the machines' state. */
 function unsafeRemovals(leaving: readonly Departure[], inputs: MembershipInputs): string[] {
   const controlPlanes = leaving.filter(
     ({ member, way }) => way === "reset" && member.role === "controlplane",
@@ -136,10 +136,10 @@ function unsafeRemovals(leaving: readonly Departure[], inputs: MembershipInputs)
 }
 
 /**
- * Brings the cluster to the list in the settings: a node that is no longer on it leaves, as its `onRemove` says. A control plane first: to a worker that
- * leaves, it would be a member of etcd on no known control plane. A node that fails stops the ones after it.
- * @returns who is in the cluster now
- * @throws MembershipError with who is still to be taken out
+ * Brings the cluster in line with the settings: a node that is no longer listed leaves as its `onRemove` says. Control planes go first: to a leaving worker,
+ * one would look like an etcd member on no known control plane. A failed node stops the ones after it.
+ * @returns the current members
+ * @throws MembershipError with the nodes still to be removed
  */
 export async function changeMembership(
   surroundings: Surroundings,

@@ -4,21 +4,18 @@ import { memberFindings } from "../guards/etcd.ts";
 import type { Finding } from "../guards/finding.ts";
 import { talosctlCommand } from "../talosctl.ts";
 
-/** etcd as it is seen before one of its members leaves it for good. */
+/** etcd as seen before a member leaves for good. */
 export interface EtcdReport {
-  /** The member that leaves; undefined where it is none (any more). */
+  /** The leaving member; undefined if it is not (or no longer) a member. */
   leaving: string | undefined;
-  /** Name of the node that leaves. */
+  /** Name of the leaving node. */
   name: string;
   members: EtcdMember[];
-  /** What each control plane that stays says of its member, by address; an error where it says nothing. */
+  /** The member status from each remaining control plane, by address; an error if there is none. */
   staying: { address: string; etcd: EtcdAnswer }[];
 }
 
-/**
- * May this member leave? Those that are left have to be a quorum by themselves: healthy members, counted against the number that there will
- * be afterwards.
- */
+/** Whether this member may leave. The remaining members must form a quorum: healthy members, counted against the number of members afterwards. */
 export function quorumFindings({ leaving, name, members, staying }: EtcdReport): Finding[] {
   if (leaving === undefined) return [];
   const through = staying.map(({ address }) => address).join(",");

@@ -17,8 +17,8 @@ import { memberLabel } from "./members.ts";
 type Member = Extract<FoundMachine, { is: "member" }>;
 
 /**
- * Takes a node out of the cluster: drained, out of etcd, its configuration and data wiped, in maintenance mode, and out of Kubernetes. Safe to
- * call again after any failure: a machine that has been reset is only forgotten.
+ * Removes a node from the cluster: drains it, removes it from etcd, wipes its configuration and data into maintenance mode, and deletes it from Kubernetes.
+ * Safe to call again after any failure: a machine that was already reset is only forgotten.
  */
 export async function removeNode(context: RemovalContext): Promise<void> {
   const { node } = context;
@@ -52,7 +52,7 @@ export async function removeNode(context: RemovalContext): Promise<void> {
       const asked = await requestReset(context, found);
       cordoned = false;
       begin("wait");
-      // A request that was lost has disturbed nothing, so the cordon is lifted.
+      // A lost request disturbed nothing, so the cordon is lifted.
       await awaitReset(context, found, asked, () => {
         cordoned = true;
         fate = "not asked";
@@ -68,14 +68,14 @@ export async function removeNode(context: RemovalContext): Promise<void> {
         : "left the cluster: its Node object is deleted",
     );
   } catch (error) {
-    // Refused before it was asked.
+    // Refused before the reset was requested.
     if (step === "reset" && error instanceof RemovalError) fate = "not asked";
     const isBack = cordoned && (await uncordonIfOurs(context));
     throw toRemovalError(context, step, error, `${fateText[fate]}${isBack ? " It was uncordoned." : ""}`);
   }
 }
 
-/** What has become of the machine. */
+/** What happened to the machine. */
 type MachineFate = "not asked" | "asked" | "reset";
 
 const fateText: Record<MachineFate, string> = {
@@ -107,7 +107,7 @@ function toRemovalError(context: RemovalContext, step: RemovalStep, error: unkno
   return new RemovalError(member, step, codedFailure(error), again);
 }
 
-/** Machines may have changed their addresses: the one that says it is a node that stays is not wiped. */
+/** Machines may have swapped addresses: don't wipe one that identifies itself as a remaining node. */
 export function refuseOtherNode({ member, staying }: RemovalContext, found: Member): void {
   const named = staying.find(({ name }) => name === found.kubernetesNode);
   if (named !== undefined && found.kubernetesNode !== member.name) {
@@ -123,7 +123,7 @@ export function refuseOtherNode({ member, staying }: RemovalContext, found: Memb
   }
 }
 
-/** An address may be written in two ways, and both may have been listed: the machine of a node that stays is not wiped. */
+/** The same address can be written in two ways, and both may have been listed: don't wipe a remaining node's machine. */
 async function refuseSameMachine({ member, staying, node }: RemovalContext, found: Member): Promise<void> {
   if (found.bootId === undefined) return;
   const call = { deadlineMs: node.patience.probeMs * 2, signal: node.signal };
@@ -149,7 +149,7 @@ async function refuseSameMachine({ member, staying, node }: RemovalContext, foun
   );
 }
 
-/** What etcd has to be like for this node to leave. What may pass by itself gets some time to pass. */
+/** Requires that etcd allows this node to leave. Transient findings get some time to clear. */
 async function requireEtcdAllows(context: RemovalContext, known: string | undefined): Promise<void> {
   const { member, node } = context;
   if (member.role !== "controlplane") return;
@@ -163,7 +163,7 @@ async function requireEtcdAllows(context: RemovalContext, known: string | undefi
   throw new RemovalError(member, "guard", joinProblems(findings), joinHints(findings));
 }
 
-/** What stands against a control plane's leaving, as far as etcd is concerned. */
+/** etcd's objections to a control plane leaving. */
 export async function etcdFindings(
   context: RemovalContext,
   known: string | undefined,
@@ -171,7 +171,7 @@ export async function etcdFindings(
   return context.node.gate.look({ kind: "leave", etcdMember: known });
 }
 
-/** Asks for the reset. @returns the id that its events carry; undefined if the answer was lost */
+/** Requests the reset. @returns the ID in its events; undefined if the answer was lost */
 async function requestReset({ member, node }: RemovalContext, found: Member): Promise<string | undefined> {
   try {
     return await node.gate.reset(found, { deadlineMs: node.patience.probeMs * 5 });
@@ -185,14 +185,14 @@ async function requestReset({ member, node }: RemovalContext, found: Member): Pr
         "Run `pulumi up` again.",
       );
     }
-    // The request may have arrived, or an earlier one is being carried out: the machine shows which.
+    // The request may have arrived, or an earlier one is running: the machine's state shows which.
     if (isTransient(error) || (error instanceof TalosError && error.kind === "locked")) return undefined;
     throw error;
   }
 }
 
 /**
- * Tells on the Node object that the reset is asked for now: if this run is killed, the next one finds a machine in maintenance mode, and knows why. Without
+ * Records on the Node object that a reset is being requested: if this run is killed, the next one finds a machine in maintenance mode and knows why. Without
  * Kubernetes only the state can tell.
  */
 async function noteReset({ member, node }: RemovalContext, { kubernetesNode }: Member): Promise<void> {
@@ -207,10 +207,9 @@ async function noteReset({ member, node }: RemovalContext, { kubernetesNode }: M
 }
 
 /**
- * Step `wait`: until the machine has forgotten the cluster, or was asked to reset and no longer answers: its new configuration may have given it
- * another address.
+ * Step `wait`: until the machine has forgotten the cluster, or was asked to reset and no longer answers: without its configuration it may have a new address.
  *
- * @param undisturbed is called if the request never arrived: the machine runs on in the boot in which it was asked
+ * @param undisturbed called if the request never arrived: the machine is still in the boot in which it was asked
  */
 async function awaitReset(
   context: RemovalContext,
@@ -260,7 +259,7 @@ async function awaitReset(
         if (error.kind === "timeout") talos.reconnect();
         last = error.detail;
         awaySince ??= clock.now();
-        // Without its configuration it may get another address: then it never answers at this one.
+        // Without its configuration it may get another address, and never answer at this one.
         if (actor !== undefined && clock.now() - awaySince > patience.contactMs) {
           progress.warn(
             `was reset and no longer answers at ${member.node}; without its configuration it may have another address: check its console`,
@@ -277,7 +276,7 @@ async function awaitReset(
   }
 }
 
-/** Step `forget`: etcd has no member of it any more, and Kubernetes no node. The gate looks once more what has become of the machine. */
+/** Step `forget`: removes its etcd member and its Kubernetes node. The gate checks the machine once more. */
 async function forgetNode(context: RemovalContext, found: FoundMachine): Promise<void> {
   const { member, node } = context;
   if (member.role === "controlplane") {
@@ -318,7 +317,7 @@ async function forgetNode(context: RemovalContext, found: FoundMachine): Promise
   }
 }
 
-/** The node stays for now: pods may come back to it. */
+/** The node stays for now: let pods return to it. */
 async function uncordonIfOurs({ node, member }: RemovalContext): Promise<boolean> {
   if (node.signal.reason instanceof EngineGone) return false;
   try {

@@ -25,13 +25,13 @@ import {
 export const membershipType = "talos-node:index:ClusterMembership";
 
 /**
- * The list of the cluster's nodes. An update that makes it shorter takes nodes out. Removals are updates and never deletions: a deletion may
- * be `pulumi destroy`, which must not wipe machines.
+ * The list of the cluster's nodes. An update that shortens it removes nodes. Removals are updates, never deletions: a deletion may be `pulumi destroy`, which
+ * must not wipe machines.
  */
 export class MembershipResource implements PluginResource {
   readonly #surroundings: Surroundings;
   readonly #stop: AbortSignal;
-  /** What a preview's check has found of each resource, for the diff after it: the machines are asked once. */
+  /** Results of a preview's check per resource, reused by its diff: the machines are asked once. */
   readonly #told = new Map<string, { of: string; warnings: string[] }>();
 
   constructor(surroundings: Surroundings, stop: AbortSignal) {
@@ -43,18 +43,18 @@ export class MembershipResource implements PluginResource {
     return checkMembership(inputs);
   }
 
-  /** The kubeconfig of this deployment: only this resource of the first ones has it. */
+  /** This deployment's kubeconfig: of the first resources only this one has it. */
   async judge(urn: string, _before: Properties, inputs: Properties): Promise<CheckFailure[]> {
     return checkKubeconfigExpiry(inputs, wallClockMs(this.#surroundings), this.#surroundings.statusOf(urn));
   }
 
-  /** Why a removal is refused, in a preview: one input more, so that the preflight tells it together with all else. */
+  /** Why a removal is refused, in a preview: passed as an extra input, so that the preflight reports it with everything else. */
   async foresee(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs> {
     const kept: AddedInputs = { added: {}, dropped: ["preview"] };
     const known = before["nodes"] !== undefined && !hasUnknown([before["nodes"], inputs["nodes"]]);
     if (inputs["preview"] !== true || !known || hasUnknown(inputs["clientConfiguration"])) return kept;
     if (pendingDepartures(before, inputs).length === 0) return kept;
-    // The diff tells what happens to each.
+    // The diff shows what happens to each node.
     const warnings: string[] = [];
     const sink = { ...silentSink, warn: (text: string) => void warnings.push(text) };
     try {
@@ -131,12 +131,12 @@ export class MembershipResource implements PluginResource {
 const doNothing = (): void => undefined;
 const silentSink: StatusSink = { status: doNothing, info: doNothing, warn: doNothing };
 
-/** What the machines are asked for. */
+/** What the machines are asked about. */
 function requestedMembership({ nodes, onRemove, endpoints }: Properties): string {
   return JSON.stringify([nodes, onRemove, endpoints]);
 }
 
-/** Each node that comes, goes or changes, by its name; a node that stays is none of it, wherever a state of before had it in its list. */
+/** Added, removed and changed nodes by name; unchanged nodes are left out, whatever their place in an older state's list. */
 function memberDetails(oldInputs: Properties, news: Properties): { changed: string[]; details: Details } {
   const [before, after] = [oldInputs, news].map((inputs) => Object.fromEntries(nodesByName(inputs["nodes"])));
   const others = changedInputs(oldInputs, news, [
@@ -150,7 +150,7 @@ function memberDetails(oldInputs: Properties, news: Properties): { changed: stri
   const details: Details = { ...others };
   const list = Array.isArray(oldInputs["nodes"]) ? (oldInputs["nodes"] as { name?: unknown }[]) : undefined;
   for (const [name, kind] of Object.entries(nodes)) {
-    // A list of 0.1.0 has no keys: what goes is shown by its place there, what changes as it is now.
+    // A list of 0.1.0 has no keys: removals are shown by their index there, changes under their current name.
     const place = list?.findIndex((node) => node.name === name);
     const gone = place === undefined ? propertyPath("nodes", name) : `nodes[${place}]`;
     details[kind === "delete" ? gone : propertyPath("nodes", name)] =

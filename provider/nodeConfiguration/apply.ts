@@ -32,38 +32,38 @@ import {
 } from "./look.ts";
 import { hintForUnanswered } from "../unansweredHint.ts";
 
-/** Who asks, and where its messages go. */
+/** The caller, and where its messages go. */
 export interface ApplyCall {
   readonly surroundings: Surroundings;
   readonly urn: string;
   readonly signal: AbortSignal;
 }
 
-/** One node's configuration, and what the state knows of it. */
+/** One node's configuration, and what the state knows about it. */
 export interface ApplyOrder {
   readonly wanted: NodeConfigurationInputs;
-  /** The state has no configuration of this node: only then it may get one without client authentication. */
+  /** The state has no configuration for this node: only then may it get one without client authentication. */
   readonly isNew: boolean;
-  /** What this stack gave the node last. */
+  /** What this stack last applied to the node. */
   readonly before: string | undefined;
-  /** The node differs in these lines: is that for the apply to change? Otherwise it was done by hand, and stays. */
+  /** Whether this apply should change these differing lines. If not, they were changed manually and stay. */
   readonly isDue: (lines: readonly string[]) => boolean;
-  /** The node was given this very configuration: if it does not answer, there is nothing to do. */
+  /** The node already received this very configuration: if it doesn't answer, there is nothing to do. */
   readonly settles: boolean;
-  /** The node was given this configuration, and what came after that failed. */
+  /** The node received this configuration, and a later step failed. */
   readonly resumes: boolean;
 }
 
 export interface ApplyOutcome {
-  /** The node was given the configuration now. */
+  /** The node has received the configuration. */
   readonly applied: boolean;
-  /** What went wrong, before or after that. */
+  /** What failed, before or after that. */
   readonly failure?: Error;
 }
 
 const unchanged: ApplyOutcome = { applied: false };
 
-/** Applies a node's configuration, unless it has it already. Only the gate does it, after a look at the cluster as it is then. */
+/** Applies a node's configuration unless it already has it. Only the gate applies it, after checking the cluster. */
 export async function applyConfiguration(
   call: ApplyCall,
   connections: Connections,
@@ -78,9 +78,9 @@ class ConfigurationApply {
   readonly #order: ApplyOrder;
   readonly #sink: ReturnType<Surroundings["statusOf"]>;
   #gate: Gate;
-  /** What the node is to get: the wanted configuration, with the Kubernetes that runs. */
+  /** What to send: the desired configuration with the running Kubernetes. */
   #data: string;
-  /** What the node is configured with changes, and not only how that is written. */
+  /** The configuration itself changes, not only its formatting. */
   #changes = true;
 
   constructor(call: ApplyCall, connections: Connections, order: ApplyOrder) {
@@ -148,21 +148,21 @@ class ConfigurationApply {
     return restartsKubelet(verdict.lines) ? this.#restartKubelet() : this.#applyChange(verdict.disturbs);
   }
 
-  /** One kubelet of a cluster at a time, and none under volumes that would be logged out. */
+  /** One kubelet of a cluster at a time, and none under volumes whose sessions would be logged out. */
   async #restartKubelet(): Promise<ApplyOutcome> {
     const { wanted } = this.#order;
     return inQueue(`${wanted.clientConfiguration.caCertificate}\0kubelet`, this.#call.signal, async () => {
       const stake = await readKubeletStake({ ...this.#call, wanted, connections: this.#connections });
       const refused = stake.is === "unknown" || (stake.is === "drain" && !wanted.drain.enabled);
       if (refused) throw new ConfigurationError(stake.reason);
-      // What is staged restarts nothing.
+      // A staged change restarts nothing.
       if (stake.is === "drain" && (await this.#chooseMode()) === "NO_REBOOT")
         return this.#applyDrained(stake.kubeconfig);
       return this.#endDrainAfter(await this.#applyChange(true), () => this.#endEarlierDrain());
     });
   }
 
-  /** Drains the node, applies the configuration while nothing is on it, and gives it back. */
+  /** Drains the node, applies the configuration while it is empty, and uncordons it. */
   async #applyDrained(kubeconfig: string): Promise<ApplyOutcome> {
     const session = await openForDrain(this.#call, this.#order.wanted, kubeconfig);
     const { context } = session;
@@ -194,7 +194,7 @@ class ConfigurationApply {
     }
   }
 
-  /** A run that was killed may have left the node cordoned, and one that failed its storage on the way. */
+  /** A killed run may have left the node cordoned, and a failed one may have left its storage still recovering. */
   async #endEarlierDrain(): Promise<void> {
     const { wanted, settles, resumes } = this.#order;
     if (settles && !resumes) return;
@@ -209,7 +209,7 @@ class ConfigurationApply {
         session.close();
       }
     } catch (error) {
-      // A cluster that has no Kubernetes yet has no cordon either.
+      // A cluster without Kubernetes has no cordon either.
       const silent = error instanceof KubernetesError || (error instanceof TalosError && !resumes);
       if (!silent || resumes) throw error;
     }
@@ -219,7 +219,7 @@ class ConfigurationApply {
     return nodeLabel(this.#order.wanted);
   }
 
-  /** A first configuration cannot go through an endpoint: a machine without one knows nobody who could forward to it. */
+  /** A first configuration can't go through an endpoint: a machine without one trusts nobody who could forward to it. */
   #directAddressHint(): string {
     const { isNew, wanted } = this.#order;
     const { endpoint, others = [] } = this.#connections.connectionTo(wanted.node);
@@ -238,7 +238,7 @@ class ConfigurationApply {
     );
   }
 
-  /** The first configuration of a machine in maintenance mode, which knows nobody: it is sent without client authentication. */
+  /** The first configuration of a machine in maintenance mode, sent without client authentication because the machine has no client CA. */
   async #applyFirst(): Promise<void> {
     const data = await this.#configurationForJoining();
     for (let tries = 0; ; tries++) {
@@ -249,18 +249,18 @@ class ConfigurationApply {
         if (error instanceof Refused)
           throw new ConfigurationError(framed("", error.problems, `. Nothing was sent to it. ${error.hint}`));
         if (!isTransient(error)) throw notApplied(this.#label, error);
-        // The machine may have stored it, and begun to install, before its answer was out.
+        // The machine may have stored it and started to install before it answered.
         const found = await this.#findAfterFirst();
         if (found.state === "configured") return;
-        // Silence proves nothing: the next `up` looks again, and the state has no configuration of the node until then.
+        // Silence proves nothing: the next `up` checks again, and until then the state has no configuration for the node.
         if (found.state === "unreachable" || tries >= 2) throw notApplied(this.#label, error);
       }
     }
   }
 
   /**
-   * A node that joins a cluster gets the Kubernetes that the cluster runs, not a newer one: its kubelet would be ahead of the API servers. Where no other control plane
-   * has a configuration, or none answers, the cluster is as new as the node.
+   * A joining node gets the Kubernetes that the cluster runs, not a newer one: its kubelet would be ahead of the API servers. If no other control plane has a
+   * configuration, or none answers, the cluster is as new as the node.
    */
   async #configurationForJoining(): Promise<string> {
     const { wanted } = this.#order;
@@ -271,14 +271,14 @@ class ConfigurationApply {
     return wanted.machineConfiguration;
   }
 
-  /** Whether a machine that lets anyone in still does so; one that has begun to install is away for some minutes, and then configured. */
+  /** Whether a machine that accepted unauthenticated calls still does; once it starts to install, it is away for some minutes and then configured. */
   async #findAfterFirst(): Promise<FoundConfiguration> {
     const found = await this.#find(({ state }) => state !== "maintenance");
     const { contactMs } = this.#call.surroundings.patience;
     return found.state === "unreachable" ? this.#find(undefined, contactMs) : found;
   }
 
-  /** Asks what the change needs, and applies it in the mode that needs no reboot. */
+  /** Determines what the change needs, and applies it in the mode that needs no reboot. */
   async #applyChange(disturbs: boolean, drained = false): Promise<ApplyOutcome> {
     for (let tries = 0; ; tries++) {
       const mode = await this.#chooseMode();
@@ -295,7 +295,7 @@ class ConfigurationApply {
         return { applied: true };
       } catch (error) {
         if (error instanceof Cancelled || error instanceof ConfigurationError) throw error;
-        // The node has changed since it was asked: what needs a reboot now is staged.
+        // The node changed since the dry run: what needs a reboot now is staged.
         if (needsReboot(error) && tries === 0) continue;
         return this.#outcomeAfterFailure(error);
       }
@@ -325,7 +325,7 @@ class ConfigurationApply {
     }
   }
 
-  /** Waits for the cluster to allow it, as long as the settings say. */
+  /** Waits for the cluster to allow it, up to the limit in the settings. */
   async #send(request: {
     mode: "NO_REBOOT" | "STAGED";
     disturbs: boolean;
@@ -352,13 +352,13 @@ class ConfigurationApply {
     }
   }
 
-  /** The call failed; whether the node has the configuration is for the node to say. */
+  /** The call failed; only the node can tell whether it has the configuration. */
   async #outcomeAfterFailure(error: unknown): Promise<ApplyOutcome> {
     const { wanted, before } = this.#order;
     const found = await this.#find();
     const applied =
       found.state === "configured" && judgeChange(wanted, found.configuration, before).lines.length === 0;
-    // An answer that was lost is no failure, if the node has what it was sent.
+    // A lost response is not a failure if the node has the configuration.
     if (applied && isTransient(error)) return { applied };
     return {
       applied,

@@ -5,7 +5,7 @@ import { UpgradeError } from "../errors.ts";
 import { NotRecovered, type Refused } from "../gate/refused.ts";
 import { ConfigurationError } from "./look.ts";
 
-/** The node has its configuration, and the cluster is not healthy after it. */
+/** The node has its configuration, but the cluster is not healthy afterwards. */
 export function failedAfterApply(label: string, error: unknown): Error {
   const [seen, hint] = error instanceof Error ? [seenOf(error), hintOf(error)] : [String(error), ""];
   return new ConfigurationError(
@@ -51,7 +51,7 @@ export function notApplied(label: string, error: unknown): Error {
   );
 }
 
-/** Without the node and the step of an upgrade. */
+/** The message without the node and the upgrade step. */
 function seenOf(error: Error): string {
   return error instanceof UpgradeError ? error.seen : error.message;
 }

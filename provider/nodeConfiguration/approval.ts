@@ -4,7 +4,7 @@ import { Refused } from "../gate/refused.ts";
 import { nodeLabel } from "../inputs.ts";
 import { ConfigurationError } from "./look.ts";
 
-/** Before anything is waited for, or asked of the node: is the change of its configuration in the approved plan? */
+/** Checks that the approved plan includes this configuration change, before waiting or asking the node. */
 export function requireConfigurationApproval(wanted: { name: string; node: string }, gate: Gate): void {
   try {
     gate.requireApproval("configuration");

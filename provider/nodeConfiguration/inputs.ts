@@ -12,16 +12,16 @@ import { inputFailures, type CheckFailure } from "../check.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
 
-/** Read when a change needs them: a change of theirs alone is no change of the node. */
+/** Read when a change needs them: changing these alone doesn't change the node. */
 export const policyProperties = ["drain", "storageGate", "timeoutSeconds"];
 
-/** What `check` adds to the inputs: the lines that the applies of this stack change on the node, the newest last. */
+/** Added to the inputs by `check`: the lines that this stack's applies change on the node, newest last. */
 export const changesProperty = "changes";
 
-/** What `check` and `read` add: the lines in which the node differs from what it was given last. */
+/** Added by `check` and `read`: the lines in which the node differs from what it was last given. */
 export const driftProperty = "changedByHand";
 
-/** Secret whatever the program says. */
+/** Always secret, even if the program doesn't mark them. */
 export const configurationSecrets = [
   "clientConfiguration",
   "machineConfiguration",
@@ -29,7 +29,7 @@ export const configurationSecrets = [
   "hidden",
 ] as const;
 
-/** What a look at the node is about. */
+/** The inputs that decide whether the node must be read again. */
 export const lookProperties = [
   "name",
   "node",
@@ -42,14 +42,14 @@ export const lookProperties = [
   "hidden",
 ] as const;
 
-/** All that is wrong with the inputs. Values that only the deployment knows are left for it; no secret is shown. */
+/** All problems in the inputs. Unknown values are checked in the deployment; no secret is shown. */
 export function checkConfigurationInputs(inputs: Properties): CheckFailure[] {
   return inputFailures("NodeConfiguration", nodeConfigurationSchema, inputs);
 }
 
 /**
- * The contract stays where the cluster was created: with that of the last `up`, and with that of the cluster's secrets if this stack made them.
- * The second catches a change that comes together with a lost state.
+ * The contract stays the one the cluster was created with: that of the last `up`, and that of the cluster's secrets if this stack made them. The second catches
+ * a change that coincides with a lost state.
  */
 export function checkContract(olds: Properties, news: Properties): CheckFailure[] {
   const wanted = news["contract"];
@@ -61,12 +61,12 @@ export function checkContract(olds: Properties, news: Properties): CheckFailure[
   return [];
 }
 
-/** Inputs that `checkConfigurationInputs` has passed, with the defaults. */
+/** Inputs that passed `checkConfigurationInputs`, with defaults. */
 export function configurationInputs(checked: Properties): NodeConfigurationInputs {
   return withDefaults(nodeConfigurationSchema, checked);
 }
 
-/** The inputs with the redacted configuration, which a program in another language than TypeScript does not make. */
+/** Adds the redacted configuration, which programs in languages other than TypeScript don't create. */
 export function withRedacted(inputs: Properties): Properties {
   const { configuration, machineConfiguration, hidden } = inputs;
   if (configuration !== undefined) return inputs;
@@ -77,7 +77,7 @@ export function withRedacted(inputs: Properties): Properties {
   return { ...inputs, configuration: redacted };
 }
 
-/** Is this the configuration, of this node, that an earlier look was about? */
+/** Whether an earlier check already compared this node with this configuration. */
 export function isSameLook(olds: Properties, news: Properties): boolean {
   return (
     ["node", "endpoint", "patches", "acceptDropped"].every(
@@ -86,7 +86,7 @@ export function isSameLook(olds: Properties, news: Properties): boolean {
   );
 }
 
-/** Is a configuration among the inputs the same as before, apart from images of Kubernetes, which this resource moves on no node? */
+/** Whether the configurations match, apart from Kubernetes images, which this resource never changes on a node. */
 export function isSameConfiguration(
   olds: Properties,
   news: Properties,
@@ -104,15 +104,15 @@ export function isSameConfiguration(
   }
 }
 
-/** A property that is a list of lines; empty if it is none. */
+/** A property that is a list of lines; empty if it isn't one. */
 export function linesOfProperty(properties: Properties, property: string): string[] {
   const value = properties[property];
   return Array.isArray(value) ? value.filter((line) => typeof line === "string") : [];
 }
 
 /**
- * The state of a ConfigurationGuard (0.1.0), which this resource replaces: an alias hands it over. It tells which configuration passed the guard,
- * but not whether the Talos provider's ConfigurationApply has applied it.
+ * The state of a ConfigurationGuard (0.1.0), which this resource replaces through an alias. It shows which configuration passed the guard, but not whether the
+ * Talos provider's ConfigurationApply applied it.
  */
 export function isGuardState(olds: Properties): boolean {
   return olds["machineConfiguration"] !== undefined && olds["contract"] === undefined;

@@ -5,12 +5,12 @@ import { describeLeft, listFirst } from "../storage/describe.ts";
 import { ownDrivers } from "../storage/storageNote.ts";
 import { isApiError, readAttachedVolumes, type KubeletLook } from "./kubelet.ts";
 
-/** Does the change give the node the label of `iscsi: false`? The DaemonSet controller then removes the drivers' pods from it at once. */
+/** Whether the change gives the node the label of `iscsi: false`. The DaemonSet controller then removes the drivers' pods from it at once. */
 function removesIscsi(lines: readonly string[]): boolean {
   return lines.some((line) => /^[+~] /.test(line) && line.includes(`.${withoutIscsiLabel.key}: `));
 }
 
-/** Why a node must keep its drivers: nothing else can unmount the volumes that are on it. Undefined where there are none. */
+/** Why a node must keep its drivers: nothing else can unmount its volumes. Undefined if it has none. */
 export async function iscsiRemovalProblem(
   look: KubeletLook,
   lines: readonly string[],

@@ -10,30 +10,30 @@ import { findNode } from "../steps/drain.ts";
 import { listFirst, volumesWithSessions } from "../storage/describe.ts";
 import { readIscsiSessions } from "../storage/sessions.ts";
 
-/** Lines of a change that restart the kubelet: its section, its image and with it the Kubernetes release, and its documents. */
+/** Changed lines that restart the kubelet: its section, its image (and so the Kubernetes release), and its documents. */
 const kubeletLine = /^[-+~] (machine\.kubelet\b|Kubelet[A-Za-z]*\[?)/;
 
-/** Does the change restart the kubelet? It stages every volume in use again then. */
+/** Whether the change restarts the kubelet, which then stages every volume in use again. */
 export function restartsKubelet(lines: readonly string[]): boolean {
   return lines.some((line) => kubeletLine.test(line));
 }
 
-/** Names of drivers that log a live session out when its volume is staged again, unless a shim of this program stands in between. */
+/** Names of drivers that log out a live session when its volume is staged again, unless one of this program's shims intercepts it. */
 const unsafeDriverNames = /joviandss|open-e/i;
 /** On the pods of a node plugin that has the shims. */
 const shimsMark = "talos-iscsi/shims-checksum";
 
-/** Volumes over iSCSI on a node whose kubelet is to restart. */
+/** iSCSI volumes on a node whose kubelet is about to restart. */
 interface VolumesAtStake {
-  /** An entry each: volume, claim, driver, target, and the pods that use it. Empty: there are none. */
+  /** One entry per volume: claim, driver, target, and the pods that use it. Empty: there are none. */
   entries: string[];
-  /** Drivers among theirs that would log their sessions out. */
+  /** Those of their drivers that would log sessions out. */
   unsafe: string[];
-  /** That of a control plane; absent where there was nothing to ask. */
+  /** A control plane's kubeconfig; absent if none could be asked. */
   kubeconfig?: string;
 }
 
-/** The node whose kubelet is to restart, and how it and its control planes are asked. */
+/** The node whose kubelet is about to restart, and how to reach it and its control planes. */
 export interface KubeletLook {
   surroundings: Pick<Surroundings, "patience" | "connectKubernetes">;
   signal: AbortSignal;
@@ -42,8 +42,8 @@ export interface KubeletLook {
 }
 
 /**
- * What Kubernetes says of the volumes on a node. It is asked with credentials that a control plane gives out, since the stack's own kubeconfig
- * comes after the configurations. Throws a TalosError or a KubernetesError where they cannot be read.
+ * Reads the volumes on a node from Kubernetes, with credentials from a control plane, since the stack's own kubeconfig comes after the configurations. Throws a
+ * TalosError or a KubernetesError if they can't be read.
  */
 export async function readAttachedVolumes({ surroundings, signal, wanted, connections }: KubeletLook) {
   const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
@@ -62,14 +62,14 @@ export async function readAttachedVolumes({ surroundings, signal, wanted, connec
   return { kubernetes, kubeconfig, node, attachments, volumes, pods: pods.objects };
 }
 
-/** What the kubelet of a node stages again. Throws as `readAttachedVolumes` does. */
+/** What a node's kubelet would stage again. Throws like `readAttachedVolumes`. */
 async function volumesAtStake(look: KubeletLook): Promise<VolumesAtStake> {
   const call = { deadlineMs: look.surroundings.patience.probeMs * 2, signal: look.signal };
   const sessions = await readIscsiSessions(look.connections.to(look.wanted.node), call);
   if (sessions.length === 0) return { entries: [], unsafe: [] };
   const { kubernetes, kubeconfig, attachments, volumes, pods } = await readAttachedVolumes(look);
   const found = volumesWithSessions({ attachments, inUse: [], sessions }, volumes, pods);
-  // Whether or not a session can be told to be theirs.
+  // Whether or not a session can be attributed to them.
   const suspects = [
     ...new Set(attachments.map(({ driver }) => driver).filter((driver) => unsafeDriverNames.test(driver))),
   ];
@@ -81,8 +81,8 @@ async function volumesAtStake(look: KubeletLook): Promise<VolumesAtStake> {
 }
 
 /**
- * What a preview says of it; undefined where nothing is at stake.
- * @param drains the node is drained where that is needed
+ * The preview's warning; undefined if nothing is at stake.
+ * @param drains the node is drained if needed
  */
 export async function kubeletWarning(look: KubeletLook, drains: boolean): Promise<string | undefined> {
   const label = nodeLabel(look.wanted);
@@ -101,18 +101,18 @@ export async function kubeletWarning(look: KubeletLook, drains: boolean): Promis
   }
 }
 
-/** What a restart of the kubelet needs: nothing; a drain, with this kubeconfig; or an answer, before anybody can tell. */
+/** What a kubelet restart needs: nothing; a drain, with this kubeconfig; or an answer that is still missing. */
 type KubeletStake =
   { is: "free" } | ({ is: "drain"; kubeconfig: string } & ToldStake) | ({ is: "unknown" } & ToldStake);
 
 interface ToldStake {
-  /** Why the configuration was not applied, for people. */
+  /** Why the configuration was not applied, for the user. */
   reason: CodedText;
-  /** What is wrong with a restart, without what is done about it. */
+  /** The problem with a restart, without the remedy. */
   problem: string;
 }
 
-/** Looks at the node as it is now. */
+/** Reads the node's current state. */
 export async function readKubeletStake(look: KubeletLook): Promise<KubeletStake> {
   const label = nodeLabel(look.wanted);
   try {
@@ -145,12 +145,12 @@ function describeMissingShims(drivers: readonly string[]): string {
 const refusal =
   "With upgrade.drain.enabled: false, it is not applied until they have left: drain the node (`kubectl drain`), run `pulumi up`, and uncordon it; or deploy the driver with this program first.";
 
-/** Is it what a node or Kubernetes answered, or did not? */
+/** Whether the error comes from a node or Kubernetes, including a missing answer. */
 export function isApiError(error: unknown): error is Error {
   return (error instanceof TalosError && error.kind !== "cancelled") || error instanceof KubernetesError;
 }
 
-/** A node plugin is known by the folder that it has on the node. */
+/** A node plugin is recognized by its folder on the node. */
 async function driversWithoutShims(
   kubernetes: KubernetesClient,
   drivers: readonly string[],

@@ -20,7 +20,7 @@ import { awaitNotedStorage } from "../steps/storage.ts";
 import { talosctlCommand } from "../talosctl.ts";
 import { ConfigurationError } from "./look.ts";
 
-/** By whom a node is cordoned whose kubelet is to restart: a later run gives back what a killed one has left, and nothing else. */
+/** Cordon owner for kubelet restarts: a later run lifts what a killed one left, and nothing else. */
 const kubeletCordon = "talos-node kubelet";
 
 interface DrainCall {
@@ -29,7 +29,7 @@ interface DrainCall {
   readonly signal: AbortSignal;
 }
 
-/** Connections for a node that is drained, with a kubeconfig that a control plane has given out. The caller closes them. */
+/** Connections for draining a node, with a kubeconfig from a control plane. The caller closes them. */
 export async function openForDrain(
   { surroundings, urn, signal }: DrainCall,
   wanted: NodeConfigurationInputs,
@@ -46,7 +46,7 @@ export async function openForDrain(
       ...(endpoints === undefined ? {} : { endpoints }),
       drain: wanted.drain,
       storageGate: wanted.storageGate,
-      // What only an upgrade asks for.
+      // Only needed by upgrades.
       ...{ talosVersion: "", schematicId: "", image: "", extensions: [], services: [], files: [] },
       ...{ prePull: false, allowSkew: false, etcdDowngrade: false, rollout: openPolicy },
     },
@@ -55,8 +55,8 @@ export async function openForDrain(
 }
 
 /**
- * Runs `work`, which restarts the node's kubelet, while the node is drained of pods and volumes; then waits for the kubelet, uncordons, and waits
- * for storage. What `work` throws has changed nothing: the node is put back.
+ * Runs `work`, which restarts the node's kubelet, while the node is drained of pods and volumes; then waits for the kubelet, uncordons, and waits for storage.
+ * If `work` throws, nothing was changed and the node is uncordoned.
  * @param applied whether `work` has restarted the kubelet
  */
 export async function whileDrained<T>(
@@ -79,7 +79,7 @@ export async function whileDrained<T>(
   });
 }
 
-/** @returns the node as it was */
+/** @returns the node before the drain */
 async function drainForKubelet(context: UpgradeContext): Promise<KubernetesNode> {
   const { wanted, talos, patience, signal, progress, gate } = context;
   const kubernetes = await connectedKubernetes(context);
@@ -104,7 +104,7 @@ async function drainForKubelet(context: UpgradeContext): Promise<KubernetesNode>
   return node;
 }
 
-/** One node at a time: another one that is down, or that a run has left in the middle of something, comes first. */
+/** One node at a time: another node that is down, or was left half done by a run, comes first. */
 function requireOthersReady(
   context: UpgradeContext,
   nodes: readonly KubernetesNode[],
@@ -126,9 +126,9 @@ function requireOthersReady(
 }
 
 /**
- * Ends what a drain for a restart of the kubelet has begun, in this run or in one that was killed: the node is Ready, uncordoned, and its storage is
- * back. Nothing where there is nothing to end.
- * @param resumes storage is waited for whether or not the node is still cordoned
+ * Finishes a drain for a kubelet restart, from this run or a killed one: waits until the node is Ready, uncordons it, and waits for its storage. Does nothing
+ * if there is nothing to finish.
+ * @param resumes wait for storage even if the node is no longer cordoned
  */
 export async function endDrain(context: UpgradeContext, resumes: boolean): Promise<void> {
   const { wanted, talos, patience, signal, progress, timer } = context;
@@ -162,7 +162,7 @@ export async function endDrain(context: UpgradeContext, resumes: boolean): Promi
   await awaitNotedStorage(context, node, () => progress.detail("waiting for storage"));
 }
 
-/** The node goes on as it was. */
+/** Returns the node to its previous state. */
 async function uncordonIfOurs(context: UpgradeContext, before: KubernetesNode | undefined): Promise<void> {
   if (context.signal.reason instanceof EngineGone) return;
   try {
@@ -188,7 +188,7 @@ async function uncordonIfOurs(context: UpgradeContext, before: KubernetesNode | 
   }
 }
 
-/** What goes wrong before the kubelet restarts, in the words of a configuration. */
+/** Words failures before the kubelet restart as configuration errors. */
 export function toConfigurationError(label: string, error: unknown): unknown {
   const why = `${label}: its configuration was not applied: it restarts the kubelet under volumes that their driver would log out, and the node could not be drained: `;
   const again = "Then run `pulumi up` again.";

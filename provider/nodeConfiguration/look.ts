@@ -12,7 +12,7 @@ import { throwIfCancelled } from "../context.ts";
 import { nodeLabel } from "../inputs.ts";
 import type { Surroundings } from "../session.ts";
 
-/** Why a configuration is not applied. One error for people. */
+/** Why a configuration is not applied: one user-facing error. */
 export class ConfigurationError extends Error {
   override readonly name = "ConfigurationError";
 
@@ -21,16 +21,16 @@ export class ConfigurationError extends Error {
   }
 }
 
-/** What a node has, as far as it could be read. */
+/** The node's configuration, as far as it could be read. */
 export type FoundConfiguration =
   | { state: "configured"; configuration: string }
-  /** The machine lets anyone in, as Talos does before it has a configuration. */
+  /** The machine accepts unauthenticated calls, as Talos does before it has a configuration. */
   | { state: "maintenance" }
   | { state: "unreachable"; reason: string };
 
 /** What the configuration does to the node, and why it must not be applied. */
 export interface ChangeVerdict extends ConfigChanges {
-  /** All reasons against it, one text; undefined if there is none. */
+  /** All reasons against it in one text; undefined if there is none. */
   readonly refusal: CodedText | undefined;
 }
 
@@ -40,7 +40,7 @@ interface ConfigurationLook {
   readonly signal: AbortSignal;
 }
 
-/** One look at what the node has. */
+/** Reads the node's configuration once. */
 export async function findConfiguration(
   { surroundings, signal }: ConfigurationLook,
   client: TalosReader,
@@ -59,7 +59,7 @@ export async function findConfiguration(
   }
 }
 
-/** Looks until the node answers: it may be booting. Only a certificate that will not get better ends the waiting early. */
+/** Retries until the node answers: it may be booting. Only a certificate that won't recover ends the wait early. */
 export async function waitForConfiguration(
   looking: ConfigurationLook,
   client: TalosReader,
@@ -79,8 +79,8 @@ export async function waitForConfiguration(
 }
 
 /**
- * The configuration for a node that has `running`: with the node's own images of Kubernetes, which are moved by the cluster's KubernetesUpgrade alone, one node after the
- * other. An image that one of the patches names is its owner's, and stays as it is wanted.
+ * The configuration for a node that has `running`: it keeps the node's Kubernetes images, which only the cluster's KubernetesUpgrade changes, node by node. An
+ * image set by a patch belongs to its owner and stays as desired.
  */
 export function configurationForNode(
   wanted: NodeConfigurationInputs,
@@ -91,7 +91,7 @@ export function configurationForNode(
   }));
 }
 
-/** The configuration for a node that joins the cluster of a control plane which has `running`. */
+/** The configuration for a node that joins the cluster of a control plane with `running`. */
 export function configurationForJoining(wanted: NodeConfigurationInputs, running: string): string {
   return compareOrThrow(wanted, () =>
     useClusterReleases(wanted.machineConfiguration, running, wanted.patches),
@@ -99,8 +99,8 @@ export function configurationForJoining(wanted: NodeConfigurationInputs, running
 }
 
 /**
- * What the wanted configuration does to a node that has `running`.
- * @param before what this stack gave the node last: values from there that are gone now were taken out on purpose
+ * What the desired configuration does to a node that has `running`.
+ * @param before what this stack last applied: values in it that are gone now were removed on purpose
  */
 export function judgeChange(
   wanted: NodeConfigurationInputs,
@@ -130,7 +130,7 @@ export function judgeChange(
   });
 }
 
-/** The lines in which a node differs from what it was given: `+` is what it has in addition. */
+/** The lines in which a node differs from what it was given; `+` marks additions on the node. */
 export function driftLines(wanted: NodeConfigurationInputs, running: string): string[] {
   if (running === wanted.machineConfiguration) return [];
   const { machineConfiguration } = configurationForNode(wanted, running);
@@ -145,11 +145,11 @@ export function driftLines(wanted: NodeConfigurationInputs, running: string): st
   ]);
 }
 
-/** The configuration that the node has, redacted, and written as the wanted one is. */
+/** The node's configuration, redacted and formatted like the desired one. */
 export function redactedRunningConfiguration(wanted: NodeConfigurationInputs, running: string): string {
   const { key } = configRedactor(wanted.machineConfiguration);
   return compareOrThrow(wanted, () => {
-    // With the images of the wanted one: that the node's Kubernetes is another is shown elsewhere.
+    // With the desired images: a difference in Kubernetes is shown elsewhere.
     const shown = keepRunningImages(running, wanted.machineConfiguration, wanted.patches);
     return redactMachineConfig(alignConfig(shown, wanted.machineConfiguration), {
       key,
@@ -187,7 +187,7 @@ function describeDropped(wanted: NodeConfigurationInputs, lost: ConfigChanges["d
   ];
 }
 
-/** A warning about a node that is not what it was given, where that is left alone: the node has what its configuration here would drop. */
+/** A warning about a node that differs from what it was given and is left alone: it has values that its configuration here would drop. */
 export function driftWarning(wanted: NodeConfigurationInputs, lines: readonly string[]): CodedText {
   return framed(
     "",
@@ -197,7 +197,7 @@ export function driftWarning(wanted: NodeConfigurationInputs, lines: readonly st
   );
 }
 
-/** Why a machine that should have its configuration gets none without its owner's consent. */
+/** Why a machine that should already have its configuration gets none without its owner's consent. */
 export function reinstallRefusal(wanted: NodeConfigurationInputs, urn: string): CodedText {
   return coded(
     "machine-reinstalled",
@@ -207,7 +207,7 @@ export function reinstallRefusal(wanted: NodeConfigurationInputs, urn: string): 
   );
 }
 
-/** Talos refuses a change that it cannot make while running (siderolabs/talos v1.13 v1alpha1_server.go). */
+/** Talos rejects a change that it can't make while running (siderolabs/talos v1.13 v1alpha1_server.go). */
 export function needsReboot(error: unknown): boolean {
   return error instanceof TalosError && /immediate mode/i.test(error.detail);
 }

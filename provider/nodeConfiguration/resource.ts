@@ -42,19 +42,19 @@ import {
 
 export const nodeConfigurationType = "talos-node:index:NodeConfiguration";
 
-/** What 0.1.0 had in its place. Only states have it any more: they are read and deleted, nothing else. */
+/** The predecessor in 0.1.0. It only exists in states: it is read and deleted, nothing else. */
 export const guardType = "talos-node:index:ConfigurationGuard";
 
-/** An output: the node was given its configuration, and what came after that failed. */
+/** An output: the node received its configuration, and a later step failed. */
 const pendingProperty = "pending";
 /**
- * The output that holds the long inputs, as one secret. Engines that refresh print every resource with a hidden property that is an output by its own name,
+ * The output that holds the long inputs as one secret. Refreshing engines print every resource with a hidden property that is also an output of that name,
  * changed or not (pulumi v3.250 pkg/backend/display/object_diff.go).
  */
 export const givenProperty = "given";
 const longProperties = ["machineConfiguration", "configuration", "patches"];
 
-/** What the look of a check found: lines to add to `changes`, how the node differs by hand, and what stands against it. */
+/** The result of reading the node in a check: lines to add to `changes`, manual differences, and what blocks the change. */
 interface ConfigurationLookResult {
   readonly changes: readonly string[];
   readonly drift?: readonly string[];
@@ -62,11 +62,11 @@ interface ConfigurationLookResult {
 }
 
 /**
- * The inputs with what the configuration changes on the node as it runs. `check` is the one call that previews and deployments have in common; the
- * node is asked only if there is something to apply that was not asked about before.
+ * The inputs, plus what the configuration changes on the running node. `check` is the only call that previews and deployments share; the node is asked only if
+ * there is something new to apply.
  *
- * Lines are added to those of earlier applies and never taken away: the engine shows a list by its difference from the last one, and a line that goes
- * would read as a value that is taken off the node.
+ * Lines are added to those of earlier applies and never removed: the engine shows a list as its difference from the last one, and a removed line would look
+ * like a value removed from the node.
  */
 export async function checkConfiguration(
   call: ApplyCall,
@@ -77,7 +77,7 @@ export async function checkConfiguration(
   const [before, after] = [unwrap(olds).values, unwrap(given)];
   const { [changesProperty]: _changes, [driftProperty]: _drift, ...said } = after.values;
   const inputs = withRedacted(said);
-  // Secret and unknown values go back as the engine wrote them.
+  // Secret and unknown values are returned as the engine wrote them.
   const asGiven = wrap(
     { configuration: inputs["configuration"], ...given },
     configurationSecrets.filter((key) => !after.secrets.has(key) && given[key] !== undefined),
@@ -90,14 +90,14 @@ export async function checkConfiguration(
     ...(changes.length === 0 ? {} : { [changesProperty]: [...changes] }),
     ...(drift.length === 0 ? {} : { [driftProperty]: [...drift] }),
   });
-  // The preflight of this preview fails with what all nodes have against it.
+  // This preview's preflight fails with the refusals of all nodes.
   const judged = (checked: Properties, failures: readonly CheckFailure[]): CheckResult =>
     preview === true
       ? { inputs: { ...checked, ...refusedInput(failures) }, failures: [] }
       : { inputs: checked, failures: [...failures] };
   const contract = hideSecretPropertyNames(checkContract(before, inputs), configurationSecrets);
   if (contract.length > 0) return judged(answer(history), contract);
-  // Before anything else: credentials that are being renewed are not known, and are no change.
+  // Check this first: credentials that are being renewed are unknown, but they are not a change.
   if (isLookUnneeded(before, inputs)) return { inputs: answer(history), failures: [] };
   if (lookProperties.some((key) => hasUnknown(inputs[key]))) {
     return { inputs: { ...asGiven, [changesProperty]: unknownValue }, failures: [] };
@@ -106,7 +106,7 @@ export async function checkConfiguration(
   return judged(answer([...history, ...foreseen.changes], foreseen.drift), foreseen.failures);
 }
 
-/** Nothing to ask about: the last look compared this configuration. */
+/** The last check already compared this configuration. */
 function isLookUnneeded(before: Properties, inputs: Properties): boolean {
   return (
     isSameLook(before, inputs) &&
@@ -143,7 +143,7 @@ async function lookBeforeApply(
       const { lines, refusal } = judgeChange(wanted, found.configuration, lastGivenConfiguration(before));
       if (!isDue(before, inputs, lines)) {
         const drift = driftLines(wanted, found.configuration);
-        // A refresh has found it, and this preview shows what goes back: to deploy it is the consent.
+        // A refresh found it, and this preview shows what will be reverted: deploying it is the consent.
         if (before[driftProperty] !== undefined && lines.length > 0 && refusal === undefined)
           return { changes: lines, failures: [] };
         if (drift.length > 0) sink.warn(driftWarning(wanted, drift));
@@ -165,14 +165,14 @@ async function lookBeforeApply(
   });
 }
 
-/** Was a change by hand found by a refresh, and is it what the preview takes back? One that is left alone is still among the inputs. */
+/** Whether a refresh found a manual change that this preview reverts. One that is left alone stays in the inputs. */
 function isRestored(before: Properties, inputs: Properties): boolean {
   return before[driftProperty] !== undefined && inputs[driftProperty] === undefined;
 }
 
 /**
- * Is there something to apply, with these lines of difference? Not if the node was given this very configuration: then they were made by hand. A state of
- * 0.1.0 does not tell whether what passed the guard was applied. It was not, if the node differs in every line that the guard announced.
+ * Whether these differing lines should be applied. Not if the node already received this very configuration: then they were changed manually. A state of 0.1.0
+ * doesn't show whether what passed the guard was applied; it was not if the node differs in every line that the guard announced.
  */
 function isDue(before: Properties, inputs: Properties, lines: readonly string[]): boolean {
   if (!isSameConfiguration(before, inputs, "machineConfiguration")) return true;
@@ -181,12 +181,11 @@ function isDue(before: Properties, inputs: Properties, lines: readonly string[])
   return isGuardState(before) && announced.length > 0 && announced.every((line) => lines.includes(line));
 }
 
-/** What the installed image is to be: the node's upgrade shows it. */
+/** The desired installer image, which the node's upgrade shows. */
 const imageLine = /^[~+-] machine\.install\.image: /;
 
 /**
- * What the engine compares on its own says too much: a look that found nothing to apply is no change, and of a change the lines are enough that
- * this one makes on the node.
+ * The engine's own comparison shows too much: a check that found nothing to apply is no change, and for a change the lines it makes on the node are enough.
  * @param oldInputs as the engine shows them
  */
 export function diffConfiguration(
@@ -210,10 +209,10 @@ export function diffConfiguration(
     linesOfProperty(oldInputs, changesProperty),
     linesOfProperty(after, changesProperty),
   ];
-  // Outputs hold what the node was given, as the inputs do: only the new lines show what goes back.
+  // Outputs hold what the node was given, like the inputs: only the new lines show what is reverted.
   const restores = isRestored(before, after) && lines.length > history.length;
   if (changed.length === 0 && before[pendingProperty] === undefined && !restores) return { changes: false };
-  // What a refresh has found: the engine shows all that differs.
+  // For a refresh finding, the engine shows everything that differs.
   if (!restores && JSON.stringify(before[driftProperty]) !== JSON.stringify(after[driftProperty])) return {};
   const goesOn = history.every((line, index) => line === lines[index]);
   const details: Details = {};
@@ -223,12 +222,12 @@ export function diffConfiguration(
         details[`${changesProperty}[${index}]`] = "add";
     });
   };
-  // The image is shown by the node's upgrade.
+  // The node's upgrade shows the image.
   show((line) => !imageLine.test(line));
   if (after[changesProperty] === unknownValue) details[changesProperty] = "add";
   if (after[driftProperty] !== undefined) details[driftProperty] = "add";
   for (const [key, kind] of Object.entries(others)) if (!longProperties.includes(key)) details[key] = kind;
-  // Where nothing is shown, the engine lists all inputs as they were.
+  // If nothing is shown, the engine lists all inputs as they were.
   if (Object.keys(details).length === 0) show(() => true);
   // A secret, which no line shows.
   if (Object.keys(details).length === 0) details["machineConfiguration"] = "update";
@@ -239,7 +238,7 @@ export function diffConfiguration(
   };
 }
 
-/** Brings the configuration to the node, or finds it there. */
+/** Applies the configuration to the node, or finds it there. */
 export async function deployConfiguration(
   call: ApplyCall,
   last: { id: string; olds: Properties } | undefined,
@@ -269,7 +268,7 @@ export async function deployConfiguration(
   );
 }
 
-/** The state with the node's own configuration in place of the one it was given, and the lines in which they differ. */
+/** The state with the node's actual configuration instead of the given one, and the lines that differ. */
 export async function readNodeConfiguration(
   call: ApplyCall,
   state: Properties,
@@ -295,7 +294,7 @@ export async function readNodeConfiguration(
   }
   const { [driftProperty]: _drift, ...rest } = values;
   const drift = driftLines(wanted, found.configuration);
-  // Without a difference the node has what the state shows of the configuration it was given.
+  // Without a difference, the node has the configuration shown in the state.
   const live =
     drift.length === 0
       ? rest
@@ -307,13 +306,13 @@ export async function readNodeConfiguration(
   return { inputs: inputsOf(live, marked), props: toState(live, secrets) };
 }
 
-/** The outputs of a state, with what `given` holds in its own place. */
+/** A state's outputs, with the values of `given` in their own properties. */
 function outputsWithGiven(state: Properties): Properties {
   const { [givenProperty]: given, ...rest } = unwrap(state).values;
   return { ...rest, ...(given as Properties | undefined) };
 }
 
-/** What the state keeps. */
+/** The part kept in the state. */
 function toState(values: Properties, secrets: ReadonlySet<string>): Properties {
   const entries = Object.entries(values);
   const given = Object.fromEntries(entries.filter(([key]) => longProperties.includes(key)));
@@ -325,7 +324,7 @@ function inputsOf({ [pendingProperty]: _pending, ...inputs }: Properties, marked
   return wrap(inputs, marked);
 }
 
-/** The configuration that the node was given last; undefined if there is none, or it is unknown. */
+/** The configuration last given to the node; undefined if none, or unknown. */
 function lastGivenConfiguration({ machineConfiguration }: Properties): string | undefined {
   return typeof machineConfiguration === "string" ? machineConfiguration : undefined;
 }

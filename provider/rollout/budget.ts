@@ -12,10 +12,10 @@ import { untrustedServerCertificate } from "../maintenance.ts";
 import { findNode } from "../steps/drain.ts";
 import type { RolloutMember } from "../../talos/rolloutMembers.ts";
 
-/** Nodes that operations of this process have in hand, by cluster and group. It only makes others wait; nobody goes ahead because of it. */
+/** Nodes that operations of this process are working on, by cluster and group. It only makes others wait; it never lets one proceed. */
 const nodesInProgress = new Map<string, Set<string>>();
 
-/** A node of the group that is not available, and why. */
+/** An unavailable node of the group, and why. */
 interface UnavailableNode {
   name: string;
   reason: string;
@@ -23,14 +23,14 @@ interface UnavailableNode {
   recovers: boolean;
 }
 
-/** The budget that a node counts in; undefined for a control plane, which goes one at a time anyway. */
+/** The budget a node counts against; undefined for a control plane, which goes one at a time anyway. */
 export function nodeBudget({ wanted }: Pick<UpgradeContext, "wanted">): Budget | undefined {
   return wanted.rollout.budgets.find(({ nodes }) => nodes.includes(wanted.name));
 }
 
 /**
- * Runs `work`, which takes the node down and brings it back, while the group has room for one more unavailable node. Nodes that are cordoned
- * or not ready for whatever reason take their room; those of this rollout are waited for, others are given some time.
+ * Runs `work`, which takes the node down and brings it back, while the group has room for one more unavailable node. Nodes that are cordoned or not ready for
+ * any reason use up the budget; those of this rollout are waited for, others get some time to recover.
  */
 export async function withinBudget<T>(context: UpgradeContext, work: () => Promise<T>): Promise<T> {
   const budget = nodeBudget(context);
@@ -39,7 +39,7 @@ export async function withinBudget<T>(context: UpgradeContext, work: () => Promi
   const key = `${wanted.clientConfiguration.caCertificate}\0${budget.group}`;
   const held = nodesInProgress.get(key) ?? new Set<string>();
   nodesInProgress.set(key, held);
-  // One look and one reservation at a time: two that look at the same moment would both see the last free place.
+  // One check and one reservation at a time: two concurrent checks would both see the last free slot.
   const reserve = (): Promise<Finding | undefined> =>
     inQueue(`${key}\0look`, signal, async () => {
       const found = await budgetFinding(context, held);
@@ -54,7 +54,7 @@ export async function withinBudget<T>(context: UpgradeContext, work: () => Promi
   }
 }
 
-/** Before a rollout: whether one node of the group may go down as things are. */
+/** Before a rollout: whether one node of the group may go down right now. */
 export async function requireBudgetRoom(context: UpgradeContext): Promise<void> {
   await waitForRoom(context, "guard", () => budgetFinding(context), new Set());
 }
@@ -72,7 +72,7 @@ async function waitForRoom(
     throwIfCancelled(context);
     const finding = await look();
     if (finding === undefined) return;
-    // This rollout's own nodes come back or fail: however long they take, it is no fault of the cluster's.
+    // This rollout's own nodes come back or fail: their duration doesn't count against the cluster.
     if (held.size > 0) since = clock.now();
     if (since + waitLimit([finding], patience) <= clock.now())
       throw stepError(context, step, joinProblems([finding]), finding.hint);
@@ -82,8 +82,8 @@ async function waitForRoom(
 }
 
 /**
- * What stands against one more unavailable node of the group. Undefined: there is room.
- * @param held nodes that are in hand, and so count whatever they look like
+ * What blocks one more unavailable node of the group. Undefined: there is room.
+ * @param held nodes in progress, which count whatever their state
  */
 export async function budgetFinding(
   context: UpgradeContext,
@@ -145,7 +145,7 @@ async function memberUnavailability(
   const { name, node } = member;
   if (nodes === undefined) return machineUnavailability(context, member);
   const found = findNode(nodes, name, node) ?? (await findByHostname(context, nodes, member));
-  // Kubernetes runs nothing on a node that it does not know.
+  // Kubernetes runs nothing on a node it doesn't know.
   if (found === undefined) return [];
   if (found === "silent") return [{ name, reason: "does not answer", recovers: true }];
   if (!found.ready) return [{ name, reason: `not ready: ${found.reason}`, recovers: true }];
@@ -154,7 +154,7 @@ async function memberUnavailability(
   return [{ name, reason: ours ? "cordoned by an unfinished upgrade" : "cordoned", recovers: false }];
 }
 
-/** A node may have another name and be reached at another address than Kubernetes knows: then only it can tell. */
+/** A node may have a different name and address in Kubernetes: then only the node itself can tell. */
 async function findByHostname(
   { peer, patience, signal }: UpgradeContext,
   nodes: KubernetesNode[],
@@ -166,12 +166,12 @@ async function findByHostname(
     return nodes.find(({ name }) => name === own);
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-    // A machine that has not joined this cluster yet takes nothing from it.
+    // A machine that hasn't joined this cluster yet takes nothing from it.
     return (await untrustedServerCertificate(error, talos)) === undefined ? "silent" : undefined;
   }
 }
 
-/** Without Kubernetes the machine alone can tell. */
+/** Without Kubernetes only the machine can tell. */
 async function machineUnavailability(
   { peer, patience, signal }: UpgradeContext,
   { name, node }: RolloutMember,

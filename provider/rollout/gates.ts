@@ -11,16 +11,16 @@ interface GatedObject {
   status?: { conditions?: { type?: string; status?: string; reason?: string; message?: string }[] };
 }
 
-/** What stands against going on. */
+/** What keeps a gate closed. */
 interface GateObstacle {
   problem: string;
-  /** It may pass by itself. */
+  /** It may clear by itself. */
   mayPass: boolean;
-  /** It keeps nothing closed. */
+  /** It doesn't keep the gate closed. */
   harmless?: boolean;
 }
 
-/** Waits until every gate is open, each as long as its settings say. */
+/** Waits until every gate is open, each up to the limit in its settings. */
 export async function requireGates(context: UpgradeContext, step: StepName): Promise<void> {
   const { wanted, clock, patience, progress, signal } = context;
   const begun = clock.now();
@@ -49,7 +49,7 @@ export async function requireGates(context: UpgradeContext, step: StepName): Pro
   }
 }
 
-/** For a preview: what keeps the gates closed right now, and gates that look at nothing. */
+/** For a preview: what keeps the gates closed right now, and gates that match nothing. */
 export async function previewGates(context: UpgradeContext): Promise<string[]> {
   const texts = await Promise.all(
     context.wanted.rollout.gates.map(async (gate, index) => {
@@ -65,7 +65,7 @@ export async function previewGates(context: UpgradeContext): Promise<string[]> {
   return texts.flat();
 }
 
-/** @param strict a gate that finds no object at all is told, too */
+/** @param strict also report a gate that matches no object at all */
 async function findObstacles(
   context: UpgradeContext,
   gate: CustomGate,
@@ -113,7 +113,7 @@ async function whyUnmet(gate: CustomGate, object: GatedObject): Promise<string |
     return `${of}: ${type} is ${has === undefined ? "not reported" : `${has.status}`}, not ${status}${why === "" ? "" : ` (${why})`}`;
   }
   const path = gate.jsonPath ?? "";
-  // Only who has such a gate loads it.
+  // Loaded only if such a gate exists.
   const { evaluateJsonPath } = await import("../../talos/jsonPath.ts");
   const wanted = [gate.value ?? ""].flat();
   const values = evaluateJsonPath(path, object);

@@ -5,7 +5,7 @@ import { budgetFinding } from "./budget.ts";
 import { previewGates } from "./gates.ts";
 import { whyWindowClosed } from "./window.ts";
 
-/** For a preview: what keeps the rollout from taking this node down right now. The same text for all nodes that it concerns. */
+/** For a preview: what keeps the rollout from taking this node down right now. The same text for all affected nodes. */
 export async function previewWaits(context: UpgradeContext): Promise<string[]> {
   const { outsideWindow } = context.wanted.rollout;
   const closed = await whyWindowClosed(context);

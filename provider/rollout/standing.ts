@@ -2,17 +2,17 @@ import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { UpgradeContext } from "../context.ts";
 import { runsWantedImage } from "../facts.ts";
 
-/** How far a rollout has come. */
+/** The progress of a rollout. */
 export interface RolloutStanding {
-  /** Names of the nodes that run what they are to run. */
+  /** Names of the nodes that run their desired image. */
   done: string[];
-  /** Names of those that do not, in the order of the rollout. */
+  /** Names of those that don't, in rollout order. */
   left: string[];
-  /** Names of those that did not answer. */
+  /** Names of those that didn't answer. */
   silent: string[];
 }
 
-/** Asks every node what it runs, so that what is told is true whoever upgraded it. */
+/** Asks every node what it runs, so that the report is true whoever upgraded it. */
 export async function readStanding(context: UpgradeContext): Promise<RolloutStanding> {
   const { wanted, peer, patience, signal } = context;
   const call = { deadlineMs: patience.probeMs, signal };

@@ -5,12 +5,12 @@ import type { UpgradeContext } from "../context.ts";
 import { failingServices, missingExtensions, type NodeFacts } from "../facts.ts";
 import { describeStanding, readStanding } from "./standing.ts";
 
-/** The node is left as it is for now, since no upgrade window is open: nothing is wrong with it. */
+/** The node is left as it is because no upgrade window is open; this is not a failure. */
 export class Postponed extends Error {
   override readonly name = "Postponed";
-  /** How far the rollout has come; told once, by the first node that is left. */
+  /** The rollout's progress; reported once, by the first node that is left. */
   readonly standing: string;
-  /** Why the deployment cannot go on without this node all the same; undefined where it can. */
+  /** Why the deployment can't continue without this node; undefined if it can. */
   readonly needed: string | undefined;
 
   constructor(reason: string, told: { standing: string; needed: string | undefined }) {
@@ -20,7 +20,7 @@ export class Postponed extends Error {
   }
 }
 
-/** What to tell of a node that was left: a text where that is no error, else what was seen and what to do. */
+/** The report on a postponed node: a text if that is no error, otherwise what was seen and what to do. */
 export function describePostponed(
   { message, standing: how, needed }: Postponed,
   installed: boolean,
@@ -37,16 +37,16 @@ export function describePostponed(
   return { seen: coded("upgrade-window", message + lacks), hint };
 }
 
-/** The upgrade windows as they are now; undefined where there are none. */
+/** The current state of the upgrade windows; undefined if there are none. */
 async function readWindowState({ wanted, clock }: UpgradeContext): Promise<WindowState | undefined> {
   const { windows } = wanted.rollout;
   if (windows.length === 0) return undefined;
-  // The calendar takes its time to load, so only who needs it loads it.
+  // The calendar is slow to load, so it is loaded on demand.
   const { windowStateAt } = await import("../../talos/windowTimes.ts");
   return windowStateAt(windows, clock.calendar?.() ?? Date.now());
 }
 
-/** Why no node may be taken down now; undefined where one may. */
+/** Why no node may be taken down now; undefined if one may. */
 export async function whyWindowClosed(context: UpgradeContext): Promise<string | undefined> {
   const state = await readWindowState(context);
   if (state === undefined || state.open) return undefined;
@@ -54,7 +54,7 @@ export async function whyWindowClosed(context: UpgradeContext): Promise<string |
 }
 
 /**
- * Before anything is done to the node that a reboot would make real.
+ * Called before anything is done to the node that a reboot would activate.
  * @throws Postponed outside of every window
  */
 export async function requireOpenWindow(context: UpgradeContext, facts: NodeFacts): Promise<void> {
@@ -69,7 +69,7 @@ export async function requireOpenWindow(context: UpgradeContext, facts: NodeFact
   });
 }
 
-/** What comes after the rollout, such as the drivers, relies on these: a node without them cannot be passed over. */
+/** Later resources, such as the drivers, rely on these: a node without them can't be skipped. */
 function whyNeededNow(facts: NodeFacts, wanted: UpgradeContext["wanted"]): string | undefined {
   const missing = [
     ...missingExtensions(facts, wanted),

@@ -10,24 +10,24 @@ import { SnapshotReader, type SnapshotFacts } from "../../talos/etcdSnapshot.ts"
 /** A snapshot in the folder. */
 export interface SavedSnapshot {
   path: string;
-  /** Bytes of the file. */
+  /** File size in bytes. */
   size: number;
-  /** SHA-256 of the file, as `sha256sum` says it. */
+  /** SHA-256 of the file, as printed by `sha256sum`. */
   sha256: string;
-  /** etcd's revision; absent where it could not be read from the snapshot. */
+  /** etcd's revision; absent if the snapshot didn't reveal it. */
   revision?: number;
   /** When it was taken, ISO 8601 in UTC. */
   taken: string;
-  /** What was to run afterwards: the same rollout takes no second one. */
+  /** What was to run afterwards: the same rollout takes no second snapshot. */
   rollout: string;
 }
 
-/** Why there is no snapshot. The message is for people. */
+/** Why there is no snapshot. The message is user-facing. */
 export class SnapshotError extends Error {
   override readonly name = "SnapshotError";
 }
 
-/** How old a snapshot may be to serve a rollout that goes on after it was stopped. */
+/** How old a snapshot may be for a rollout that resumes after an interruption. */
 const freshMs = 24 * 3600_000;
 
 /** The snapshots of one cluster in their folder. */
@@ -43,8 +43,8 @@ export class SnapshotFolder {
   }
 
   /**
-   * The snapshot that this rollout has taken already, if it is still there as it was written.
-   * @throws SnapshotError where the folder cannot be read
+   * The snapshot that this rollout has already taken, if it is still there unchanged.
+   * @throws SnapshotError if the folder can't be read
    */
   async of(rollout: string, now: Date): Promise<SavedSnapshot | undefined> {
     const names = await this.#snapshotNames().catch((error: unknown) => {
@@ -61,7 +61,7 @@ export class SnapshotFolder {
   }
 
   /**
-   * Writes a snapshot while it comes, and keeps it only if it is whole. Older ones of this cluster make room.
+   * Streams a snapshot to disk and keeps it only if it is complete. Older ones of this cluster are pruned.
    * @throws SnapshotError
    */
   async save(content: AsyncIterable<Buffer>, rollout: string, now: Date): Promise<SavedSnapshot> {
@@ -142,7 +142,7 @@ export class SnapshotFolder {
     return await encrypter.encrypt(Readable.toWeb(plain));
   }
 
-  /** Files of this cluster, oldest first: their names have the time. */
+  /** Files of this cluster, oldest first: their names contain the time. */
   async #snapshotNames(): Promise<string[]> {
     const own = new RegExp(`^${escapeFileName(this.#prefix)}\\d{8}T\\d{6}Z\\.db(\\.age)?$`);
     const names = await readdir(this.#directory).catch((error: unknown) => {
@@ -152,7 +152,7 @@ export class SnapshotFolder {
     return names.filter((name) => own.test(name)).sort();
   }
 
-  /** What a run that was killed has left: nobody can use half a snapshot. */
+  /** Leftovers of a killed run: half a snapshot is useless. */
   async #removeParts(): Promise<void> {
     const own = new RegExp(`^${escapeFileName(this.#prefix)}\\d{8}T\\d{6}Z\\.db(\\.age)?\\.part$`);
     for (const name of (await readdir(this.#directory)).filter((found) => own.test(found)))
@@ -171,7 +171,7 @@ async function readRecord(path: string): Promise<SavedSnapshot | undefined> {
   try {
     return JSON.parse(await readFile(path, "utf8")) as SavedSnapshot;
   } catch {
-    return undefined; // none, or half of one: then there is no proof of that snapshot
+    return undefined; // missing or incomplete: then there is no proof of that snapshot
   }
 }
 

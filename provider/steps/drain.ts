@@ -16,7 +16,7 @@ import { awaitVolumesDetached, warnOfVolumes } from "../storage/awaitDetached.ts
 import { noteStorage, storageAnnotations } from "../storage/storageNote.ts";
 import { Watched } from "../watchedObjects.ts";
 
-/** The node in Kubernetes, and whether the cordon on it is ours. */
+/** The node in Kubernetes, and whether its cordon is ours. */
 export interface Cordon {
   node: KubernetesNode;
   ours: boolean;
@@ -26,7 +26,7 @@ export interface Cordon {
 type DrainTarget =
   { state: "node"; node: KubernetesNode } | { state: "alone" } | { state: "unknown"; finding: Finding };
 
-/** A node that Kubernetes knows by neither name nor address cannot be drained: its pods would go down with it. */
+/** A node that Kubernetes knows by neither name nor address can't be drained: its pods would go down with it. */
 export function findDrainTarget(
   nodes: KubernetesNode[],
   name: string | undefined,
@@ -48,10 +48,10 @@ export function findDrainTarget(
 }
 
 /**
- * Step `drain`: cordon, evict what a drain evicts, and wait until the volumes have left too. PodDisruptionBudgets are honored: an eviction that one
- * of them blocks is asked for again until the timeout. Pods of DaemonSets and static pods stay. On a cluster of one node there
- * is nowhere to go, so nothing is done; a node that is not drained has its volumes told.
- * @param by what the cordon says of whose it is
+ * Step `drain`: cordons the node, evicts pods, and waits until the volumes have detached too. PodDisruptionBudgets are honored: an eviction that a budget
+ * blocks is retried until the timeout. DaemonSet and static pods stay. On a single-node cluster pods have nowhere to go, so nothing is done; a node that isn't
+ * drained reports its volumes.
+ * @param by the owner recorded in the cordon annotation
  */
 export async function drain(
   context: UpgradeContext,
@@ -80,7 +80,7 @@ export async function drain(
   context.storage.of(node.name);
   // A node that somebody else cordoned stays cordoned afterwards.
   const ours = !node.unschedulable || node.annotations[cordonAnnotation] !== undefined;
-  // Told before it is done: a cordon whose answer gets lost has to be taken back as well.
+  // Reported before it happens: a cordon whose response gets lost must be lifted as well.
   onCordon({ node, ours });
   const pods = new Watched(kubernetes.podsOn(node.name), context);
   const timeoutMs = wanted.drain.timeoutSeconds * 1000;
@@ -105,7 +105,7 @@ export async function drain(
   await awaitVolumesDetached(context, end, timeoutMs);
 }
 
-/** No name is not a name that matches: a node that has none is looked for by its address alone. */
+/** An empty name matches nothing: a node without a name is found by its address only. */
 export function findNode(
   nodes: KubernetesNode[],
   name: string | undefined,
@@ -117,23 +117,23 @@ export function findNode(
   );
 }
 
-/** Does a drain move this pod? */
+/** Whether a drain evicts this pod. */
 function isMovedByDrain(pod: KubernetesPod): boolean {
   return !pod.mirror && !pod.finished && pod.owner !== "DaemonSet";
 }
 
 /** A pod that was asked to leave. */
 interface PendingEviction {
-  /** Why it may not, in the budget's words; empty where it is on its way. */
+  /** Why it may not leave, in the budget's words; empty if it is terminating. */
   reason: string;
-  /** When to ask again. */
+  /** When to retry. */
   next: number;
   pause: () => number;
-  /** When it was asked first. */
+  /** Time of the first attempt. */
   since: number;
 }
 
-/** Evicts until no pod is left. Changes arrive by a watch, so that waiting costs nothing but the tries to evict. */
+/** Evicts until no pod is left. Changes arrive through a watch, so waiting costs only the eviction attempts. */
 async function evictAll(
   context: UpgradeContext,
   kubernetes: KubernetesClient,
@@ -192,7 +192,7 @@ async function evictAll(
     if (outcome === "gone") watched.gone(pod);
     const pause = last?.pause ?? backoff(clock, patience.evictMs, patience.evictMaxMs);
     const since = last?.since ?? clock.now();
-    // Accepted once is enough: the pod is on its way. Blocked: the budget may allow it a second later.
+    // One acceptance is enough: the pod is terminating. Blocked: the budget may allow it a second later.
     let reason = "reason" in rest ? rest.reason : "";
     const deleted = whenBlocked === "delete" ? since + blockedTimeoutSeconds * 1000 : Infinity;
     if (reason !== "" && clock.now() >= deleted) {
@@ -235,7 +235,7 @@ function drainError(context: UpgradeContext, seen: CodedText, remedy: string): E
   return stepError(context, "drain", seen, `${remedy}, then run \`pulumi up\` again.`);
 }
 
-/** For the calls around the eviction: an API server that is away for a moment is waited for. */
+/** For calls around the eviction: waits for an API server that is briefly down. */
 export async function retryKubernetes<T>(context: UpgradeContext, ask: () => Promise<T>): Promise<T> {
   let last: KubernetesError | undefined;
   const result = await pollUntil(context, context.clock.now() + context.patience.kubernetesMs, async () => {

@@ -17,8 +17,8 @@ import { talosctlCommand } from "../talosctl.ts";
 import { remainingMs } from "./pull.ts";
 
 /**
- * What etcd needs before a control plane is disturbed: a snapshot, if one is wanted and this rollout has none yet, and data that the
- * etcd of the wanted Talos can read.
+ * Prepares etcd before a control plane is disturbed: takes a snapshot if one is wanted and this rollout has none, and makes sure the desired Talos's etcd can
+ * read the data.
  */
 export async function prepareEtcd(context: UpgradeContext): Promise<SavedSnapshot | undefined> {
   if (context.wanted.role !== "controlplane") return undefined;
@@ -27,7 +27,7 @@ export async function prepareEtcd(context: UpgradeContext): Promise<SavedSnapsho
   return snapshot;
 }
 
-/** Every control plane that answers; one that does not is the guard's affair. */
+/** Every control plane that answers; the guard reports the others. */
 async function readEtcdReleases({ wanted, peer, patience, signal }: UpgradeContext): Promise<EtcdRelease[]> {
   const addresses = [...new Set([wanted.node, ...wanted.controlPlanes])];
   const all = await Promise.all(
@@ -76,7 +76,7 @@ async function takeSnapshot(context: UpgradeContext): Promise<SavedSnapshot | un
   }
 }
 
-/** Where the wanted Talos has an older etcd, etcd converts its data first; where it has a newer one, nothing may hold the data back. */
+/** If the desired Talos has an older etcd, etcd converts its data first; if a newer one, nothing may hold the data back. */
 async function matchStorageVersion(context: UpgradeContext): Promise<void> {
   const { wanted, talos, gate, patience, signal, progress } = context;
   const call = { deadlineMs: patience.probeMs * 2, signal };
@@ -100,7 +100,7 @@ async function matchStorageVersion(context: UpgradeContext): Promise<void> {
     }
     return;
   }
-  // Refused by the guard a moment ago: what was read since then says otherwise.
+  // The guard has just refused this, so something changed since its check.
   if (!wanted.etcdDowngrade) {
     throw stepError(
       context,
@@ -121,7 +121,7 @@ async function matchStorageVersion(context: UpgradeContext): Promise<void> {
   await awaitStorageVersion(context, target);
 }
 
-/** etcd's leader looks every four seconds, and each member follows on its own. */
+/** etcd's leader checks every four seconds, and each member follows on its own. */
 async function awaitStorageVersion(context: UpgradeContext, target: EtcdMinor): Promise<void> {
   const { clock, patience, progress, wanted } = context;
   const begun = clock.now();

@@ -23,13 +23,12 @@ interface GuardOptions {
 }
 
 /**
- * Step `guard`: everything that must hold before anything is prepared. All problems are told at once. The gate looks again before each action.
- * @param survey the node is one of many that are only looked at: a worker's look at the control planes is left to its own upgrade then, since theirs tells the
- *   same once
- * @param isRefused says that the rollout is refused already: nothing is waited for any more, and what stands against this node now is told with it
- * @param onStray where it is given, an etcd member on no known control plane is told to it and is no obstacle: for a preview, before which
- *   nothing has been taken out of the cluster yet
- * @param kubernetes what runs by then, of what runs now: for a look that comes before an upgrade of Kubernetes
+ * Step `guard`: everything that must hold before anything is prepared. All problems are reported at once. The gate checks again before each action.
+ * @param survey the node is one of many that are only checked: a worker then skips its check of the control planes, since theirs reports the same once
+ * @param isRefused returns true once the rollout is refused: waiting stops, and this node's current problems are reported with it
+ * @param onStray if given, receives etcd members on no known control plane, which then don't block: for a preview, where nothing has been removed from the
+ * cluster yet
+ * @param kubernetes maps the running Kubernetes release to the one expected by then: for a check that precedes a Kubernetes upgrade
  */
 export async function guard(
   context: UpgradeContext,
@@ -73,7 +72,7 @@ export async function guard(
   );
 }
 
-/** Where Kubernetes is not asked: the release that a control plane's configuration names. What the settings want comes after the rollout. */
+/** If Kubernetes isn't asked: the release in a control plane's configuration. The release in the settings applies after the rollout. */
 async function readConfiguredKubernetes({
   talos,
   wanted,
@@ -87,17 +86,17 @@ async function readConfiguredKubernetes({
   } catch (error) {
     if (error instanceof ConfigTextError) return undefined;
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-    // A reader may not read it. What else keeps the node from answering is found by the other looks.
+    // The reader role may not read it. Other reasons for a missing answer are found by the other checks.
     return undefined;
   }
 }
 
-/** No answer now, from a node that answered a moment ago. */
+/** No answer from a node that answered a moment ago. */
 function throwRebootedIfTransient(error: unknown): never {
   throw isTransient(error) ? new NodeRebooted("the node stopped answering") : error;
 }
 
-/** Gives what may pass by itself some time to pass, and what is on its way back more of it. */
+/** Gives transient problems some time to clear, and recovering ones more. */
 async function awaitFindingsPass(
   context: UpgradeContext,
   isRefused: () => boolean,
@@ -119,11 +118,11 @@ async function machineStateFindings({ wanted, talos, patience, signal }: Upgrade
   const machine = await talos
     .machineStatus({ deadlineMs: patience.probeMs, signal })
     .catch(throwRebootedIfTransient);
-  // It was running when it was inspected: a request of an earlier run, that was on its way, has arrived.
+  // It was running when it was inspected: a delayed request from an earlier run has arrived.
   if (machine.stage !== "running") throw new NodeRebooted(`the machine is ${machine.stage}`);
-  // Services that come with the image are what the upgrade is there for: a node where only they fail is fixed by it.
+  // The upgrade fixes services that come with the image: a node where only they fail passes.
   if (machine.ready || lacksOnlyServices(machine, wanted.services)) return [];
-  // Static pods and the Node object have their causes elsewhere, such as an API server that is away: a reboot is no cure.
+  // Problems of static pods and the Node object have causes elsewhere, such as an API server that is down: a reboot doesn't help.
   const stopped = machine.unmet.some(({ name }) => name === "services")
     ? ` Services that a failed upgrade stopped come back with ${talosctlCommand("reboot", wanted.node)}.`
     : "";
@@ -138,7 +137,7 @@ async function machineStateFindings({ wanted, talos, patience, signal }: Upgrade
   ];
 }
 
-/** Nothing that passes by itself. */
+/** None of these clears by itself. */
 async function kernelArgumentStepFindings(
   { wanted, talos, patience, signal }: UpgradeContext,
   { version }: NodeFacts,
@@ -159,7 +158,7 @@ async function secureBootStepFindings({
   );
 }
 
-/** The version that really runs counts, not the one in the settings; where the drain needs the API, it has to answer and to know the node. */
+/** The running version counts, not the one in the settings; if the drain needs the API, it must answer and know the node. */
 async function kubernetesFindings(
   context: UpgradeContext,
   facts: NodeFacts,

@@ -9,8 +9,8 @@ import { hintForUnanswered } from "../unansweredHint.ts";
 import { describeMachine, runsWantedImage, readFacts, type NodeFacts } from "../facts.ts";
 
 /**
- * Step `inspect`: version, schematic, extensions, services, machine stage, boot id. A node in the middle of a boot or
- * of an upgrade that someone else, or an earlier run, has begun is waited for: it is read when it has arrived.
+ * Step `inspect`: version, schematic, extensions, services, machine stage, boot ID. Waits for a node in the middle of a boot or an upgrade started by someone
+ * else or an earlier run, and reads it afterwards.
  */
 export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
   const { talos, clock, patience, progress } = context;
@@ -54,7 +54,7 @@ export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
   );
 }
 
-/** The release is the wanted one, and what else the image has is not reported: a moment after the boot that says nothing about it yet. */
+/** The release is the desired one and the rest of the image isn't reported yet: shortly after a boot that says nothing. */
 function isImageUnreported(facts: NodeFacts, wanted: NodeUpgradeInputs): boolean {
   return (
     facts.version === wanted.talosVersion &&
@@ -63,7 +63,7 @@ function isImageUnreported(facts: NodeFacts, wanted: NodeUpgradeInputs): boolean
   );
 }
 
-/** A node that refuses the client certificate looks like one that is not there, at first. */
+/** A node that rejects the client certificate first looks unreachable. */
 export async function diagnoseRefusal(
   error: TalosError,
   { talos }: Pick<UpgradeContext, "talos">,
@@ -78,7 +78,7 @@ function answerTimeoutMs(error: TalosError, { patience }: UpgradeContext): numbe
   return error.kind === "certificate" ? patience.certificateMs : patience.contactMs;
 }
 
-/** Why a node could not be asked, and what to do about it. */
+/** Why a node could not be reached, and what to do about it. */
 export function unreachableError(error: TalosError, context: UpgradeContext): UpgradeError {
   const { node, endpoint, endpoints } = context.wanted;
   const ways = endpoint === undefined ? reach(node, endpoints) : [endpoint];

@@ -9,15 +9,12 @@ import { remainingMs } from "./pull.ts";
 
 /** What the node does next. */
 export type InstallOutcome =
-  /** installed, and waits for a reboot request */
+  /** installed, waiting for a reboot request */
   | { reboots: "on request" }
-  /** reboots by itself; events of this actor tell if it fails instead */
+  /** reboots by itself; events of this actor report a failure */
   | { reboots: "by itself"; actorId: string };
 
-/**
- * Step `install` where the node has `LifecycleService.Upgrade`: the node keeps working. It is not interrupted by a cancel: an installer that is
- * stopped half-way leaves half an image behind.
- */
+/** Step `install` with `LifecycleService.Upgrade`: the node keeps running. A cancel doesn't interrupt it: a stopped installer leaves half an image behind. */
 export async function installWithoutReboot(
   context: UpgradeContext,
   facts: NodeFacts,
@@ -72,7 +69,7 @@ function busyError(context: UpgradeContext, error: TalosError): Error {
   );
 }
 
-/** Step `install` of the older API, which reboots by itself. */
+/** Step `install` with the older API, which reboots by itself. */
 export async function installAndReboot(
   context: UpgradeContext,
   facts: NodeFacts,
@@ -89,7 +86,7 @@ export async function installAndReboot(
     return { reboots: "by itself", actorId };
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-    // The answer got lost, or a request that came before is at work: look what the node does, and do not ask twice.
+    // The response got lost, or an earlier request is running: check what the node does instead of asking twice.
     if ((isTransient(error) || error.kind === "locked") && (await isUpgradeUnderWay(context, facts))) {
       return { reboots: "by itself", actorId: "" };
     }
@@ -111,7 +108,7 @@ function mustPreserve(version: string): boolean {
   }
 }
 
-/** Is the node upgrading, rebooting or back from it? */
+/** Whether the node is upgrading, rebooting or back from the reboot. */
 export async function isUpgradeUnderWay(context: UpgradeContext, facts: NodeFacts): Promise<boolean> {
   const { talos, clock, patience } = context;
   const call = { deadlineMs: patience.probeMs };

@@ -8,14 +8,13 @@ import { talosctlCommand } from "../talosctl.ts";
 import { retryKubernetes, findNode } from "./drain.ts";
 import { expectedApi, pull, type UpgradePath } from "./pull.ts";
 
-/** How far an earlier run, that was stopped before the reboot, had come with this image in this very boot. */
+/** How far an earlier run, stopped before the reboot, got with this image in the current boot. */
 export type EarlierInstall = "nothing" | "done";
 
 /**
- * What an earlier run has installed in this boot, from the node's own logs: a second installation in one boot would overwrite the image that
- * runs, the only one to fall back to (GRUB writes to the slot that is not the default one; seen on v1.13). An installer lives on when its
- * caller is gone, so one that is still at work is waited for.
- * @param pulled pulls the wanted image, which tells its digest: the log knows an image by that
+ * What an earlier run installed in this boot, from the node's own logs: a second installation in one boot would overwrite the running image, the only one to
+ * fall back to (GRUB writes to the non-default slot; seen on v1.13). An installer survives its caller, so a running one is waited for.
+ * @param pulled pulls the desired image to learn its digest, which identifies it in the log
  */
 export async function findEarlierInstall(
   context: UpgradeContext,
@@ -44,13 +43,14 @@ export async function findEarlierInstall(
   }
   const note = await readInstallNote(context, before);
   if (note === "done") return "done";
-  // The log of this boot's beginning is gone: what was begun may be in place. The next boot shows which image is there, and harms neither.
+  // The start of this boot's log is gone: an installation that was started may be complete. The next boot shows which image is installed, and either one is
+  // safe.
   return note === "begun" && !history.complete ? "done" : "nothing";
 }
 
 /**
- * A node that runs the wanted image, and boots another one next: a rollout to that one was stopped between the installation and the reboot, and then taken back in
- * the settings. It counts as done only if it also stays what it is.
+ * A node that runs the desired image but will boot another one: a rollout to that image was stopped between the installation and the reboot, then reverted in
+ * the settings. The node counts as done only if it keeps its image after a reboot.
  */
 export async function refuseOtherInstall(context: UpgradeContext, facts: NodeFacts): Promise<void> {
   // The older API installs and reboots in one call.
@@ -75,7 +75,7 @@ export async function refuseOtherInstall(context: UpgradeContext, facts: NodeFac
   );
 }
 
-/** What was installed in this boot, once no installer is at work any more; undefined where that cannot be told. */
+/** What was installed in this boot, read once no installer is running; undefined if unknown. */
 async function readInstallHistory(context: UpgradeContext): Promise<InstallHistory | undefined> {
   const { talos, patience, progress, signal } = context;
   const call = { deadlineMs: patience.probeMs * 2, signal };
@@ -103,7 +103,7 @@ async function isWantedImage(
   return path.api === "lifecycle" && isSameImage(installed, path.imageName);
 }
 
-/** The note on the Kubernetes node: a second witness for a node whose log has been written over. */
+/** The note on the Kubernetes node: a second record for a node whose log has been overwritten. */
 async function readInstallNote(
   context: UpgradeContext,
   before: NodeFacts,
@@ -119,13 +119,13 @@ async function readInstallNote(
     if (written === formatInstallNote("done", before.bootId, context.wanted.image)) return "done";
     return written === formatInstallNote("begun", before.bootId, context.wanted.image) ? "begun" : undefined;
   } catch (error) {
-    // The guard has told already that Kubernetes does not answer, where that matters.
+    // If it matters, the guard has already reported that Kubernetes doesn't answer.
     if (error instanceof KubernetesError) return undefined;
     throw error;
   }
 }
 
-/** Leaves a note for a later run. It is only the second witness, so the upgrade goes on without it. */
+/** Leaves a note for a later run. It is only the second record, so a failure doesn't stop the upgrade. */
 export async function noteInstall(
   context: UpgradeContext,
   before: NodeFacts,

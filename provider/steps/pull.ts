@@ -6,7 +6,7 @@ import { formatDuration } from "../clock.ts";
 import { stepError, type UpgradeContext } from "../context.ts";
 import type { NodeFacts } from "../facts.ts";
 
-/** How this node is going to be upgraded, as its server answered. */
+/** The API used to upgrade this node, according to its server. */
 export type UpgradePath =
   | { api: "lifecycle"; /** the image's name in the node's own store */ imageName: string }
   | { api: "machine" };
@@ -14,8 +14,8 @@ export type UpgradePath =
 const pullAttempts = 3;
 
 /**
- * Step `pull`: the installer image, before anything is disturbed. Which of the two upgrade APIs the node has shows
- * here: the one that its version should have is asked, and an answer "unimplemented" leads to the other.
+ * Step `pull`: pulls the installer image before anything is disturbed. This also shows which of the two upgrade APIs the node has: the one expected for its
+ * version is tried first, and "unimplemented" leads to the other.
  */
 export async function pull(context: UpgradeContext, facts: NodeFacts): Promise<UpgradePath> {
   const begun = context.clock.now();
@@ -32,13 +32,13 @@ export async function pull(context: UpgradeContext, facts: NodeFacts): Promise<U
   try {
     await retryPull(context, () => pullByMachineService(context));
   } catch (error) {
-    // Talos 1.6 has no call for it: there the upgrade itself pulls, before it touches anything.
+    // Talos 1.6 has no call for it: there the upgrade pulls the image itself, before it touches anything.
     if (!isUnimplemented(error)) throw failed(error);
   }
   return { api: "machine" };
 }
 
-/** How far a pull has come, for the error that ends it. */
+/** The progress of a pull, for its error message. */
 interface PullProgress {
   last?: string;
 }
@@ -49,7 +49,7 @@ function pullByLifecycle(context: UpgradeContext, seen: PullProgress): Promise<s
     wanted.image,
     (done, total) => {
       const size = `${Math.ceil(total / 1_000_000)} MB`;
-      // All layers are there, and the node unpacks them: on a slow disk that takes minutes, in which nothing else is told.
+      // All layers are downloaded and being unpacked: on a slow disk that takes minutes without further progress.
       if (total === 0) return;
       seen.last = done >= total ? `unpacking ${size}` : `${Math.floor((100 * done) / total)} % of ${size}`;
       progress.detail(seen.last);
@@ -60,7 +60,7 @@ function pullByLifecycle(context: UpgradeContext, seen: PullProgress): Promise<s
 
 function pullByMachineService(context: UpgradeContext): Promise<void> {
   const { talos, wanted, signal, progress } = context;
-  // This call tells nothing until it is over.
+  // This call reports no progress.
   progress.detail(`pulling ${wanted.image}; this Talos release reports no progress`);
   return talos.pullLegacy(wanted.image, { deadlineMs: remainingMs(context), signal });
 }
@@ -69,18 +69,18 @@ export function remainingMs({ timer, clock }: UpgradeContext): number {
   return Math.max(1, timer.end - clock.now());
 }
 
-/** Which of the two upgrade APIs a release has. */
+/** The upgrade API a release has. */
 export function expectedApi(version: string): "lifecycle" | "machine" {
   try {
     return upgradeApiOf(version);
   } catch (error) {
-    // A tag that is no release comes from a build of one's own, which is newer than 1.12 more often than not.
+    // A tag that is no release comes from a custom build, usually newer than 1.12.
     if (error instanceof VersionError) return "lifecycle";
     throw error;
   }
 }
 
-/** A pull changes nothing that matters, so one that broke off is simply begun again. */
+/** A pull changes nothing that matters, so an interrupted one is retried. */
 async function retryPull<T>(context: UpgradeContext, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -9,7 +9,7 @@ import { talosctlCommand } from "../talosctl.ts";
 import { hintForUnanswered } from "../unansweredHint.ts";
 import type { InstallOutcome } from "./install.ts";
 
-/** Step `reboot`, second half: waits until the boot id has changed. How the node is then is for `verify`. */
+/** Step `reboot`, second half: waits until the boot ID has changed. `verify` checks the node's state. */
 export async function awaitReboot(
   context: UpgradeContext,
   before: NodeFacts,
@@ -24,7 +24,7 @@ export async function awaitReboot(
   }
 }
 
-/** Step `reboot`, first half, where the node does not do it by itself. */
+/** Step `reboot`, first half, if the node doesn't reboot by itself. */
 export async function requestReboot(
   context: UpgradeContext,
   before: NodeFacts,
@@ -34,7 +34,7 @@ export async function requestReboot(
   try {
     await gate.reboot({ ...before, onAct }, { deadlineMs: patience.probeMs * 2 });
   } catch (error) {
-    // A node that goes down may not get its answer out. Whether it went shows in the boot id.
+    // A node that goes down may not send its answer. The boot ID shows whether it rebooted.
     if (isTransient(error) || (error instanceof TalosError && error.kind === "locked")) return;
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
     throw stepError(
@@ -46,7 +46,7 @@ export async function requestReboot(
   }
 }
 
-/** Holds what failed on the node, once its events tell. */
+/** Holds the failure that the node's events report. */
 interface NodeFailure {
   text?: string;
 }
@@ -61,10 +61,10 @@ function watchForFailure(
     context.talos
       .upgradeFailure(installed.actorId, { signal })
       .then((text) => {
-        // Refused because another sequence is at work: that one, begun by a run before, does what is wanted.
+        // Rejected because another sequence is running: one from an earlier run that does the same.
         if (text !== undefined && !/locked|in progress/.test(text)) failed.text = text;
       })
-      // Events are an extra: without them a failed upgrade is found by its time running out.
+      // Events are optional: without them a failed upgrade shows as a timeout.
       .catch(() => undefined);
   }
   return failed;
@@ -90,7 +90,7 @@ async function awaitNewBoot(
       refused = undefined;
       last = `${describeMachine(machine)}, still in its old boot`;
       progress.detail(gone ? "answering again" : machine.stage);
-      // Without leave to read the boot id, having been away counts.
+      // If the boot ID can't be read, having been away counts.
       if (bootId === undefined ? gone : bootId !== before.bootId) return true;
       const idle = machine.stage === "running" && machine.ready && !gone;
       if (idle && installed.reboots === "on request" && clock.now() - asked > patience.rebootMs) {
@@ -142,7 +142,7 @@ async function awaitNewBoot(
 
 /** The upgrade failed on the node itself, after it had stopped its services. */
 export class UpgradeFailed extends UpgradeError {
-  /** The node runs its old image again, services and all. */
+  /** The node runs its old image again, with its services. */
   readonly recovered: boolean;
 
   constructor(context: UpgradeContext, text: string, recovered: boolean) {
@@ -158,7 +158,7 @@ export class UpgradeFailed extends UpgradeError {
   }
 }
 
-/** Only a boot into the old image starts the node's services again after a failed upgrade: it is asked for one, in case it does not do that by itself. */
+/** After a failed upgrade, only a boot into the old image restarts the node's services: request one in case the node doesn't reboot by itself. */
 async function rebootAfterFailure(
   context: UpgradeContext,
   before: NodeFacts,
@@ -168,7 +168,7 @@ async function rebootAfterFailure(
   progress.detail(`the upgrade failed (${text}), rebooting into the old image`);
   const call = { deadlineMs: patience.probeMs, signal: context.signal };
   await gate.rebootStopped(before, call).catch((error: unknown) => {
-    // Talos gives up on itself after that, and reboots (v1.10 internal/app/machined/main.go): it may be gone already.
+    // Talos gives up on itself after that and reboots (v1.10 internal/app/machined/main.go): it may already be down.
     if (!(error instanceof NodeRebooted)) ignoreTalosError(error);
   });
   const back = await pollUntil(context, context.timer.end, async () => {

@@ -4,7 +4,7 @@ import { awaitStorageBack } from "../storage/awaitStorageBack.ts";
 import { parseStorageNote } from "../storage/storageNote.ts";
 import { retryKubernetes } from "./drain.ts";
 
-/** Step `storage`: the next node waits until this one's storage is well. Where nothing was noted before its drain, there is nothing to wait for. */
+/** Step `storage`: the next node waits until this one's storage is healthy. Without a note from before its drain, there is nothing to wait for. */
 export async function awaitNotedStorage(
   context: UpgradeContext,
   node: KubernetesNode | undefined,

@@ -13,9 +13,8 @@ import { talosctlCommand } from "../talosctl.ts";
 import { findNode } from "./drain.ts";
 
 /**
- * Step `uncordon`: waits until Kubernetes says the node is Ready in its present boot, and lifts the cordon if it is one
- * of ours, this run's or one that was left by a run that was killed.
- * @returns the node as it was then; undefined without Kubernetes
+ * Step `uncordon`: waits until Kubernetes reports the node Ready in its current boot, and lifts the cordon if it is ours, from this run or a killed one.
+ * @returns the node at that time; undefined without Kubernetes
  */
 export async function uncordon(
   context: UpgradeContext,
@@ -62,9 +61,9 @@ export async function uncordon(
 }
 
 /**
- * Takes back what this program wrote on a node, in one write; a cordon of somebody else stays.
- * @param options.installedToo the node has been through its upgrade: what was installed is no news any more. Its storage is still waited for;
- *   that of a node which was not disturbed is not
+ * Removes what this program wrote on a node, in one write; somebody else's cordon stays.
+ * @param options.installedToo the node completed its upgrade: its installation note is outdated, but its storage is still waited for; an undisturbed node's is
+ * not
  */
 export async function releaseNode(
   kubernetes: Pick<KubernetesClient, "patchNode">,

@@ -22,13 +22,13 @@ interface Shortcoming {
   code: ErrorCode;
   seen: string;
   hint: string;
-  /** How long it may last on a machine that is running. */
+  /** How long it may last on a running machine. */
   forMs: number;
 }
 
 /**
- * Step `verify`: the wanted version and schematic run (a node that fell back to its old image is running and ready with
- * a new boot id too), every extension and file is there, every service runs, and a control plane is back in etcd.
+ * Step `verify`: the desired version and schematic run (a node that fell back to its old image is also ready with a new boot ID), every extension and file is
+ * present, every service runs, and a control plane is back in etcd.
  */
 export async function verify(context: UpgradeContext, before: NodeFacts): Promise<NodeFacts> {
   const { clock, patience, progress, talos } = context;
@@ -81,7 +81,7 @@ function unreachableShortcoming(detail: string, { patience }: UpgradeContext): S
   };
 }
 
-/** What is wrong with the node; undefined if it is as wanted. */
+/** What is missing on the node; undefined if it is as desired. */
 function findShortcoming(
   facts: NodeFacts,
   before: NodeFacts,
@@ -124,8 +124,8 @@ function findShortcoming(
 }
 
 /**
- * A control plane that fell back to its old image after the newer etcd had run: the old one does not start on that data, and the
- * machine never gets as far as running.
+ * A control plane that fell back to its old image after the newer etcd had run: the old etcd can't start on that data, and the machine never reaches the
+ * running stage.
  */
 function etcdFallbackShortcoming(
   facts: NodeFacts,
@@ -189,10 +189,10 @@ function wrongImageShortcoming(
   };
 }
 
-/** Only what is known counts: a schematic that is not reported yet is neither the old nor the new one. */
+/** Only known values count: a schematic that isn't reported yet is neither the old nor the new one. */
 function runsOldImage(facts: NodeFacts, before: NodeFacts, wanted: NodeUpgradeInputs): boolean {
   if (runsWantedImage(before, wanted) || facts.version !== before.version) return false;
-  // Another release than the wanted one needs no schematic to be told from it.
+  // The release already differs from the desired one; the schematic doesn't matter.
   if (facts.version !== wanted.talosVersion) return true;
   return facts.schematicId !== undefined && facts.schematicId === before.schematicId;
 }
@@ -217,7 +217,7 @@ async function findEtcdShortcoming(context: UpgradeContext): Promise<Shortcoming
   }
 }
 
-/** A service that was stopped by hand is started, once; one that fails by itself is not helped by that. */
+/** Starts a manually stopped service, once; that doesn't help one that fails by itself. */
 async function startStoppedServices(
   context: UpgradeContext,
   facts: NodeFacts,

@@ -13,13 +13,13 @@ import { toKubernetesPod } from "../kubernetesObjects.ts";
 import type { WatchSource } from "../watchedObjects.ts";
 import type { Attachment, Budget, StorageReader, Volume } from "./reader.ts";
 
-/** What the reader needs of the client library, and how this program asks. */
+/** The parts of the client library the reader needs, with this program's request options. */
 interface StorageApis {
   readonly core: CoreV1Api;
   readonly policy: PolicyV1Api;
   readonly storage: StorageV1Api;
   readonly once: ConfigurationOptions<ObservableMiddleware>;
-  /** Turns what goes wrong into a KubernetesError. */
+  /** Turns errors into a KubernetesError. */
   readonly told: <T>(request: Promise<T>) => Promise<T>;
   readonly follow: <T>(
     path: string,
@@ -93,7 +93,7 @@ export class ApiStorageReader implements StorageReader {
   }
 }
 
-/** In the form that a query takes. */
+/** In query form. */
 function selectorText({ matchLabels = {}, matchExpressions = [] }: V1LabelSelector = {}): string {
   const equal = Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`);
   const others = matchExpressions.map(({ key, operator, values = [] }) => {

@@ -9,8 +9,8 @@ import { describeSession, listFirst } from "./describe.ts";
 import type { NodeStorage } from "./nodeStorage.ts";
 
 /**
- * The second half of a drain: waits until no volume is attached to the node and no iSCSI session is left, at most until `end`. What is left
- * then is an error that lists it; sessions without an attachment are a warning, unless the settings refuse them.
+ * The second half of a drain: waits until no volume is attached to the node and no iSCSI session is left, at most until `end`. Leftovers are then listed in an
+ * error; sessions without an attachment are a warning unless the settings refuse them.
  */
 export async function awaitVolumesDetached(
   context: UpgradeContext,
@@ -33,11 +33,11 @@ export async function awaitVolumesDetached(
       const left = attachments.length + inUse.length;
       held = left;
       if (left + sessions.length === 0) return;
-      // Attachments are watched; the rest has to be asked for, less and less often.
+      // Attachments are watched; the rest is polled, with growing pauses.
       if (attachments.length > 0) pause = slowing();
       pauseMs = attachments.length > 0 ? patience.evictMaxMs : pause();
       if (left === 0 && sessions.join() !== leaked.ids) leaked = { ids: sessions.join(), since: clock.now() };
-      // A driver without attachments is still logging out, perhaps: its sessions are waited for as long as they change.
+      // A driver without attachments may still be logging out: its sessions are waited for while they change.
       if (left === 0 && wanted.drain.leftoverSessions === "warn") {
         if (clock.now() >= Math.min(end, leaked.since + patience.leftoverMs))
           return await continueWithLeakedSessions(context);
@@ -57,7 +57,7 @@ export async function awaitVolumesDetached(
     const remaining = end - clock.now();
     if (remaining <= 0) {
       if (last) break;
-      // A watch may have gone silent: what is left is not told without a last look.
+      // A watch may have gone silent: check once more before reporting leftovers.
       last = true;
       storage.forget();
       continue;
@@ -89,7 +89,7 @@ export async function awaitVolumesDetached(
       );
 }
 
-/** Leaked sessions that the settings live with. */
+/** Leaked sessions that the settings tolerate. */
 async function continueWithLeakedSessions({ storage, progress }: UpgradeContext): Promise<void> {
   const { sessions } = await storage.left();
   if (sessions.length > 0)
@@ -105,14 +105,14 @@ function notDetachedError(context: UpgradeContext, seen: CodedText, remedy: stri
   );
 }
 
-/** A node that is not drained goes down with its volumes: whoever watches has to know which. */
+/** A node that is not drained goes down with its volumes: show which ones. */
 export async function warnOfVolumes({ storage, progress }: UpgradeContext, why: string): Promise<void> {
   storage.accept();
   const risk = await volumesAtRisk(storage);
   if (risk !== undefined) progress.warn(`${why} and ${risk}`);
 }
 
-/** What a node that is not drained goes down with; undefined where there is nothing. */
+/** The volumes that an undrained node goes down with; undefined if there are none. */
 export async function volumesAtRisk(storage: NodeStorage): Promise<string | undefined> {
   try {
     const entries = await storage.describe();

@@ -7,10 +7,7 @@ import { Watched } from "../watchedObjects.ts";
 import { listFirst } from "./describe.ts";
 import type { StorageBefore } from "./storageNote.ts";
 
-/**
- * Step `storage`: waits until the storage that the node had before its upgrade is well again, on it or wherever its pods went. What was wrong
- * before does not count.
- */
+/** Step `storage`: waits until the storage the node had before its upgrade is healthy again, on it or wherever its pods went. Earlier problems don't count. */
 export async function awaitStorageBack(
   context: UpgradeContext,
   kubernetes: KubernetesClient,
@@ -53,7 +50,7 @@ export async function awaitStorageBack(
   );
 }
 
-/** What is looked at again and again: all of it but the node's list of drivers is watched. */
+/** Everything that is checked repeatedly: all of it but the node's driver list is watched. */
 class StorageWatch {
   readonly #context: UpgradeContext;
   readonly #kubernetes: KubernetesClient;
@@ -70,7 +67,7 @@ class StorageWatch {
     this.#before = before;
     const { wake } = context.storage;
     context.storage.of(node);
-    // The node was down: a watch from before may be half open.
+    // The node was down: an earlier watch may be half open.
     context.storage.forget();
     this.#own = new Watched(kubernetes.podsOn(node), context, wake);
     const namespaces = new Set(before.claims.map((claim) => claim.split("/")[0] ?? ""));
@@ -105,7 +102,7 @@ class StorageWatch {
     return [this.#own, ...this.#users.values()];
   }
 
-  /** The kubelet keeps what was registered before the reboot: the driver's pod has to be ready too. */
+  /** The kubelet keeps registrations across the reboot, so the driver's pod must be ready too. */
   async #missingDrivers(): Promise<string[]> {
     const { drivers } = this.#before;
     if (drivers.length === 0) return [];
@@ -135,7 +132,7 @@ class StorageWatch {
     const pods = (await Promise.all([...this.#users.values()].map((watched) => watched.objects()))).flat();
     return this.#before.claims.flatMap((claim) => {
       const users = pods.filter(({ claims, finished }) => !finished && claims.includes(claim));
-      // Nobody uses it any more: its owner has been scaled down or deleted meanwhile.
+      // Nothing uses it any more: its owner was scaled down or deleted.
       if (users.length === 0 || users.some(({ running }) => running)) return [];
       return users
         .slice(0, 1)

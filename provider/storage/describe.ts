@@ -4,7 +4,7 @@ import type { IscsiSession } from "./sessions.ts";
 /** What is left on a node. */
 export interface LeftOnNode {
   attachments: readonly Attachment[];
-  /** Volumes that the kubelet says are in use, beside the attachments: `kubernetes.io/iscsi/…`. */
+  /** Volumes that the kubelet reports as in use, besides the attachments: `kubernetes.io/iscsi/…`. */
   inUse: readonly string[];
   sessions: readonly IscsiSession[];
 }
@@ -20,9 +20,9 @@ interface ClaimUser {
 const shownAtMost = 10;
 
 /**
- * What is left on a node, one entry each: volume, claim, driver, target and portal. A session that belongs to no attachment is called that.
+ * What is left on a node, one entry each: volume, claim, driver, target and portal. A session without an attachment is marked as such.
  * @param volumes the cluster's PersistentVolumes
- * @param pods those that are still on the node
+ * @param pods those still on the node
  */
 export function describeLeft(
   { attachments, inUse, sessions }: LeftOnNode,
@@ -53,7 +53,7 @@ export function describeLeft(
   ];
 }
 
-/** Attached volumes that sessions carry, an entry each. */
+/** Attached volumes with sessions, one entry each. */
 export function volumesWithSessions(
   { attachments, sessions, inUse }: LeftOnNode,
   volumes: readonly Volume[],
@@ -70,12 +70,12 @@ export function volumesWithSessions(
   return describeLeft({ attachments: own, sessions: theirs, inUse }, volumes, pods);
 }
 
-/** A session that no attachment explains. */
+/** A session without a matching attachment. */
 export function describeSession(session: IscsiSession): string {
   return `iSCSI session ${session.id} (${describeTargetPortal(session)}), which belongs to no attachment: leaked by a driver`;
 }
 
-/** The first ones, and how many more there are. */
+/** The first entries, and how many more there are. */
 export function listFirst(entries: readonly string[]): string {
   const more = entries.length - shownAtMost;
   return entries.slice(0, shownAtMost).join("; ") + (more > 0 ? `; and ${more} more` : "");
@@ -86,8 +86,8 @@ function describeTargetPortal({ target, portal }: IscsiSession): string {
 }
 
 /**
- * Does the session carry the volume? JovianDSS's driver names the target in the attachment, others in the volume's attributes; Synology's and
- * Longhorn's targets end with the volume's name, and others' with its handle.
+ * Whether the session carries the volume. JovianDSS's driver names the target in the attachment, others in the volume's attributes; Synology's and Longhorn's
+ * targets end with the volume's name, others' with its handle.
  */
 function carriesVolume(
   { target }: IscsiSession,

@@ -7,8 +7,8 @@ import { VersionError } from "../../talos/version.ts";
 import type { NodeFacts } from "../facts.ts";
 
 /**
- * The initiator name that a node gets by its upgrade, where that changes it: Talos derives it from the machine ID from 1.10 on (siderolabs/talos v1.10.0
- * controllers/files/iqn.go), and the machine ID does not depend on the release. Undefined where the name stays, or nobody can tell.
+ * The node's initiator name after the upgrade, if it changes: from 1.10 on Talos derives it from the machine ID (siderolabs/talos v1.10.0
+ * controllers/files/iqn.go), which doesn't depend on the release. Undefined if the name stays or is unknown.
  */
 export async function initiatorAfterUpgrade(
   talos: Pick<TalosReader, "readText">,
@@ -24,14 +24,14 @@ export async function initiatorAfterUpgrade(
     const future = `iqn.2017-11.dev.talos:${machineId}`;
     return machineId === "" || future === now ? undefined : future;
   } catch (error) {
-    // A build of one's own, or a node that has stopped answering: the guard tells the latter.
+    // A custom build, or a node that has stopped answering, which the guard reports.
     if (error instanceof VersionError) return undefined;
     if (error instanceof TalosError && error.kind !== "cancelled") return undefined;
     throw error;
   }
 }
 
-/** One warning for all nodes whose name changes, with the names below each other, to be pasted into the array. */
+/** One warning for all nodes whose name changes, with one name per line for pasting into the array. */
 export function initiatorChangeWarnings(
   looks: readonly { wanted: { name: string }; facts?: NodeFacts; initiator?: string }[],
 ): string[] {

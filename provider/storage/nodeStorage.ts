@@ -10,7 +10,7 @@ import { describeLeft, listFirst, type LeftOnNode } from "./describe.ts";
 import type { Attachment } from "./reader.ts";
 import { readIscsiSessions, readSessionIds } from "./sessions.ts";
 
-/** Whose storage it is, and how it is asked. */
+/** The node whose storage it is, and its clients. */
 interface StorageSite {
   readonly wanted: Pick<NodeUpgradeInputs, "node" | "drain">;
   readonly talos: TalosReader;
@@ -21,20 +21,20 @@ interface StorageSite {
   readonly signal: AbortSignal;
 }
 
-/** What is still on the node, without what only a description needs. */
+/** What is still on the node, without the data only a description needs. */
 interface StorageCount {
   attachments: Attachment[];
   inUse: string[];
-  /** Numbers of the node's sessions; empty while volumes are attached, since they end before that. */
+  /** IDs of the node's sessions; empty while volumes are attached, which can't detach before their sessions end. */
   sessions: string[];
 }
 
 /**
- * The volumes of one node, as one operation sees them. The attachments are listed once and kept by a watch, so that waiting for them and looking
- * again before the reboot cost nothing.
+ * The volumes of one node, as one operation sees them. The attachments are listed once and then watched, so waiting for them and checking again before the
+ * reboot costs nothing.
  */
 export class NodeStorage {
-  /** Rung when an attachment changes. */
+  /** Signaled when an attachment changes. */
   readonly wake = new WakeSignal();
   readonly #site: StorageSite;
   #watched: Watched<Attachment> | undefined;
@@ -46,19 +46,19 @@ export class NodeStorage {
     this.#site = site;
   }
 
-  /** The node's name in Kubernetes, from whoever has found it. */
+  /** Sets the node's Kubernetes name once it is known. */
   of(node: string): void {
     this.#node = node;
   }
 
-  /** The node is not drained, and goes down with what it has. */
+  /** The node is not drained, and goes down with its volumes. */
   accept(): void {
     this.#accepted = true;
   }
 
   /**
-   * What is on the node now. Throws a KubernetesError or a TalosError where that cannot be told.
-   * @param decides where the watch has ended, the attachments are listed at once; otherwise that has time
+   * What is on the node now. Throws a KubernetesError or a TalosError if that is unknown.
+   * @param decides if the watch has ended, list the attachments at once instead of later
    */
   async count(decides = false): Promise<StorageCount> {
     const { kubernetes, name } = await this.#ask();
@@ -68,13 +68,13 @@ export class NodeStorage {
     return { attachments, inUse, sessions: inUse.length > 0 ? [] : await this.#sessions() };
   }
 
-  /** Every attachment of the cluster, as it is now. */
+  /** Every attachment of the cluster right now. */
   async attachments(): Promise<Attachment[]> {
     const { kubernetes } = await this.#ask();
     return kubernetes === undefined ? [] : this.#all(kubernetes, true);
   }
 
-  /** The same with the sessions and their targets, for people. */
+  /** The same with the sessions and their targets, for messages. */
   async left(): Promise<LeftOnNode> {
     const { kubernetes, name } = await this.#ask();
     const [attachments, node, sessions] = await Promise.all([
@@ -84,14 +84,14 @@ export class NodeStorage {
     ]);
     const driverOf = (volume: string): string | undefined =>
       /^kubernetes\.io\/csi\/([^^]+)\^/.exec(volume)?.[1];
-    // What has an attachment is told as such: its unique name has the driver and the handle.
+    // Volumes with an attachment are reported as such: the unique name contains the driver and the handle.
     const inUse = (node?.volumesInUse ?? []).filter(
       (volume) => !attachments.some(({ driver }) => driver === driverOf(volume)),
     );
     return { attachments, inUse, sessions };
   }
 
-  /** The same in words, an entry each; no entry where nothing is left. */
+  /** The same as text, one entry each; empty if nothing is left. */
   async describe(): Promise<string[]> {
     const left = await this.left();
     if (left.attachments.length === 0) return describeLeft(left, []);
@@ -103,7 +103,7 @@ export class NodeStorage {
     return describeLeft(left, volumes, on?.objects);
   }
 
-  /** What stands against taking the node down now. For the gate. */
+  /** What blocks taking the node down now. For the gate. */
   async findings(): Promise<Finding[]> {
     const { drain } = this.#site.wanted;
     if (!drain.enabled || this.#accepted) return [];
@@ -123,13 +123,13 @@ export class NodeStorage {
     }
   }
 
-  /** Waits until an attachment changes, at most for so long. */
+  /** Waits until an attachment changes, up to the limit. */
   async change(limitMs: number): Promise<void> {
     const { clock, signal } = this.#site;
     await (this.#watched?.change(limitMs, signal) ?? clock.sleep(limitMs, signal));
   }
 
-  /** What is known may be old. */
+  /** Discards cached state, which may be stale. */
   forget(): void {
     this.#watched?.forget();
   }

@@ -1,7 +1,7 @@
 import { KubernetesError, type KubernetesClient } from "../kubernetes.ts";
 import { listFirst } from "./describe.ts";
 
-/** What a reviewer has to know of a cluster's storage before a rollout, one warning each. Read once for all nodes. */
+/** What reviewers must know about a cluster's storage before a rollout, one warning each. Read once for all nodes. */
 export async function collectStorageWarnings(
   kubernetes: KubernetesClient,
   { drains, gates }: { drains: "stop" | "delete" | undefined; gates: boolean },
@@ -13,7 +13,7 @@ export async function collectStorageWarnings(
     ]);
     return [...budgets, ...problems];
   } catch (error) {
-    // Whether the API answers is told by the nodes' guards.
+    // The nodes' guards report whether the API answers.
     if (!(error instanceof KubernetesError)) throw error;
     return [];
   }
@@ -38,7 +38,7 @@ async function blockedBudgetWarnings(
   ];
 }
 
-/** The gate between nodes does not count these, so they are told before it begins. */
+/** The gate between nodes ignores existing problems, so they are reported before the rollout. */
 async function existingProblemWarnings(kubernetes: KubernetesClient): Promise<string[]> {
   const [{ objects: attachments }, pending] = await Promise.all([
     kubernetes.storage.attachments.list(),

@@ -1,7 +1,7 @@
 import type { KubernetesPod } from "../kubernetes.ts";
 import type { WatchSource } from "../watchedObjects.ts";
 
-/** A volume that is attached to a node, or on its way there or away: a VolumeAttachment. */
+/** A volume that is attached to a node, or being attached or detached: a VolumeAttachment. */
 export interface Attachment {
   uid: string;
   /** Name of the object. */
@@ -10,24 +10,24 @@ export interface Attachment {
   driver: string;
   /** Name of the node in Kubernetes. */
   node: string;
-  /** Name of the PersistentVolume; empty for a volume that is written into a pod. */
+  /** Name of the PersistentVolume; empty for an inline volume. */
   volume: string;
   attached: boolean;
-  /** What went wrong when it was attached or detached last; empty where nothing did. */
+  /** The last attach or detach error; empty if none. */
   error: string;
-  /** What the driver said of it, such as the target's name. */
+  /** The driver's metadata, such as the target's name. */
   metadata: string[];
 }
 
-/** A PersistentVolume, as far as its place matters. */
+/** The parts of a PersistentVolume that locate it. */
 export interface Volume {
   name: string;
-  /** `namespace/name` of its claim; undefined for one that nobody claims. */
+  /** `namespace/name` of its claim; undefined if unclaimed. */
   claim: string | undefined;
   driver: string;
-  /** What the driver calls it. */
+  /** The driver's ID for it. */
   handle: string;
-  /** Values that the driver keeps with it, an iSCSI target's name among them. */
+  /** Values stored by the driver, such as an iSCSI target's name. */
   attributes: string[];
 }
 
@@ -37,20 +37,20 @@ export interface Budget {
   name: string;
   /** How many of its pods may be disrupted now. */
   allowed: number;
-  /** Its pods, as the API selects them: `app=db`. */
+  /** Its pods, as an API label selector: `app=db`. */
   selector: string;
 }
 
-/** What a cluster is asked about its volumes. It only reads. Every method throws a KubernetesError. */
+/** Reads a cluster's volumes. Every method throws a KubernetesError. */
 export interface StorageReader {
-  /** Every attachment of the cluster: the API selects none by node. */
+  /** Every attachment of the cluster: the API can't select them by node. */
   readonly attachments: WatchSource<Attachment>;
   volumes(): Promise<Volume[]>;
-  /** The CSI drivers that the node's kubelet has registered. */
+  /** The CSI drivers registered with the node's kubelet. */
   driversOn(node: string): Promise<string[]>;
   budgets(): Promise<Budget[]>;
-  /** `namespace/name` of the pods that a selector finds, without finished ones. */
+  /** `namespace/name` of the pods that a selector matches, without finished ones. */
   podsOf(namespace: string, selector: string): Promise<string[]>;
-  /** The pods that wait to run. */
+  /** Pending pods. */
   pendingPods(): Promise<KubernetesPod[]>;
 }

@@ -9,24 +9,24 @@ import {
 } from "../kubernetes.ts";
 import type { Attachment } from "./reader.ts";
 
-/** What a node's storage was like before it was drained: what has to be back before the next node goes. */
+/** A node's storage before its drain, which must be back before the next node goes down. */
 export interface StorageBefore {
-  /** CSI drivers that were registered on the node. */
+  /** CSI drivers registered on the node. */
   drivers: string[];
-  /** PersistentVolumes that were attached to it without an error. */
+  /** PersistentVolumes attached to it without an error. */
   volumes: string[];
-  /** `namespace/name` of the claims of its running pods that something starts again. */
+  /** `namespace/name` of the claims of its running pods that a controller will restart. */
   claims: string[];
-  /** Volumes whose attachment had an error already, on whichever node. */
+  /** Volumes whose attachment already had an error, on any node. */
   broken: string[];
 }
 
-/** Where a driver that this program deploys is registered, the gate is on unless the settings turn it off. */
+/** If a driver deployed by this program is registered, the gate is on unless the settings disable it. */
 export const ownDrivers: readonly string[] = Object.values(csiDrivers).map(({ driverName }) => driverName);
 
 /**
- * What has to be written on the node before it is disturbed, for the step `storage` of this run or a later one; nothing where there is nothing to
- * wait for. A note of a run before stays: it is from before the drain.
+ * The annotation to write on the node before it is disturbed, for step `storage` of this or a later run; empty if there is nothing to wait for. An earlier
+ * run's note stays: it is from before the drain.
  */
 export async function storageAnnotations(
   { wanted }: UpgradeContext,
@@ -37,7 +37,7 @@ export async function storageAnnotations(
   const { enabled } = wanted.storageGate;
   if (enabled === false || parseStorageNote(annotations[storageAnnotation]) !== undefined) return {};
   const registered = await kubernetes.storage.driversOn(name);
-  // Ours are about to leave such a node, and cannot run there on an image without iscsi-tools.
+  // This program's drivers are about to leave such a node, and can't run there on an image without iscsi-tools.
   const drivers = registered.filter((driver) => withoutIscsi !== true || !ownDrivers.includes(driver));
   if (!(enabled === true ? drivers.length > 0 : drivers.some((driver) => ownDrivers.includes(driver))))
     return {};
@@ -47,7 +47,7 @@ export async function storageAnnotations(
   return { [storageAnnotation]: JSON.stringify(before) };
 }
 
-/** The same for a node that is not drained, whose cordon cannot carry it. It must not keep the node from being upgraded. */
+/** The same for a node that isn't drained, so there is no cordon to write it with. A failure must not block the upgrade. */
 export async function noteStorage(context: UpgradeContext, node: string | undefined): Promise<void> {
   try {
     const kubernetes = await context.kubernetes();
@@ -79,7 +79,7 @@ function toStorageNote(
   };
 }
 
-/** Undefined for a note that is none: somebody has edited it, or another version wrote it. */
+/** Undefined for an invalid note: somebody edited it, or another version wrote it. */
 export function parseStorageNote(text: string | undefined): StorageBefore | undefined {
   if (text === undefined) return undefined;
   try {

@@ -28,7 +28,7 @@ import { beatAnnotation, claimBody, namespaceBody, podBody, probeLabel } from ".
 
 const requestMs = 15_000;
 
-/** Connects a probe to the cluster of a kubeconfig, which needs the rights of an admin. */
+/** Connects a probe to a kubeconfig's cluster; needs admin rights. */
 export async function connectProbe(kubeconfig: string): Promise<ProbeCluster> {
   const { library, config, once } = await openKubernetes(kubeconfig, requestMs);
   return new ApiProbeCluster(
@@ -64,7 +64,7 @@ class ApiProbeCluster implements ProbeCluster {
       name,
       provisioner: found.provisioner,
       waitsForConsumer: found.volumeBindingMode === "WaitForFirstConsumer",
-      // Synology's driver is the one that makes shares, too (components/csi/synologyStorageClass.ts).
+      // Synology's driver also creates shares (components/csi/synologyStorageClass.ts).
       isShare: ["nfs", "smb"].includes(found.parameters?.["protocol"] ?? ""),
     };
   }
@@ -207,7 +207,7 @@ class ApiProbeCluster implements ProbeCluster {
   }
 }
 
-/** The part of a CSI driver on every node has the folder of its socket from the node, which by convention is named after the driver. */
+/** A CSI driver's node pod mounts its socket's host folder, which by convention is named after the driver. */
 function isNodeDaemonSet({ spec }: V1DaemonSet, driver: string): boolean {
   return (spec?.template.spec?.volumes ?? []).some(
     ({ hostPath }) => hostPath?.path.replace(/\/+$/, "") === `/var/lib/kubelet/plugins/${driver}`,
@@ -222,7 +222,7 @@ function toProbedVolume({ metadata, status }: V1PersistentVolume): ProbedVolume 
 function toProbePod({ spec, status }: V1Pod): ProbePod {
   const state = status?.containerStatuses?.[0]?.state;
   const scheduled = status?.conditions?.find(({ type }) => type === "PodScheduled");
-  // A pod that the kubelet refuses or the node evicts fails without a container.
+  // A pod that the kubelet rejects or the node evicts fails without a container status.
   const failed = status?.phase === "Failed" && state?.terminated === undefined;
   const unscheduled = spec?.nodeName === undefined ? scheduled?.message : undefined;
   return {
@@ -240,7 +240,7 @@ function timeOfEvent({ lastTimestamp, eventTime, metadata }: CoreV1Event): numbe
   return (lastTimestamp ?? eventTime ?? metadata.creationTimestamp)?.getTime() ?? 0;
 }
 
-/** Undefined for an object that is not there. */
+/** Undefined for a missing object. */
 async function unlessGone<T>(request: Promise<T>): Promise<T | undefined> {
   try {
     return await withKubernetesErrors(request);
@@ -250,7 +250,7 @@ async function unlessGone<T>(request: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** An object that is there is one whose first request went unanswered: names are one probe's own. */
+/** An existing object means that the first request's answer was lost: names are unique per probe. */
 async function unlessThere(request: Promise<unknown>): Promise<void> {
   try {
     await withKubernetesErrors(request);

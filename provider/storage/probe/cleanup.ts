@@ -4,15 +4,15 @@ import { Cancelled } from "../../errors.ts";
 import { KubernetesError } from "../../kubernetes.ts";
 import type { ProbeCluster } from "./cluster.ts";
 
-/** How often a probe shows that it is at work. */
+/** How often a probe signals that it is running. */
 const heartbeatMs = 15_000;
-/** A probe that has not done so for this long is gone. */
+/** A probe without a signal for this long is gone. */
 const abandonedAfterMs = 60_000;
 
 /**
- * Removes a probe's namespace with all that is in it: the cluster ends its pods, and the driver detaches and deletes their volumes. It is asked for once, so what
- * is left when the time is over still goes.
- * @returns what is left; empty where nothing is
+ * Removes a probe's namespace with its contents: the cluster ends its pods, and the driver detaches and deletes their volumes. The deletion is requested once
+ * and continues after the time limit.
+ * @returns what is left; empty if nothing is
  */
 export async function removeNamespace(
   cluster: ProbeCluster,
@@ -47,7 +47,7 @@ async function listRemains(cluster: ProbeCluster, namespace: string): Promise<st
   }
 }
 
-/** Shows others that the probe is at work, until it is stopped. */
+/** Signals to others that the probe is running, until it is stopped. */
 export function startHeartbeat(
   cluster: ProbeCluster,
   namespace: string,
@@ -57,7 +57,7 @@ export function startHeartbeat(
   const beats = (async () => {
     for (let count = 1; ; count += 1) {
       await clock.sleep(heartbeatMs, end.signal);
-      // One that is missed is made up for by the next.
+      // The next one makes up for a missed one.
       await cluster.beat(namespace, count).catch(ignoreRefusal);
     }
   })().catch((error: unknown) => {
@@ -71,7 +71,7 @@ export function startHeartbeat(
   };
 }
 
-/** Namespaces of other probes, which may be at work or have been killed. What counts is how long this process has seen no beat of them. */
+/** Namespaces of other probes, running or killed. Only the time this process has seen no heartbeat counts. */
 export class Leftovers {
   readonly #cluster: ProbeCluster;
   readonly #clock: Clock;
@@ -84,13 +84,13 @@ export class Leftovers {
     this.#signal = signal;
   }
 
-  /** Before this probe has a namespace of its own. */
+  /** Called before this probe has its own namespace. */
   async look(): Promise<void> {
     for (const { name, version, deleting } of await this.#cluster.probeNamespaces())
       if (!deleting) this.#seen.set(name, { version, since: this.#clock.now() });
   }
 
-  /** @returns the namespaces that were removed; one of a probe that is at work is left alone */
+  /** @returns the removed namespaces; a running probe's is left alone */
   async remove(limitMs: number): Promise<string[]> {
     const removed: string[] = [];
     for (const [name, { version, since }] of this.#seen) {

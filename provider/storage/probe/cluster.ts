@@ -1,31 +1,31 @@
-/** What the storage probe asks of a cluster. Every method throws a KubernetesError. */
+/** What the storage probe needs from a cluster. Every method throws a KubernetesError. */
 export interface ProbeCluster {
   /** Undefined: there is no StorageClass of that name. */
   storageClass(name: string): Promise<ProbedClass | undefined>;
-  /** Whether volumes of the driver are attached to a node before they are mounted, as its CSIDriver object says. */
+  /** Whether the driver's volumes are attached to a node before they are mounted, according to its CSIDriver object. */
   attaches(driver: string): Promise<boolean>;
   nodes(): Promise<ProbedNode[]>;
-  /** The drivers that the kubelets have registered (CSINode), by node. */
+  /** The drivers registered with the kubelets (CSINode), by node. */
   registered(): Promise<Map<string, string[]>>;
-  /** Nodes on which a DaemonSet has a pod of the driver's node part, well or not. */
+  /** Nodes with a DaemonSet pod of the driver's node plugin, healthy or not. */
   nodesOf(driver: string): Promise<Set<string>>;
 
   createNamespace(name: string, labels: Record<string, string>): Promise<void>;
-  /** Namespaces of probes, this one's included. */
+  /** Namespaces of probes, including this one's. */
   probeNamespaces(): Promise<ProbeNamespace[]>;
-  /** Shows others that the probe is at work: the version of its namespace changes. */
+  /** Heartbeat: changes the version of the probe's namespace. */
   beat(namespace: string, count: number): Promise<void>;
-  /** A namespace that is gone is no error. */
+  /** A missing namespace is not an error. */
   deleteNamespace(name: string): Promise<void>;
 
   createClaim(namespace: string, claim: ClaimSpec): Promise<void>;
-  /** Name of the claim's volume; undefined while it has none. */
+  /** Name of the claim's volume; undefined if it has none. */
   volumeOf(namespace: string, claim: string): Promise<string | undefined>;
   deleteClaim(namespace: string, claim: string): Promise<void>;
   volume(name: string): Promise<ProbedVolume | undefined>;
   /** PersistentVolumes that are, or were, bound to claims in the namespace. */
   volumes(namespace: string): Promise<ProbedVolume[]>;
-  /** Has the volume deleted with its claim, whatever its StorageClass says. A volume that is gone is no error. */
+  /** Makes the volume go with its claim, whatever its StorageClass says. A missing volume is not an error. */
   deleteWithClaim(volume: string): Promise<void>;
 
   createPod(namespace: string, pod: PodSpec): Promise<void>;
@@ -39,9 +39,9 @@ export interface ProbeCluster {
 export interface ProbedClass {
   name: string;
   provisioner: string;
-  /** The volume is made when a pod that uses it has a node. */
+  /** The volume is created once a pod that uses it has a node. */
   waitsForConsumer: boolean;
-  /** The volume is a share of a file server, whose root folder belongs to root. */
+  /** The volume is a file server's share, whose root folder belongs to root. */
   isShare: boolean;
 }
 
@@ -51,7 +51,7 @@ export interface Taint {
   effect: string;
 }
 
-/** A taint that the probe's pods tolerate, as in a pod. */
+/** A toleration of the probe's pods, as in a pod spec. */
 export interface Toleration {
   key?: string;
   operator?: string;
@@ -97,19 +97,19 @@ export interface PodSpec {
 }
 
 export interface ProbePod {
-  /** Its container runs, or has run. */
+  /** Its container is running or has run. */
   started: boolean;
   /** Undefined until its container has ended. */
   exitCode: number | undefined;
-  /** What the container left as its last words; or what the kubelet says of a pod that it refused. */
+  /** The container's termination message, or the kubelet's message for a rejected pod. */
   message: string;
-  /** What keeps it from starting; empty where nothing is said. */
+  /** Why it hasn't started; empty if no reason is given. */
   waiting: string;
 }
 
 export interface ProbedVolume {
   name: string;
-  /** Its state, with the driver's words where it could not be deleted. */
+  /** Its phase, with the driver's error if it could not be deleted. */
   state: string;
 }
 
@@ -117,7 +117,7 @@ export interface ProbedAttachment {
   volume: string;
   node: string;
   attached: boolean;
-  /** What went wrong when it was attached or detached last; empty where nothing did. */
+  /** The last attach or detach error; empty if none. */
   error: string;
 }
 

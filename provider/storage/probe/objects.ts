@@ -2,12 +2,12 @@ import type { V1Namespace, V1PersistentVolumeClaim, V1Pod } from "@kubernetes/cl
 import type { ClaimSpec, PodSpec } from "./cluster.ts";
 import { probeEnvironment, probeScripts } from "./script.ts";
 
-/** What everything of a probe is known by; its value is the run. */
+/** Label on all objects of a probe; its value is the run. */
 export const probeLabel = "talos-iscsi/probe";
-/** Changes while the probe is at work. */
+/** Changes while the probe is running. */
 export const beatAnnotation = "talos-iscsi/probe-beat";
 
-/** Neither root nor anybody's user. */
+/** Neither root nor a real user. */
 const nobody = 65534;
 
 export function namespaceBody(name: string, labels: Record<string, string>): V1Namespace {
@@ -26,7 +26,7 @@ export function claimBody({ name, storageClass, accessMode, size }: ClaimSpec, r
   } satisfies V1PersistentVolumeClaim;
 }
 
-/** A pod that PodSecurity admits as `restricted`, or as `baseline` where it has to be root. It asks for little, and says so, for namespaces with a quota. */
+/** A pod that PodSecurity admits as `restricted`, or as `baseline` if it must be root. It declares small resource requests, for namespaces with a quota. */
 export function podBody({ name, claim, node, image, task, asRoot, tolerations }: PodSpec, run: string) {
   const resources = { cpu: "10m", memory: "64Mi" };
   return {
@@ -36,7 +36,7 @@ export function podBody({ name, claim, node, image, task, asRoot, tolerations }:
       automountServiceAccountToken: false,
       enableServiceLinks: false,
       terminationGracePeriodSeconds: 1,
-      // By the scheduler: a class that waits for its first consumer gets a node from it alone.
+      // Goes through the scheduler: a class that waits for its first consumer only gets a node from it.
       affinity: {
         nodeAffinity: {
           requiredDuringSchedulingIgnoredDuringExecution: {
@@ -58,7 +58,7 @@ export function podBody({ name, claim, node, image, task, asRoot, tolerations }:
           image,
           command: ["sh", "-c", probeScripts[task]],
           env: Object.entries(probeEnvironment).map(([key, value]) => ({ name: key, value })),
-          // What a script that fails has written last is told with the pod.
+          // Reports the last output of a failed script with the pod.
           terminationMessagePolicy: "FallbackToLogsOnError",
           resources: { requests: resources, limits: { memory: resources.memory } },
           securityContext: {

@@ -1,53 +1,53 @@
 import type { AccessMode, ProbedClass, ProbedNode, Taint, Toleration } from "./cluster.ts";
 import type { SkippedNode, VolumeRow } from "./report.ts";
 
-/** What a probe is to look at. */
+/** What to probe. */
 export interface ProbeRequest {
   classes: WantedClass[];
   /** The pods' image, with a shell and busybox's programs. */
   image: string;
   /** Size of each volume, as in a claim. */
   size: string;
-  /** How many volumes at a time. */
+  /** How many volumes are probed concurrently. */
   concurrency: number;
   /** How long each step may take, in seconds. */
   timeoutSeconds: number;
-  /** Taints that the pods tolerate; nodes with others are passed over. */
+  /** Taints that the pods tolerate; nodes with others are skipped. */
   tolerations: readonly Toleration[];
-  /** These nodes alone. Default: all. */
+  /** Only these nodes. Default: all. */
   nodes?: readonly string[];
 }
 
 export interface WantedClass {
   name: string;
-  /** The driver that the class has to be of. Default: whichever it is of. */
+  /** The driver that the class must belong to. Default: any. */
   driver?: string;
-  /** What its claims ask for. Default: ReadWriteOnce. */
+  /** The claims' access mode. Default: ReadWriteOnce. */
   accessMode?: AccessMode;
 }
 
-/** A volume to be made. */
+/** A volume to create. */
 export interface PlannedVolume {
   storageClass: ProbedClass;
   accessMode: AccessMode;
   node: string;
-  /** Where it is read again. */
+  /** The node that reads it. */
   reader: string;
 }
 
-/** What is known of a cluster before the probe. */
+/** The cluster's state before the probe. */
 export interface ClusterFacts {
   nodes: readonly ProbedNode[];
   classes: ReadonlyMap<string, ProbedClass>;
-  /** Drivers that the kubelets have registered, by node. */
+  /** Drivers registered with the kubelets, by node. */
   registered: ReadonlyMap<string, readonly string[]>;
-  /** Nodes with a pod of the driver's node part, by driver. */
+  /** Nodes with a pod of the driver's node plugin, by driver. */
   driverPods: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 export interface ProbePlan {
   volumes: PlannedVolume[];
-  /** What is wrong already. */
+  /** Failures known before the probe. */
   failed: VolumeRow[];
   /** Nodes with a pod of a driver that has not registered: a new pod takes a moment. */
   registering: string[];
@@ -55,8 +55,8 @@ export interface ProbePlan {
 }
 
 /**
- * Each class on each node that runs its driver. A node counts where the driver's DaemonSet has a pod, not only where the driver has registered: one that it fails
- * on is what the probe is for.
+ * Plans each class on each node that runs its driver. A node counts if the driver's DaemonSet has a pod there, not only if the driver has registered: the probe
+ * exists to find nodes where it fails.
  */
 export function planProbe(request: ProbeRequest, facts: ClusterFacts): ProbePlan {
   const plan: ProbePlan = { volumes: [], failed: [], registering: [], skipped: [] };
@@ -83,7 +83,7 @@ function planStorageClass(
   );
   if (running.length === 0) return fail("", `no node runs the driver ${provisioner}`);
   const isWanted = (node: string): boolean => request.nodes?.includes(node) ?? true;
-  // A node that is not asked for may still read.
+  // A node that is not selected may still read.
   const usable: string[] = [];
   for (const node of running) {
     const why = reasonToSkip(node, request);
@@ -117,10 +117,10 @@ function planStorageClass(
     });
 }
 
-/** Why no pod of the probe can be there; undefined where one can. */
+/** Why no probe pod can run there; undefined if one can. */
 function reasonToSkip(node: ProbedNode, { tolerations }: ProbeRequest): string | undefined {
   if (node.unschedulable) return "it is cordoned";
-  // A node that is not ready has taints that say so.
+  // A NotReady node has the corresponding taints.
   if (!node.ready) return undefined;
   const taint = node.taints.find(
     (one) => repelsPods(one) && !tolerations.some((each) => tolerates(each, one)),

@@ -17,16 +17,16 @@ import {
 import type { ProbeReport, VolumeRow } from "./report.ts";
 import { probeVolume, type VolumeSite } from "./volume.ts";
 
-/** What a probe asks of its surroundings. */
+/** A probe's dependencies. */
 export interface ProbeSite {
   readonly clock: Clock;
-  /** Ends the probe: what it has made is removed, then it fails with `ProbeStopped`. */
+  /** Ends the probe: its objects are removed, then it fails with `ProbeStopped`. */
   readonly signal: AbortSignal;
-  /** One line about what happens now. */
+  /** Reports the current activity in one line. */
   readonly tell: (line: string) => void;
 }
 
-/** The probe could not be made: nothing is known of the storage. The message is for people. */
+/** The probe could not run, so it says nothing about the storage. The message is user-facing. */
 export class ProbeError extends Error {
   override readonly name: string = "ProbeError";
 
@@ -35,22 +35,22 @@ export class ProbeError extends Error {
   }
 }
 
-/** The probe was ended from outside. */
+/** The probe was stopped from outside. */
 class ProbeStopped extends ProbeError {
   override readonly name = "ProbeStopped";
 }
 
-/** How long an interrupted probe waits for its namespace to go, which goes without it, too. */
+/** How long a stopped probe waits for its namespace to be deleted; the deletion continues without it. */
 const stoppedMs = 45_000;
-/** How long a driver whose pod is there may take to register. */
+/** How long a driver with a running pod may take to register. */
 const registerMs = 30_000;
-/** How long the API server may leave the first questions unanswered. */
+/** How long the API server may leave the first requests unanswered. */
 const unansweredMs = 60_000;
 
 /**
- * Proves that volumes work: for each StorageClass and each node that runs its driver, a volume is made, written on that node, read on another, and deleted. Whatever
- * happens, what it made is removed.
- * @throws ProbeError where it could not be made, and ProbeStopped when the signal ended it; a volume that does not work is in the report
+ * Proves that volumes work: for each StorageClass and each node that runs its driver, creates a volume, writes it on that node, reads it on another, and
+ * deletes it. Whatever happens, it removes what it created.
+ * @throws ProbeError if it couldn't run, ProbeStopped if the signal ended it; a broken volume is reported, not thrown
  */
 export async function runProbe(
   cluster: ProbeCluster,
@@ -81,7 +81,7 @@ export async function runProbe(
       );
       volumes = await probeAll(volumeSite, plan.volumes, request.concurrency, tell);
     } catch (error) {
-      // Told below, when what it has made is gone.
+      // Reported below, after cleanup.
       if (!signal.aborted || !(error instanceof Cancelled)) throw error;
     } finally {
       tell(`removing ${namespace}`);
@@ -107,7 +107,7 @@ export async function runProbe(
   };
 }
 
-/** The plan, once the drivers have registered: after `pulumi up` their pods have just become ready, and the kubelet registers them then. */
+/** Plans once the drivers have registered: after `pulumi up` their pods have just become ready, and registration follows. */
 async function planOnceRegistered(
   cluster: ProbeCluster,
   request: ProbeRequest,
@@ -139,7 +139,7 @@ async function readAndPlan(
   return { plan: planProbe(request, facts), attaching: new Set(attaching.flat()) };
 }
 
-/** Its own, for pods that the strictest PodSecurity admits; a file server's share is written by root, which `baseline` admits. */
+/** Its own namespace admits pods under the strictest PodSecurity level; root writes a file server's share, which needs `baseline`. */
 function namespaceLabels(run: string, { volumes }: ProbePlan): Record<string, string> {
   const level = volumes.some(({ storageClass }) => storageClass.isShare) ? "baseline" : "restricted";
   return {
@@ -151,7 +151,7 @@ function namespaceLabels(run: string, { volumes }: ProbePlan): Record<string, st
   };
 }
 
-/** So many at a time, in the order of the plan. */
+/** Limited concurrency, in the order of the plan. */
 async function probeAll(
   site: VolumeSite,
   planned: readonly PlannedVolume[],
@@ -170,7 +170,7 @@ async function probeAll(
     }
   };
   const workers = Array.from({ length: Math.min(concurrency, planned.length) }, work);
-  // All of them end before anything is removed.
+  // All of them finish before anything is removed.
   const ends = await Promise.allSettled(workers);
   for (const end of ends) if (end.status === "rejected") throw end.reason;
   return rows;
@@ -191,7 +191,7 @@ async function removeLeftovers(
   }
 }
 
-/** Asks again for a minute where the API server does not answer: it may be busy with what was deployed before. */
+/** Retries for a minute if the API server doesn't answer: it may be busy with what was just deployed. */
 async function retryUnanswered<T>(
   what: string,
   { clock, signal }: ProbeSite,

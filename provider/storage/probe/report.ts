@@ -1,46 +1,46 @@
 import Table from "cli-table3";
 
-/** What is measured of a volume, in the order in which it happens. */
+/** The measured steps of a volume, in order. */
 export const probeSteps = ["provision", "attach", "mount", "write", "detach", "read", "delete"] as const;
 export type ProbeStep = (typeof probeSteps)[number];
 
 /** One volume: a StorageClass on a node. */
 export interface VolumeRow {
   storageClass: string;
-  /** The node of the first pod; empty where the class could be probed on none. */
+  /** The first pod's node; empty if the class could not be probed on any. */
   node: string;
-  /** The node of the second pod; the same one where there is no other. Absent: it did not come that far. */
+  /** The second pod's node; the same one if there is no other. Absent: it didn't get that far. */
   readOn?: string;
   result: "passed" | "failed";
   /**
-   * Seconds by step. `provision`: until the claim was bound; `attach`: until the driver had attached the volume; `mount`: until the container ran, its image pulled;
-   * `write`: writing and syncing, measured in the pod; `detach`: from the pod's end until the volume was detached; `read`: until the second pod had it read; `delete`:
-   * until the PersistentVolume was gone. A step that was not reached, or that the driver does not have, is absent.
+   * Seconds by step. `provision`: until the claim was bound; `attach`: until the driver had attached the volume; `mount`: until the container ran, image pull
+   * included; `write`: writing and syncing, measured in the pod; `detach`: from the pod's end until the volume was detached; `read`: until the second pod had
+   * read it; `delete`: until the PersistentVolume was gone. Steps that were not reached, or that the driver doesn't have, are absent.
    */
   seconds: Partial<Record<ProbeStep, number>>;
-  /** What failed, with the claim, the pod, the node and what Kubernetes says. */
+  /** What failed, with the claim, the pod, the node and Kubernetes' message. */
   problem?: string;
 }
 
-/** A node that a class was not probed on. */
+/** A node on which a class was not probed. */
 export interface SkippedNode {
   storageClass: string;
   node: string;
   why: string;
 }
 
-/** What a probe has found. */
+/** The result of a probe. */
 export interface ProbeReport {
   result: "passed" | "failed";
   volumes: VolumeRow[];
   skipped: SkippedNode[];
-  /** What could not be removed; empty where everything is gone. */
+  /** What could not be removed; empty if everything is gone. */
   left: string[];
   /** Namespaces of earlier probes that were removed. */
   removed: string[];
 }
 
-/** The report for a terminal: a row for each volume, then all that is wrong. */
+/** The report for a terminal: a row per volume, then all problems. */
 export function formatProbeReport({ result, volumes, skipped, left, removed }: ProbeReport): string {
   const table = new Table({
     head: ["StorageClass", "node", "result", ...probeSteps, "read on"],
@@ -69,7 +69,7 @@ export function formatProbeReport({ result, volumes, skipped, left, removed }: P
   ].join("\n");
 }
 
-/** All that is wrong, a line each. */
+/** All problems, a line each. */
 export function probeProblems({ volumes, left }: Pick<ProbeReport, "volumes" | "left">): string[] {
   return [
     ...volumes.flatMap(({ storageClass, node, problem }) =>

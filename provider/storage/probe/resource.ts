@@ -17,12 +17,12 @@ import { probeProblems, type ProbeReport } from "./report.ts";
 export const storageProbeType = "talos-node:index:StorageProbe";
 
 const outputNames: readonly string[] = ["result", "volumes", "skipped", "probed"];
-/** How it is done and with what credentials: no reason to do it again. */
+/** How the probe runs, and with which credentials: a change doesn't trigger it again. */
 const mannerProperties: readonly string[] = ["kubeconfig", "timeoutSeconds", "concurrency"];
-/** What the nodes run and what the driver is made of, by name. */
+/** What the nodes run and the driver's parts, by name. */
 const triggerProperties: readonly string[] = ["nodes", "driver"];
 
-/** Proves that the volumes of a driver work. It does so when one of its inputs says that something has changed, and after a failure; never in a preview. */
+/** Proves that a driver's volumes work. It runs when an input shows that something has changed, and after a failure; never in a preview. */
 export class StorageProbeResource implements PluginResource {
   readonly #surroundings: Surroundings;
   readonly #stop: AbortSignal;
@@ -43,7 +43,7 @@ export class StorageProbeResource implements PluginResource {
     oldInputs: Properties,
   ): Promise<DetailedDiffResult> {
     const details = triggerDifferences(oldInputs, news);
-    // Nothing is new, but the last probe failed: the engine sees no difference by itself.
+    // Nothing changed, but the last probe failed: the engine sees no difference.
     if (Object.keys(details).length === 0) return { changes: state["result"] !== "passed" };
     const changed = [...new Set(Object.keys(details).map((path) => path.split(/[.[]/)[0] ?? ""))];
     return { changes: true, changed, details };
@@ -68,7 +68,7 @@ export class StorageProbeResource implements PluginResource {
 
   async #connect(kubeconfig: string): Promise<ProbeCluster> {
     if (this.#surroundings.connectProbe !== undefined) return this.#surroundings.connectProbe(kubeconfig);
-    // The client library takes its time to load.
+    // The client library is slow to load.
     const { connectProbe } = await import("./api.ts");
     return connectProbe(kubeconfig);
   }
@@ -98,7 +98,7 @@ export class StorageProbeResource implements PluginResource {
       );
       return outs;
     }
-    // The state says that it failed, and the next `up` does it again.
+    // The state records the failure, and the next `up` probes again.
     throw new UnfinishedError(describeFailure(report), id, outs);
   }
 }
@@ -121,7 +121,7 @@ function describeFailure(report: ProbeReport): string {
   ].join("\n");
 }
 
-/** What has changed that calls for a probe: each node and each part of the driver by itself. */
+/** The changes that trigger a probe: each node and each part of the driver separately. */
 function triggerDifferences(before: Properties, after: Properties): Details {
   const details: Details = changedInputs(before, after, [...mannerProperties, ...triggerProperties]);
   for (const trigger of triggerProperties) {

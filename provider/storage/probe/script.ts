@@ -1,9 +1,9 @@
-/** How much a pod writes, in bytes: more than the caches of a path, little enough for any array. */
+/** How much a pod writes, in bytes: more than the caches on the path, small enough for any array. */
 const probeBytes = 16 * 1024 * 1024;
 
 /**
- * What the pods run, for a POSIX shell with busybox's programs. Times come from /proc/uptime, since busybox's `date` may know whole seconds only. What is written
- * is made in memory first, so that its checksum comes from no volume. The result goes to the termination message: it needs neither logs nor a way into the pod.
+ * The pods' scripts, for a POSIX shell with busybox's programs. Times come from /proc/uptime, since busybox's `date` may only have whole seconds. The data is
+ * created in memory first, so its checksum doesn't come from a volume. The result goes to the termination message: no logs or exec are needed.
  */
 const scriptPrelude = `set -eu
 now() { read -r up idle < /proc/uptime; echo "$up"; }
@@ -20,7 +20,7 @@ found=$(sum "$file")
 echo "{\\"written\\":\\"$written\\",\\"found\\":\\"$found\\",\\"began\\":$began,\\"ended\\":$wrote}" > "$RESULT"
 `;
 
-// A file that is not there is the answer to the question, not an error of the pod.
+// A missing file is a valid result, not an error of the pod.
 const readScript = `${scriptPrelude}began=$(now)
 found=
 if [ -f "$file" ]; then found=$(sum "$file"); fi
@@ -33,7 +33,7 @@ export const probeScripts: Readonly<Record<"write" | "read", string>> = {
   read: readScript,
 };
 
-/** What the scripts are told by their environment. */
+/** The scripts' environment variables. */
 export const probeEnvironment = {
   VOLUME: "/volume",
   MEMORY: "/memory",
@@ -41,17 +41,17 @@ export const probeEnvironment = {
   BYTES: String(probeBytes),
 } as const;
 
-/** What a pod found. */
+/** A pod's result. */
 export interface PodResult {
-  /** SHA-256 of what it was to write. */
+  /** SHA-256 of the data to be written. */
   written: string | undefined;
-  /** SHA-256 of what was in the volume; empty where there was no file. */
+  /** SHA-256 of the data in the volume; empty if there was no file. */
   found: string;
-  /** How long it wrote and synced, or read. */
+  /** How long it took to write and sync, or to read. */
   seconds: number;
 }
 
-/** Undefined for a message that is none of the scripts'. */
+/** Undefined for a message that is not from the scripts. */
 export function parsePodResult(message: string): PodResult | undefined {
   try {
     const { written, found, began, ended } = JSON.parse(message) as Record<string, unknown>;

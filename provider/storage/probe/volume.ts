@@ -21,7 +21,7 @@ export interface VolumeSite {
   readonly signal: AbortSignal;
 }
 
-/** Makes a volume, writes it on one node, reads it on another, and deletes it. What fails is in the row; only an end from outside is thrown. */
+/** Creates a volume, writes it on one node, reads it on another, and deletes it. Failures are in the row; only an abort from outside is thrown. */
 export async function probeVolume(
   site: VolumeSite,
   planned: PlannedVolume,
@@ -41,7 +41,7 @@ export async function probeVolume(
   }
 }
 
-/** A step that failed, with all that is known of it. */
+/** A failed step, with everything known about it. */
 class VolumeProblem extends Error {
   override readonly name = "VolumeProblem";
 }
@@ -54,7 +54,7 @@ class VolumeProbe {
   readonly seconds: VolumeRow["seconds"] = {};
   #step: ProbeStep = "provision";
   #task: "write" | "read" = "write";
-  /** The PersistentVolume, once there is one. */
+  /** The PersistentVolume, once it exists. */
   #volume = "";
 
   constructor(site: VolumeSite, planned: PlannedVolume, number: number) {
@@ -64,7 +64,7 @@ class VolumeProbe {
     this.#pods = { write: `write-${number}`, read: `read-${number}` };
   }
 
-  /** It has come as far as the second pod. */
+  /** It has reached the second pod. */
   get reading(): boolean {
     return this.#task === "read";
   }
@@ -94,14 +94,14 @@ class VolumeProbe {
     });
   }
 
-  /** What Kubernetes refused, at which step. */
+  /** What Kubernetes rejected, and at which step. */
   async refusal(error: KubernetesError): Promise<string> {
     const hint = error.status === 403 ? ". The probe needs admin rights" : "";
     return (await this.#problemWithCause(`the Kubernetes API refused: ${error.message}${hint}`, false))
       .message;
   }
 
-  /** Asks for the removal of what there is; the namespace's own goes after all volumes. */
+  /** Requests the removal of what exists; the namespace is removed after all volumes. */
   async giveUp(): Promise<void> {
     const { cluster, namespace } = this.#site;
     const requests = [
@@ -129,7 +129,7 @@ class VolumeProbe {
         return this.#pollUntil(bound);
       });
     }
-    // At once: whatever happens to this process, the volume goes with its claim.
+    // Done at once, so that the volume goes with its claim whatever happens to this process.
     await this.#request(() => cluster.deleteWithClaim(this.#volume));
     if (!storageClass.waitsForConsumer) await createPod();
     const attaches = this.#site.attaches(storageClass.provisioner);
@@ -168,7 +168,7 @@ class VolumeProbe {
     return pod;
   }
 
-  /** A pod that runs has its volume: a short one may have ended, and the volume be detached, between two looks. */
+  /** A running pod has its volume: a short pod may end, and its volume detach, between two polls. */
   async #attached(): Promise<true | undefined> {
     const { cluster } = this.#site;
     const here = (await cluster.attachments()).some(
@@ -215,7 +215,7 @@ class VolumeProbe {
     return result;
   }
 
-  /** A request that the API server was too busy for is made again; all of them may be made twice. */
+  /** Retries requests that the API server was too busy for; all of them are safe to repeat. */
   async #request(make: () => Promise<void>): Promise<void> {
     await this.#pollUntil(async () => {
       await make();
@@ -223,7 +223,7 @@ class VolumeProbe {
     });
   }
 
-  /** Looks until there is something, for as long as a step may take. */
+  /** Polls until there is a result, up to the step's time limit. */
   async #pollUntil<T>(look: () => Promise<T | undefined>): Promise<T> {
     const { clock, signal, timeoutSeconds } = this.#site;
     const end = clock.now() + timeoutSeconds * 1000;
@@ -259,7 +259,7 @@ class VolumeProbe {
     return new VolumeProblem(`step "${this.#step}": ${what} (${where.join(", ")})`);
   }
 
-  /** The same with what the cluster says of it. */
+  /** The same, with the cluster's explanation. */
   async #problemWithCause(what: string, asks: boolean): Promise<VolumeProblem> {
     const { message } = this.#problem(what);
     const seen = asks ? await this.#clusterEvidence() : [];
@@ -267,7 +267,7 @@ class VolumeProbe {
     return new VolumeProblem([message, ...seen, ...silent].join("; "));
   }
 
-  /** Events, the attachment's error, and what the pod waits for: each thing once. */
+  /** Events, the attachment's error, and what the pod waits for: each once. */
   async #clusterEvidence(): Promise<string[]> {
     const { cluster, namespace } = this.#site;
     const none = (): undefined => undefined;
@@ -293,7 +293,7 @@ class VolumeProbe {
   }
 }
 
-/** What has not happened when the time of a step is over. */
+/** What had not happened when a step timed out. */
 const lateText: Readonly<Record<ProbeStep, string>> = {
   provision: "no volume was created",
   attach: "the volume was not attached",
