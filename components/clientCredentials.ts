@@ -8,8 +8,8 @@ export interface TalosAuthority {
 }
 
 /**
- * Talos API credentials that do not expire as long as the stack is deployed: they are issued from the cluster's CA, for a year, and are others every 180 days.
- * The plugin derives them, so previews have them too, and no resource keeps them. No node is touched or asked. Secret.
+ * Talos API credentials that don't expire while the stack keeps being deployed: they are issued from the cluster's CA for a year, and replaced every 180 days.
+ * The plugin derives them, so previews have them too and no resource stores them. No node is contacted. Secret.
  */
 export function issueClientCredentials(
   authority: pulumi.Output<TalosAuthority>,

@@ -3,8 +3,8 @@ import { redactMachineConfig } from "../talos/redact.ts";
 import type { TalosClusterArgs, TalosClusterNode } from "./talosCluster.ts";
 
 /**
- * What a preview shows of the cluster: all that is asked for and no secret. For a new cluster the configurations themselves are unknown
- * until its secrets are made, and this is all that a reviewer sees of them.
+ * What a preview shows of the cluster: every setting, no secret. For a new cluster the configurations are unknown until its secrets are created, so this is all
+ * that reviewers see of them.
  */
 export function previewInputs({
   clusterName,
@@ -14,7 +14,7 @@ export function previewInputs({
   kubernetesVersion,
   ...args
 }: TalosClusterArgs) {
-  // Marks are made with the cluster's own secret or tell nothing: with any other key a list of guesses finds out what was marked.
+  // Redaction marks are keyed with the cluster's own secret or reveal nothing: with any other key, a list of guesses would reveal what was redacted.
   const key = pulumi.output(args.existing?.machineSecrets).apply((secrets) => secrets?.cluster.secret);
   const withoutSecrets = (patches: string[]) =>
     pulumi.unsecret(
@@ -44,7 +44,7 @@ export function previewInputs({
   };
 }
 
-/** What is asked for a node, and nothing else that its object may hold. */
+/** A node's settings, without anything else its object may hold. */
 function nodeInputs(node: Omit<TalosClusterNode, "patches">) {
   const { name, address, role, installerImage, installDisk, diskSelector, hostname, network } = node;
   const { kernelModules, labels, taints } = node;

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { removedObjects } from "../talos/removedApis.ts";
 
-/** Notes the type of every resource that it is inherited by. Changes none. */
+/** Records the type of every resource that inherits it. Changes none. */
 export function recordTypes(types: Set<string>): pulumi.ResourceTransformation {
   return ({ type }) => {
     types.add(type);
@@ -10,8 +10,7 @@ export function recordTypes(types: Set<string>): pulumi.ResourceTransformation {
 }
 
 /**
- * Objects among the declared ones whose API the Kubernetes release does not have. Known once the program has declared all of its resources, which it does
- * without waiting for any.
+ * Declared objects whose API the Kubernetes release doesn't have. Known once the program has declared all of its resources, which doesn't wait for any of them.
  */
 export function findRemovedObjects(
   types: ReadonlySet<string>,

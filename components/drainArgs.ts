@@ -2,22 +2,19 @@ const defaultTimeout = 300;
 
 /** How a node is drained before it goes down. */
 export interface DrainArgs {
-  /** Whether it is drained at all. The only node of a cluster never is. */
+  /** Whether to drain. The only node of a cluster is never drained. */
   enabled: boolean;
-  /** How long its pods and volumes may take to leave, in seconds. */
+  /** Time limit for pods and volumes to leave, in seconds. */
   timeoutSeconds: number;
-  /** What becomes of iSCSI sessions that belong to no attachment: a warning, or no reboot. Default: `warn`. */
+  /** What to do about iSCSI sessions without an attachment: warn, or refuse to reboot. Default: `warn`. */
   leftoverSessions?: "refuse" | "warn";
-  /** What becomes of a pod that a PodDisruptionBudget holds: the drain stops at its timeout, or the pod is deleted. Default: `stop`. */
+  /** What to do about a pod that a PodDisruptionBudget protects: the drain stops at its timeout, or the pod is deleted. Default: `stop`. */
   whenBlocked?: "stop" | "delete";
   /** With `delete`: after how many seconds. Default: 120. */
   blockedTimeoutSeconds?: number;
 }
 
-/**
- * The settings of a drain as inputs of the resources that drain. What is left at its default is left out, so that a stack from before a setting
- * existed shows no change.
- */
+/** The drain settings as resource inputs. Defaults are omitted, so that a stack from before a setting existed shows no change. */
 export function drainArgs(settings: {
   enabled: boolean;
   timeout: number;
@@ -35,8 +32,8 @@ export function drainArgs(settings: {
 }
 
 /**
- * The same for what drains a node by the way. Undefined where all is at its default: the provider's own rule does, and a stack from before the
- * setting existed stays as it is.
+ * The same for resources that rarely drain. Undefined if everything is at its default: the provider's own default applies, and a stack from before the setting
+ * existed stays unchanged.
  */
 export function drainUnlessDefault(drain: DrainArgs): DrainArgs | undefined {
   const { enabled, timeoutSeconds, ...others } = drain;

@@ -5,18 +5,15 @@ import { installerImage, isoUrl, pxeUrl, type Architecture, type FactoryImageSpe
 import { schematicId, schematicYaml, type Schematic } from "../talos/schematic.ts";
 import { ConfirmedSchematic } from "./confirmedSchematic.ts";
 
-/** What image the factory is to build, and which factory. */
+/** The image to build, and the factory that builds it. */
 export interface FactoryImageArgs {
-  /**
-   * URL of the Image Factory, without a path. It is also the registry that nodes pull from.
-   * Default of the settings: `https://factory.talos.dev`.
-   */
+  /** URL of the Image Factory, without a path. Nodes also pull from this registry. Default of the settings: `https://factory.talos.dev`. */
   factory: string;
   /** Talos platform, such as `metal`, `nocloud` or `vmware`. */
   platform: string;
-  /** Architecture of the machines, which ISO, iPXE script and disk image are for. Default: `amd64`. */
+  /** Architecture of the machines, for ISO, iPXE script and disk image. Default: `amd64`. */
   architecture?: Architecture | undefined;
-  /** Whether the SecureBoot variant is wanted. It has its own installer, ISO and PXE references. */
+  /** Whether to use the SecureBoot variant. It has its own installer, ISO and PXE references. */
   secureBoot: boolean;
   /**
    * The factory's document: extensions, kernel arguments and so on.
@@ -25,20 +22,18 @@ export interface FactoryImageArgs {
   schematic: Schematic;
   /** Talos release of the references below, such as `v1.13.9`. */
   talosVersion: string;
-  /** The provider of another image of the same factory, to share. Default: one of its own. */
+  /** The provider of another image from the same factory, to share. Default: a new one. */
   sharedProvider?: talos.Provider | undefined;
 }
 
 /**
- * An image of the Image Factory: the schematic is registered there, and the references to what the factory builds
- * from it are outputs.
+ * An image of the Image Factory: registers the schematic and outputs the references to what the factory builds from it.
  *
- * The schematic's ID is computed here and passed on as it is, so that previews show the image and updates get the same values. What the
- * factory answered is compared with it by `confirmed`, and whatever installs the image must depend on that: a factory that answers another ID
- * builds another image.
+ * The schematic's ID is computed here and passed on as is, so that previews show the image and updates get the same values. `confirmed` compares it with the
+ * factory's answer, and everything that installs the image must depend on that: a factory that answers another ID builds another image.
  */
 export class FactoryImage extends pulumi.ComponentResource {
-  /** ID of the schematic (64 hexadecimal digits), computed. Known in every preview; `confirmed` says whether the factory agrees. */
+  /** ID of the schematic (64 hexadecimal digits), computed. Known in every preview; `confirmed` shows whether the factory agrees. */
   declare readonly schematicId: pulumi.Output<string>;
   /** Installer image of `talosVersion`, such as `factory.talos.dev/metal-installer/c9078f…:v1.13.9`. */
   declare readonly installerImage: pulumi.Output<string>;
@@ -51,20 +46,20 @@ export class FactoryImage extends pulumi.ComponentResource {
   /** URL of the disk image, such as `…/metal-arm64.raw.xz`; undefined for a platform that has none. */
   declare readonly diskImageUrl: pulumi.Output<string | undefined>;
   /**
-   * Exists once the factory has answered the computed ID; fails otherwise. It is not a dependency of the outputs above: a provider function
-   * whose arguments depend on a resource that does not exist yet is not called in a preview, and machine configurations would be unknown.
+   * Exists once the factory has returned the computed ID; fails otherwise. The outputs above don't depend on it: a provider function whose arguments depend on
+   * a resource that doesn't exist yet isn't called in a preview, and machine configurations would be unknown.
    */
   declare readonly confirmed: pulumi.Resource;
-  /** The Talos provider that speaks to this factory; other Talos resources can share it, so that its plugin runs once. */
+  /** The Talos provider for this factory; other Talos resources can share it, so that its plugin runs once. */
   declare readonly provider: talos.Provider;
 
   private readonly args: FactoryImageArgs;
-  /** By Talos release: one for all nodes that run it. */
+  /** By Talos release: shared by all nodes that run it. */
   private readonly references = new Map<string, pulumi.Output<string>>();
 
   constructor(name: string, args: FactoryImageArgs, opts?: pulumi.ComponentResourceOptions) {
     const { sharedProvider, architecture = "amd64", ...shown } = args;
-    // The default is not shown: states of before have none.
+    // The default is not shown: older states have none.
     super(
       "talos-iscsi:index:FactoryImage",
       name,
@@ -79,7 +74,7 @@ export class FactoryImage extends pulumi.ComponentResource {
     const registration = new talos.imagefactory.Schematic(
       `${name}-schematic`,
       { schematic: schematicYaml(args.schematic) },
-      // Updated in place it would keep the ID of the document before (the engine takes no new ID from an update).
+      // An in-place update would keep the ID of the previous document (the engine takes no new ID from an update).
       { parent: this, provider: this.provider, replaceOnChanges: ["schematic"] },
     );
     const computed = schematicId(args.schematic);
@@ -104,7 +99,7 @@ export class FactoryImage extends pulumi.ComponentResource {
     });
   }
 
-  /** The installer image of another Talos release with the same schematic: for a node that overrides its version. */
+  /** The installer image of another Talos release with the same schematic, for a node that overrides its version. */
   installerImageOf(talosVersion: string): pulumi.Output<string> {
     const known = this.references.get(talosVersion);
     if (known !== undefined) return known;

@@ -1,12 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
 import { isDistinctive } from "../talos/secrecy/known.ts";
 
-/** Names and addresses of objects: their URNs and IDs consist of them. */
+/** Names and addresses of objects, which make up their URNs and IDs. */
 const NAMES = new Set(["name", "namespace", "kind", "apiVersion"]);
 
 /**
- * Marks every input of a resource, and of its children, that has one of these values in it as a Pulumi secret, so that state, previews, plans and
- * history have it encrypted. For values that were given as secrets and stand in places that are not secret by themselves: a user's name, a mount option.
+ * Marks every input of a resource and its children that contains one of these values as a Pulumi secret, so that it is encrypted in state, previews, plans and
+ * history. For values that were provided as secrets but appear in places that are not secret by themselves: a user's name, a mount option.
  */
 export function hideValues(values: readonly string[]): pulumi.ResourceTransformation[] {
   if (values.length === 0) return [];

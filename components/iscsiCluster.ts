@@ -31,7 +31,7 @@ import { newestUsableContract } from "../talos/iscsi.ts";
 import { oldestOf } from "../talos/version.ts";
 import type { Settings } from "../settings/rules.ts";
 
-/** What a cluster gives to those who use it: the outputs of the stack, and those of the component. */
+/** The outputs of a cluster, for both the stack and the component. */
 export interface IscsiClusterOutputs {
   /** ID of the Image Factory's schematic. */
   schematicId: pulumi.Output<string>;
@@ -64,13 +64,13 @@ export interface IscsiClusterOutputs {
 }
 
 /**
- * Everything that the settings ask for: images, machine configurations, upgrades, drivers.
+ * Declares everything in the settings: images, machine configurations, upgrades, drivers.
  *
- * `index.ts` declares it at the top of its stack, where the resources have had these names since 0.1.0; IscsiCluster declares it below itself.
+ * `index.ts` declares it at the top of its stack, where the resources have had these names since 0.1.0; IscsiCluster declares it as its children.
  *
- * @param settings what `parseSettings` gave.
+ * @param settings the result of `parseSettings`.
  * @param parent the component that the resources belong to. Default: the stack.
- * @param named the name of a resource for its part in the cluster, such as `kubernetes`. Default: the part.
+ * @param named names a resource after its part in the cluster, such as `kubernetes`. Default: the part.
  */
 export function declareCluster(
   settings: Settings,
@@ -78,7 +78,7 @@ export function declareCluster(
   named: (part: string) => string = (part) => part,
 ): IscsiClusterOutputs {
   const { cluster: wanted, upgrade } = settings;
-  // What was given as a secret is one in every resource that gets it. The nodes' resources have it in their machine configurations alone.
+  // Values provided as secrets are secret in every resource that gets them. The nodes' resources have them only in their machine configurations.
   const inScope = parent === undefined ? {} : { parent };
   const hiding = { ...inScope, transformations: hideValues(settings.hidden.values) };
 
@@ -143,7 +143,7 @@ export function declareCluster(
       renewCredentials: wanted.renewCredentials,
       existing: wanted.secrets,
       after: imagesOfNodes.confirmed,
-      // Stacks from before the setting stay as they are.
+      // Stacks from before the setting stay unchanged.
       configurationTimeoutSeconds:
         upgrade.configurationTimeout === 600 ? undefined : upgrade.configurationTimeout,
       kubeletRestart: { drain: drainUnlessDefault(drain), storageGate },
@@ -189,7 +189,7 @@ export function declareCluster(
   const clientAccess = { clientConfiguration: cluster.clientConfiguration, kubeconfig: cluster.kubeconfig };
   const approval = cluster.approval === undefined ? {} : { approval: cluster.approval };
 
-  // Before the rollout: who leaves is no longer a member of etcd when the others are looked at.
+  // Before the rollout: leaving nodes are no longer etcd members when the others are checked.
   const membership = new ClusterMembership(
     named("membership"),
     {
@@ -225,13 +225,13 @@ export function declareCluster(
     windows: upgrade.windows,
     outsideWindow: upgrade.outsideWindow,
     gates: upgrade.gates.map(({ timeout, ...gate }) => ({ ...gate, timeoutSeconds: timeout })),
-    // No node has a name with a space.
+    // No node name contains a space.
     refusals: { ...cluster.refusals, "the list of nodes": membership.refused },
     ...approval,
   };
   const rollout = new RollingUpgrade(named("upgrade"), rolloutArgs, inScope);
 
-  // After Talos, which has to run the new Kubernetes. Without the setting nobody owns what the cluster runs.
+  // After Talos, which must support the new Kubernetes. Without the setting, this stack doesn't manage the Kubernetes release.
   const kubernetesUpgrade =
     settings.kubernetesVersion === undefined
       ? undefined
@@ -257,16 +257,16 @@ export function declareCluster(
     named("kubernetes"),
     {
       kubeconfig: cluster.kubeconfig,
-      // Without it a kubeconfig that is not known yet, as every renewed one in its preview, replaces the provider and all objects with it.
+      // Without it, an unknown kubeconfig, like every renewed one in its preview, replaces the provider and all its objects.
       clusterIdentifier: cluster.clusterId,
       enableServerSideApply: true,
-      // A changed password is an update of its Secret, which rolls the pods; replaced, the Secret would be gone for a moment.
+      // A changed password updates its Secret, which restarts the pods; a replacement would remove the Secret for a moment.
       enableSecretMutable: true,
     },
-    // The plugin asks the API server for its schema once, when it is configured: not while a control plane is new or restarts.
+    // The plugin reads the API server's schema once, when it is configured: not while a control plane is new or restarting.
     { ...inScope, dependsOn: [rollout, ...(kubernetesUpgrade === undefined ? [] : [kubernetesUpgrade])] },
   );
-  // The provider depends on all nodes: one dependency in place of hundreds for each object.
+  // The provider depends on all nodes: one dependency instead of hundreds per object.
   const onIscsiNodes = {
     ...hiding,
     transformations: [...hiding.transformations, recordTypes(declared)],
@@ -327,15 +327,15 @@ export function declareCluster(
 }
 
 /**
- * A Talos cluster with iSCSI storage, as one resource: what a stack of this project declares, for use in another program.
+ * A Talos cluster with iSCSI storage as one resource: what this project's stack declares, for use in another program.
  *
  * @example `new IscsiCluster("prod", parseSettings({ talosVersion: "v1.13.9", cluster: { name: "prod", … } }))`
  */
 export class IscsiCluster extends pulumi.ComponentResource {
-  /** What the cluster gives: kubeconfig, talosconfig, images, what each node runs. */
+  /** The cluster's outputs: kubeconfig, talosconfig, images, what each node runs. */
   readonly outputs: IscsiClusterOutputs;
 
-  /** @param settings what `parseSettings` gave: it has checked them, and names every mistake at once. */
+  /** @param settings the result of `parseSettings`, which validates them and reports every mistake at once. */
   constructor(name: string, settings: Settings, opts?: pulumi.ComponentResourceOptions) {
     super("talos-iscsi:index:IscsiCluster", name, {}, opts);
     for (const warning of settings.warnings)

@@ -10,61 +10,61 @@ import type { StorageGateArgs } from "./storageGateArgs.ts";
 import type { Endpoints } from "../talos/endpoint.ts";
 import { pinnedComponents, type KubernetesComponent } from "../talos/kubernetesImages.ts";
 
-/** A node whose Kubernetes is upgraded. */
+/** A node that takes part in the Kubernetes upgrade. */
 export interface KubernetesUpgradeNode {
   /** Address of its Talos API. */
   node: string;
   role: "controlplane" | "worker";
-  /** The Talos release that it is to run: the preview asks whether that runs the wanted Kubernetes. */
+  /** The Talos release it will run: the preview checks that it supports the desired Kubernetes. */
   talosVersion: string;
   /** Components whose image a patch sets: they are left to the patch. Absent: none. */
   pinned?: KubernetesComponent[];
 }
 
-/** What a cluster's Kubernetes is to be, and how careful the way there is. */
+/** The desired Kubernetes of a cluster, and the safeguards of the upgrade. */
 export interface KubernetesUpgradeArgs {
-  /** The release of Kubernetes, such as `v1.35.4`. Changing it upgrades the cluster; by at most one minor release, unless `through` has those between. */
+  /** The release of Kubernetes, such as `v1.35.4`. Changing it upgrades the cluster, by at most one minor release unless `through` lists those in between. */
   kubernetesVersion: string;
-  /** Releases to go through first where the cluster is more than one minor release behind, one of each minor. Default: none; such a cluster is refused. */
+  /** Releases to go through first if the cluster is more than one minor release behind, one per minor. Default: none; such a cluster is refused. */
   through?: string[] | undefined;
-  /** Every node, by its name. */
+  /** Every node, by name. */
   nodes: Record<string, KubernetesUpgradeNode>;
-  /** Where nodes are reached, as for a NodeUpgrade. Default: at their own addresses. */
+  /** Endpoints of the nodes, as for a NodeUpgrade. Default: their own addresses. */
   endpoints?: Endpoints | undefined;
   /** Talos API credentials (role os:admin), base64 as in a talosconfig. Always a secret. */
   clientConfiguration: NodeUpgradeArgs["clientConfiguration"];
-  /** For looking at kubelets, for draining and for the bootstrap manifests. Always a secret. */
+  /** For checking kubelets, draining, and the bootstrap manifests. Always a secret. */
   kubeconfig: pulumi.Input<string>;
-  /** Draining of nodes whose volumes would be lost when their kubelets restart. */
+  /** How to drain nodes whose volumes would be lost when their kubelets restart. */
   drain: DrainArgs;
   /** Whether the next node waits for storage. Default: as for a NodeUpgrade. */
   storageGate?: StorageGateArgs | undefined;
-  /** How long each component of a node may take, in seconds. */
+  /** Time limit for each component of a node, in seconds. */
   timeoutSeconds: number;
-  /** Fetch all images on all nodes before the first component changes. Default: true. */
+  /** Pull all images on all nodes before the first component changes. Default: true. */
   prePull?: boolean | undefined;
-  /** Go on although something still uses APIs that the wanted release does not have. Default: false. */
+  /** Continue even if something still uses APIs that the desired release doesn't have. Default: false. */
   acceptRemovedApis?: boolean | undefined;
-  /** Objects of the program whose API the wanted release does not have, in words. An upgrade is refused because of them, unless that is accepted. Default: none. */
+  /** Descriptions of the program's objects whose API the desired release doesn't have. They block an upgrade unless accepted. Default: none. */
   removedObjects?: pulumi.Input<string[] | undefined>;
-  /** Windows, gates and budgets: those of the rollout. */
+  /** Windows, gates and budgets of the rollout. */
   rollout: RolloutPolicyArgs;
-  /** As for a NodeUpgrade, of a change of each node's configuration. Default: no approval is asked for. */
+  /** As for a NodeUpgrade, for a change of each node's configuration. Default: no approval is required. */
   approval?: pulumi.Input<Record<string, unknown>> | undefined;
 }
 
 /**
- * The Kubernetes that a cluster runs. Creating it changes nothing; changing `kubernetesVersion` upgrades the cluster, in the order of `talosctl upgrade-k8s`: each component of
- * the control planes one node at a time, the bootstrap manifests, and then the kubelets. A refresh reads what runs. Deleting it leaves the cluster as it is.
+ * The Kubernetes of a cluster. Creating it changes nothing; changing `kubernetesVersion` upgrades the cluster in the order of `talosctl upgrade-k8s`: each
+ * control plane component one node at a time, the bootstrap manifests, then the kubelets. A refresh reads what runs. Deleting it leaves the cluster as it is.
  */
 export class KubernetesUpgrade extends pulumi.CustomResource {
-  /** The wanted release; after a refresh, or an upgrade that was not finished, the ones that run. */
+  /** The desired release; after a refresh or an unfinished upgrade, the running ones. */
   declare readonly kubernetesVersion: pulumi.Output<string>;
-  /** What each node runs, by its name and the component's: `{ cp1: { kubelet: "v1.35.4", … } }`. */
+  /** What each node runs, by node and component: `{ cp1: { kubelet: "v1.35.4", … } }`. */
   declare readonly running: pulumi.Output<Record<string, Record<string, string>>>;
-  /** What ran when the stack took the cluster as it was, where that was another release. Absent once the stack has upgraded it. */
+  /** What ran when the stack adopted the cluster, if that was another release. Absent once the stack has upgraded it. */
   declare readonly adopted: pulumi.Output<Record<string, Record<string, string>> | undefined>;
-  /** How the last upgrade went: from, to, when, and each part with its seconds. Absent while there was none. */
+  /** The last upgrade: from, to, when, and each part with its seconds. Absent if there was none. */
   declare readonly timeline: pulumi.Output<Record<string, unknown> | undefined>;
   /** Why the rest of an upgrade waits, such as no open upgrade window. */
   declare readonly postponed: pulumi.Output<string | undefined>;
@@ -96,7 +96,7 @@ export class KubernetesUpgrade extends pulumi.CustomResource {
   }
 }
 
-/** The nodes of a cluster as a KubernetesUpgrade takes them: with what their patches pin. */
+/** The nodes of a cluster as a KubernetesUpgrade takes them, including what their patches pin. */
 export function kubernetesUpgradeNodes(
   nodes: readonly (Omit<KubernetesUpgradeNode, "node" | "pinned"> & {
     name: string;
@@ -113,7 +113,7 @@ export function kubernetesUpgradeNodes(
   );
 }
 
-/** Components that patches pin, by the nodes' names. */
+/** Components that patches pin, by node name. */
 export function pinnedByName(
   nodes: Record<string, KubernetesUpgradeNode>,
 ): Record<string, KubernetesComponent[]> {
@@ -122,7 +122,7 @@ export function pinnedByName(
   );
 }
 
-/** The way to the wanted release of Kubernetes, for what takes nodes through several releases of Talos. */
+/** The Kubernetes releases on the way to the desired one, for nodes that go through several Talos releases. */
 export function kubernetesHopsTo(
   wanted: string,
   { releases, acceptRemovedApis }: { releases: readonly string[]; acceptRemovedApis: boolean },

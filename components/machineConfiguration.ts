@@ -15,60 +15,66 @@ export type ClientConfiguration = Pick<
   "caCertificate" | "clientCertificate" | "clientKey"
 >;
 
-/** A node, its configuration, and who has to be well before it changes. */
+/** A node, its configuration, and the control planes that must be healthy before it changes. */
 export interface NodeConfigurationArgs {
   /** Name of the node, for messages. */
   name: string;
-  /** Address of the node's Talos API. Another address is another machine: the resource is replaced, which touches neither of the two. */
+  /** Address of the node's Talos API. Another address is another machine: the resource is replaced, which touches neither machine. */
   node: string;
   role: "controlplane" | "worker";
-  /** Where the node and the control planes are reached, as for a NodeUpgrade. Default: at their own addresses. */
+  /** Endpoints of the node and the control planes, as for a NodeUpgrade. Default: their own addresses. */
   endpoints?: Endpoints | undefined;
-  /** Addresses of all control planes: the others have to be well before this node's configuration changes. */
+  /** Addresses of all control planes: the others must be healthy before this node's configuration changes. */
   controlPlanes: string[];
   /** Talos API credentials (role os:admin), base64 as in a talosconfig. Always a secret. */
   clientConfiguration: pulumi.Input<ClientConfiguration>;
-  /** The whole machine configuration (YAML, one or several documents), patches included. Always a secret. */
+  /** The complete machine configuration (YAML, one or several documents), patches included. Always a secret. */
   machineConfiguration: pulumi.Output<string>;
-  /** The patches in it: what they set may differ from what the node has. Always a secret. */
+  /** The patches it contains: what they set may differ from what the node has. Always a secret. */
   patches: pulumi.Input<string[]>;
   /** Paths of the machine configuration that the node may lose, such as `machine.sysctls`. Default: none. */
   acceptDropped?: string[] | undefined;
-  /** Values that nothing may show, whatever their names. Always a secret. Default: none. */
+  /** Values that must never be shown, whatever their names. Always a secret. Default: none. */
   hidden?: readonly KnownSecret[] | undefined;
-  /** The contract that the configuration is made for, such as `v1.12`. A change of it is refused in the preview (siderolabs/talos#13885). */
+  /** The contract the configuration is generated for, such as `v1.12`. A change is refused in the preview (siderolabs/talos#13885). */
   contract: pulumi.Input<string>;
-  /** The contract that the cluster's secrets were made for, if this stack made them. `contract` has to be the same. Default: not known. */
+  /** The contract the cluster's secrets were generated for, if this stack generated them. It must equal `contract`. Default: unknown. */
   createdWith?: pulumi.Input<string> | undefined;
-  /** How long control planes may take to be well, the others before the change and all of them after it, in seconds. A change of it alone is no change of the node. Default: 600. */
+  /**
+   * Time limit for the control planes to be healthy (the others before the change, all of them after it), in seconds. Changing it alone doesn't change the
+   * node. Default: 600.
+   */
   timeoutSeconds?: number | undefined;
   /**
-   * How the node is drained for a change that restarts its kubelet, where a deployed driver would log sessions out then. Read when that happens: a
-   * change of it alone is no change of the node. Default: enabled, 300 seconds.
+   * How to drain the node for a change that restarts its kubelet, if a deployed driver would log sessions out. Read when needed: changing it alone doesn't
+   * change the node. Default: enabled, 300 seconds.
    */
   drain?: DrainArgs | undefined;
-  /** How long storage may take to be back after such a drain, in seconds. Default: 300. */
+  /** Time limit for storage to recover after such a drain, in seconds. Default: 300. */
   storageGate?: StorageGateArgs | undefined;
-  /** As for a NodeUpgrade, of a change of the configuration. Default: no approval is asked for. */
+  /** As for a NodeUpgrade, for a change of the configuration. Default: no approval is required. */
   approval?: pulumi.Input<Record<string, unknown>> | undefined;
 }
 
 /**
- * One node's machine configuration. In previews it asks the node what it has and shows what the configuration changes there; a configuration that
- * would drop what the node has and nobody adopted is refused. In a deployment it waits until the other control planes are well, does a dry run, and
- * applies the configuration without a reboot, or staged for the next boot if the change needs one.
+ * One node's machine configuration. In previews it reads the node and shows what the configuration changes there; a configuration that would drop values that
+ * the node has and nobody adopted is refused. In a deployment it waits until the other control planes are healthy, does a dry run, and applies the
+ * configuration without a reboot, or staged for the next boot if the change needs one.
  *
- * If nothing is to be applied, it does not ask the node. A refresh reads the node's configuration, so that changes made by hand show as drift.
- * Deleting the resource leaves the machine as it is.
+ * If there is nothing to apply, it doesn't contact the node. A refresh reads the node's configuration, so that manual changes show as drift. Deleting the
+ * resource leaves the machine as it is.
  */
 export class NodeConfiguration extends pulumi.CustomResource {
-  /** The configuration with its secrets redacted: safe to show. */
+  /** The configuration with secrets redacted: safe to show. */
   readonly redacted: pulumi.Output<string>;
-  /** What the applies of this stack changed on the node, a line each without secrets, the newest last. */
+  /** What this stack's applies changed on the node, one line each without secrets, newest last. */
   declare readonly changes: pulumi.Output<string[] | undefined>;
-  /** The lines in which the node differs from its configuration, as the last look found them. Absent: none. */
+  /** The lines in which the node differs from its configuration, as last read. Absent: none. */
   declare readonly changedByHand: pulumi.Output<string[] | undefined>;
-  /** Why the configuration is refused, in a preview: an input of the preflight, which fails with those of all nodes. In a deployment it is an error at once. */
+  /**
+   * Why the configuration is refused, in a preview: an input of the preflight, which fails with the refusals of all nodes. In a deployment it is an error at
+   * once.
+   */
   declare readonly refused: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: NodeConfigurationArgs, opts?: pulumi.CustomResourceOptions) {
@@ -78,7 +84,7 @@ export class NodeConfiguration extends pulumi.CustomResource {
     );
     const inputs: ResourceInputs<typeof nodeConfigurationSchema> = {
       ...definedOnly(given),
-      // Absent where there is none, so that states without it stay as they are.
+      // Absent if empty, so that states without it stay unchanged.
       ...(hidden === undefined || hidden.length === 0 ? {} : { hidden: secretOnce(hidden) }),
       clientConfiguration: secretOnce(args.clientConfiguration),
       machineConfiguration: secretOnce(args.machineConfiguration),
@@ -93,10 +99,10 @@ export class NodeConfiguration extends pulumi.CustomResource {
         changes: undefined,
         changedByHand: undefined,
         refused: undefined,
-        // One node's refusal is not to end a preview before the others are seen.
+        // One node's refusal must not end a preview before the others are checked.
         ...(pulumi.runtime.isDryRun() ? { preview: true } : {}),
       },
-      // `changes` says the same once, for people.
+      // `changes` shows the same once, in readable form.
       pulumi.mergeOptions(opts, {
         hideDiffs: ["configuration", "machineConfiguration", "patches", "hidden", "approval"],
       }),
@@ -106,13 +112,13 @@ export class NodeConfiguration extends pulumi.CustomResource {
 }
 
 /**
- * What a stack of 0.1.0 has in place of a NodeConfiguration: a component with a guard in it. The guard's state goes on as the resource's; the component
- * and the Talos provider's ConfigurationApply are deleted, which touches no machine.
+ * What a stack of 0.1.0 has instead of a NodeConfiguration: a component that contains a guard. The guard's state becomes the resource's; the component and the
+ * Talos provider's ConfigurationApply are deleted, which touches no machine.
  */
 export function formerConfiguration(name: string, parent: pulumi.Resource): pulumi.Alias {
   return {
     type: "talos-node:index:ConfigurationGuard",
-    // As pulumi.createUrn, with one Output in place of five.
+    // Like pulumi.createUrn, with one Output instead of five.
     parent: parent.urn.apply(
       (urn) => `${urn.slice(0, urn.lastIndexOf("::"))}$talos-iscsi:index:MachineConfiguration::${name}`,
     ),

@@ -20,21 +20,21 @@ export interface NodeConfigurationArgs {
   machineSecrets: pulumi.Output<MachineSecrets>;
   contract: pulumi.Output<string>;
   installerImage: pulumi.Input<string>;
-  /** Whether the contract is one that the Talos provider cannot generate. Default: false. */
+  /** Whether the Talos provider can't generate the contract. Default: false. */
   generateHere?: boolean | undefined;
-  /** The node's own machine configuration, as it was given to it so far. Absent: one is generated from the secrets. */
+  /** The node's own machine configuration, as applied so far. Absent: one is generated from the secrets. */
   base: string | undefined;
-  /** What is patched into it, but for what only the deployment knows. */
+  /** What is patched into it, except for values only known in the deployment. */
   patches: Omit<MachineConfigPatchSpec, "contract" | "installerImage">;
 }
 
-/** A node's machine configuration, and the patches that are in it. Both are secret. */
+/** A node's machine configuration, and the patches it contains. Both are secret. */
 export interface MergedConfiguration {
   text: pulumi.Output<string>;
   patches: pulumi.Output<string[]>;
 }
 
-/** The node's machine configuration with every patch, each applied exactly once: lists grow when a patch is applied twice. */
+/** The node's machine configuration with every patch applied exactly once: lists grow if a patch is applied twice. */
 export function mergedConfiguration(
   args: NodeConfigurationArgs,
   parent: pulumi.Resource,
@@ -64,7 +64,7 @@ function generateByProvider(args: NodeConfigurationArgs, parent: pulumi.Resource
   return { text: secretOnce(machineConfiguration), patches: secretOnce(configPatches) };
 }
 
-/** The provider would generate the older form without a word, and with it another cluster's configuration. */
+/** The provider would silently generate the older form, which is a different cluster configuration. */
 function providerContract(contract: string): string {
   if (!isGeneratedHere(contract)) return contract;
   throw new Error(
@@ -75,7 +75,7 @@ function providerContract(contract: string): string {
   );
 }
 
-/** A contract that the provider does not know: the same that Talos's machinery generates, from the same secrets. */
+/** For a contract the provider doesn't know: the same output as Talos's machinery, from the same secrets. */
 function generateHere(args: NodeConfigurationArgs): MergedConfiguration {
   const { clusterName, endpoint, kubernetesVersion, patches: spec } = args;
   if (kubernetesVersion === undefined) {
@@ -100,8 +100,8 @@ function generateHere(args: NodeConfigurationArgs): MergedConfiguration {
 }
 
 /**
- * The file keeps all that this program does not manage. The merge is done here, not by the provider: the guard has to know the result before anything
- * is applied, and what it judged is what the node gets. It holds for contracts too whose documents the provider does not know.
+ * Everything in the file that this program doesn't manage stays. The merge is done here, not by the provider: the guard must know the result before anything is
+ * applied, and the node gets exactly what was checked. It also works for contracts whose documents the provider doesn't know.
  */
 function patchOwnFile(args: NodeConfigurationArgs, base: string): MergedConfiguration {
   const patches = sharedBasis(args).apply(([contract, installerImage]) => [

@@ -8,25 +8,25 @@ import type { TalosClusterNode } from "./talosCluster.ts";
 
 type ImageArgs = Omit<FactoryImageArgs, "talosVersion" | "sharedProvider">;
 
-/** What a node says of its image. */
+/** A node's image settings. */
 export interface NodeOfImage {
-  /** Name of one of the images. Default: the image of the cluster. */
+  /** Name of one of the images. Default: the cluster's image. */
   image?: string | undefined;
-  /** The Talos release it is to run. */
+  /** The Talos release it will run. */
   talosVersion: string;
   /** Whether it reaches iSCSI storage. */
   iscsi: boolean;
 }
 
-/** What the cluster's nodes run. */
+/** The image settings of the cluster's nodes. */
 export interface ImageSettings {
   /** Release that the references of each image are for. */
   talosVersion: string;
-  /** What a node runs that names no image. */
+  /** The image of nodes that name none. */
   image: ImageArgs;
   /** Further images by name. */
   images: Record<string, ImageArgs>;
-  /** How nodes that are several minor releases behind get to theirs: `releases` in place of the newest patches that are known. */
+  /** How nodes several minor releases behind reach their release: `releases` replaces the newest known patches. */
   upgrade: { through: "refuse" | "automatic"; releases: string[] };
 }
 
@@ -43,9 +43,9 @@ export interface ImageRow {
 
 /** The images of a cluster, and which node runs which. */
 export interface NodeImages {
-  /** The image of a node. */
+  /** A node's image. */
   of: (node: Pick<NodeOfImage, "image">) => FactoryImage;
-  /** What its upgrade has to know of it. */
+  /** The parts of it that an upgrade needs. */
   upgradeOf: (node: NodeOfImage) => {
     image: pulumi.Output<string>;
     schematicId?: pulumi.Output<string>;
@@ -53,16 +53,16 @@ export interface NodeImages {
     requirements: IscsiRequirements;
     way?: NodeHops;
   };
-  /** Each image's proof that its factory agrees about the schematic. */
+  /** Each image's confirmation that its factory agrees on the schematic. */
   confirmed: pulumi.Resource[];
   /** Every image by name; undefined where there is only one. */
   table: pulumi.Output<Record<string, ImageRow>> | undefined;
 }
 
-/** What `image` is called beside named ones. */
+/** The name of `image` among the named ones. */
 const defaultName = "default";
 
-/** One FactoryImage for each named image beside the default one. An image of the same factory shares its provider, so that its plugin runs once. */
+/** One FactoryImage per named image, besides the default one. Images of the same factory share a provider, so that its plugin runs once. */
 export function nodeImages(
   byDefault: FactoryImage,
   { talosVersion, image, images, upgrade }: ImageSettings,
@@ -128,7 +128,7 @@ function imageRow(image: FactoryImage): pulumi.Output<ImageRow> {
     }));
 }
 
-/** What a node's machine configuration has because of what the node is for. What is empty is left out: states of before have none of it. */
+/** What a node's machine configuration contains because of the node's purpose. Empty values are omitted: older states have none of them. */
 export function nodeParts({
   iscsi,
   labels,

@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 
 /**
- * Outputs for what there is once per node. `pulumi.all` makes two further Outputs of each that it is given, `pulumi.secret` three, and an Output is some 20
- * promises: of 500 nodes that was half of the program's memory. These make one of many, from the same parts as the SDK's own functions.
+ * Outputs for values that exist once per node. `pulumi.all` creates two further Outputs per argument, `pulumi.secret` three, and an Output is some 20 promises:
+ * for 500 nodes that was half of the program's memory. These functions create one Output from many, from the same parts as the SDK's own functions.
  */
 
 /** An Output as the SDK sees it (@pulumi/pulumi 3.260 output.js). */
@@ -24,7 +24,7 @@ const Output = pulumi.Output as unknown as new <T>(
 
 const outputParts = <T>(output: pulumi.Output<T>): Parts<T> => output as unknown as Parts<T>;
 
-/** As `pulumi.all`, of outputs alone: their values in the same order. */
+/** Like `pulumi.all`, for outputs only: their values in the same order. */
 export function gather<T>(outputs: readonly pulumi.Output<T>[]): pulumi.Output<T[]> {
   const all = outputs.map(outputParts);
   return new Output<T[]>(
@@ -38,7 +38,7 @@ export function gather<T>(outputs: readonly pulumi.Output<T>[]): pulumi.Output<T
   );
 }
 
-/** The same by names. */
+/** The same by name. */
 export function gatherNamed<T>(
   outputs: Readonly<Record<string, pulumi.Output<T>>>,
 ): pulumi.Output<Record<string, T>> {
@@ -50,7 +50,7 @@ export function gatherNamed<T>(
 
 const secrets = new WeakMap<object, pulumi.Output<unknown>>();
 
-/** As `pulumi.secret`; the same Output for what was marked before, and for what all nodes share. */
+/** Like `pulumi.secret`; returns the same Output for values that are already marked or shared by all nodes. */
 export function secretOnce<T>(value: pulumi.Input<T>): pulumi.Output<T> {
   if (typeof value !== "object" || value === null) return pulumi.secret(value) as pulumi.Output<T>;
   const known = secrets.get(value);
@@ -74,7 +74,7 @@ function markSecret<T>(output: pulumi.Output<T>): pulumi.Output<T> {
   );
 }
 
-/** Without what is not given: the SDK makes an Output of an input that is undefined, too. */
+/** Removes undefined values: the SDK creates an Output even for an undefined input. */
 export function definedOnly<T extends object>(args: T): T {
   return Object.fromEntries(Object.entries(args).filter(([, value]) => value !== undefined)) as T;
 }

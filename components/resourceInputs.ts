@@ -10,12 +10,12 @@ type Known<T> = T extends (infer Item)[] | readonly (infer Item)[]
     : T;
 type ResourceInput<T> = pulumi.Input<Known<T>>;
 
-/** What a class gives its resource, by the schema with which the plugin checks it: values that may be outputs, at any depth. */
+/** A class's inputs for its resource, from the schema the plugin checks them with: values that may be outputs, at any depth. */
 export type ResourceInputs<Schema extends z.ZodType> = {
   [Key in keyof z.input<Schema>]: ResourceInput<z.input<Schema>[Key]> | undefined;
 };
 
-/** The same by name, as the nodes of a cluster are given. */
+/** The same by name, for the nodes of a cluster. */
 export type NamedResourceInputs<Schema extends z.ZodType> = Record<
   string,
   Omit<ResourceInputs<Schema>, "name">
@@ -23,7 +23,7 @@ export type NamedResourceInputs<Schema extends z.ZodType> = Record<
 
 type UpgradeInputs = Partial<ResourceInputs<typeof nodeUpgradeSchema>>;
 
-/** What a class that looks at all nodes gives its resource: what they share, and what is a node's own by its name. */
+/** The inputs of a class that reads all nodes: the shared ones, and each node's own by name. */
 export type RolloutResourceInputs = UpgradeInputs & {
   nodes: Record<string, Omit<UpgradeInputs, "name">>;
   hops?: ResourceInput<z.input<typeof hopsSchema>> | undefined;

@@ -19,7 +19,7 @@ import { planUpgradeLanes, type PoolRollout } from "../talos/lanes.ts";
 import { endpointsFor, type Endpoints } from "../talos/endpoint.ts";
 import type { UpgradeWindow } from "../talos/upgradeWindows.ts";
 
-/** A node of the rollout: what is its own; the rest is shared by all nodes. */
+/** A node of the rollout and its own settings; the rest is shared by all nodes. */
 export interface RollingUpgradeNode {
   /** Name of the node, as in the settings. */
   name: string;
@@ -27,49 +27,49 @@ export interface RollingUpgradeNode {
   address: string;
   /** Control planes go first, one at a time. */
   role: "controlplane" | "worker";
-  /** The Talos release it is to run, such as `v1.13.9`. */
+  /** The Talos release to run, such as `v1.13.9`. */
   talosVersion: string;
   /** The installer image of that release and schematic. */
   image: pulumi.Input<string>;
-  /** Its schematic. Default: that of the rollout. */
+  /** Its schematic. Default: the rollout's. */
   schematicId?: pulumi.Input<string> | undefined;
-  /** What the settings call its image, for the preview: `gpu`. Default: images are not named. */
+  /** The image's name in the settings, for the preview: `gpu`. Default: images are not named. */
   imageName?: string | undefined;
-  /** Releases to take it through first where it is more than one minor release behind. Default: none; such a node is refused. */
+  /** Releases to go through first if it is more than one minor release behind. Default: none; such a node is refused. */
   way?: NodeHops | undefined;
-  /** The pool it is in, whose budget and order are its own. Default: none. */
+  /** The pool whose budget and order apply to it. Default: none. */
   pool?: string | undefined;
-  /** What must be there afterwards: extensions, services, files. */
+  /** What must be present afterwards: extensions, services, files. */
   requirements: IscsiRequirements;
 }
 
-/** A node after the rollout, for people and for the programs that come after this one. */
+/** A node after the rollout, for people and later programs. */
 export interface RollingUpgradeRow {
   /** Address of its Talos API. */
   address: string;
-  /** Its part in the cluster. */
+  /** Its role in the cluster. */
   role: "controlplane" | "worker";
-  /** Talos release that runs. */
+  /** The running Talos release. */
   version: string;
-  /** Schematic of the image that runs; empty for an image that no factory made. */
+  /** Schematic of the running image; empty for an image not built by a factory. */
   schematic: string;
-  /** Extensions of the image that runs. */
+  /** Extensions of the running image. */
   extensions: string[];
-  /** Services that run. */
+  /** Running services. */
   services: string[];
   /** iSCSI qualified name to allow on the array; absent without iscsi-tools. */
   initiatorName: string | undefined;
 }
 
-/** The nodes of a cluster, what each is to run, and how careful the rollout is. */
+/** The nodes of a cluster, their desired images, and the safeguards of the rollout. */
 export interface RollingUpgradeArgs {
-  /** All nodes of the cluster. Their order is the order of the rollout within each role. */
+  /** All nodes of the cluster, in rollout order within each role. */
   nodes: RollingUpgradeNode[];
-  /** Where nodes are reached, as for a NodeUpgrade. Default: at their own addresses. */
+  /** Endpoints of the nodes, as for a NodeUpgrade. Default: their own addresses. */
   endpoints?: Endpoints | undefined;
-  /** What has to be done before the first node may be touched, such as the machine configurations of all. */
+  /** What must be done before the first node may be touched, such as all machine configurations. */
   after: pulumi.Resource[];
-  /** Schematic that every node is to run that has none of its own. */
+  /** Schematic of every node that has none of its own. */
   schematicId: pulumi.Input<string>;
   /** Talos API credentials (role os:admin), base64 as in a talosconfig. */
   clientConfiguration: NodeUpgradeArgs["clientConfiguration"];
@@ -77,50 +77,50 @@ export interface RollingUpgradeArgs {
   kubeconfig?: pulumi.Input<string> | undefined;
   /** The cluster's Kubernetes release; the target Talos must support it. */
   kubernetesVersion?: string | undefined;
-  /** How Kubernetes is upgraded where nodes with a `way` need it. Default: it is not. */
+  /** How to upgrade Kubernetes if nodes with a `way` need it. Default: it is not upgraded. */
   kubernetesHops?: KubernetesHops | undefined;
-  /** Draining before an upgrade, and how many seconds pods and volumes have to leave; a cluster of one node is never drained. */
+  /** How to drain before an upgrade, and the time limit for pods and volumes to leave, in seconds; a cluster of one node is never drained. */
   drain: DrainArgs;
-  /** Whether the next node waits for storage. Default: where a driver of this program is registered, for 300 seconds. */
+  /** Whether the next node waits for storage. Default: if a driver of this program is registered, for 300 seconds. */
   storageGate?: StorageGateArgs | undefined;
   /** How many workers at once: a number, or a percentage such as `25%` (rounded down, at least one). */
   maxUnavailableWorkers: number | string;
-  /** Budget and order of a pool's workers, by its name. Default: `maxUnavailableWorkers`, and 0. */
+  /** Budget and order of a pool's workers, by pool name. Default: `maxUnavailableWorkers`, and 0. */
   pools?: Record<string, PoolRollout> | undefined;
-  /** How long each step of a node may take, in seconds. */
+  /** Time limit for each step of a node, in seconds. */
   timeoutSeconds: number;
   /** Allow a step over more than one Talos minor release. */
   allowSkew: boolean;
-  /** Fetch the image on all nodes before the first is drained. */
+  /** Pull the image on all nodes before the first is drained. */
   prePull: boolean;
-  /** Take a snapshot of etcd before the first control plane is disturbed. Default: none. */
+  /** Take an etcd snapshot before the first control plane is disturbed. Default: none. */
   etcdSnapshot?: EtcdSnapshotArgs | undefined;
-  /** Let etcd convert its data where the wanted Talos runs an older one. Default: false. */
+  /** Let etcd convert its data if the desired Talos runs an older etcd. Default: false. */
   etcdDowngrade?: boolean | undefined;
   /** When nodes may be taken down. Default: at any time. */
   windows?: UpgradeWindow[] | undefined;
-  /** What happens to the nodes that are left when no window is open. Default: stop. */
+  /** What happens to the remaining nodes when no window is open. Default: stop. */
   outsideWindow?: "stop" | "fail" | undefined;
-  /** What has to be well in the cluster before each node is taken down. Default: nothing. */
+  /** What must be healthy in the cluster before each node is taken down. Default: nothing. */
   gates?: RolloutGate[] | undefined;
-  /** Why machine configurations, machines and removals are refused in a preview, by any name. Default: nothing. */
+  /** Why machine configurations, machines and removals are refused in a preview, keyed by any name. Default: nothing. */
   refusals?: Record<string, pulumi.Output<string | undefined>> | undefined;
-  /** What RolloutReadiness has confirmed, as for a NodeUpgrade. Default: no approval is asked for. */
+  /** What RolloutReadiness confirmed, as for a NodeUpgrade. Default: no approval is required. */
   approval?: ConfirmedPlan | undefined;
 }
 
 /**
- * Takes a cluster to one installer image: control planes one at a time, then workers in lanes.
+ * Upgrades a cluster to one installer image: control planes one at a time, then workers in lanes.
  *
- * The order is made of dependencies between the nodes' resources, so the engine keeps it whatever `--parallel` says,
- * and a failed node stops every node after it.
+ * The order is expressed as dependencies between the nodes' resources, so the engine keeps it whatever `--parallel` is set to, and a failed node stops every
+ * node after it.
  */
 export class RollingUpgrade extends pulumi.ComponentResource {
-  /** One resource per node, by the node's name. */
+  /** One resource per node, by node name. */
   declare readonly nodes: Record<string, NodeUpgrade>;
-  /** What each node runs, as it was read from the node itself, by the node's name. */
+  /** What each node runs, as read from the node, by node name. */
   declare readonly table: pulumi.Output<Record<string, RollingUpgradeRow>>;
-  /** The last snapshot of etcd that a rollout has taken; undefined while there is none. */
+  /** The last etcd snapshot taken by a rollout; undefined if there is none. */
   declare readonly etcdSnapshot: pulumi.Output<EtcdSnapshot | undefined>;
   /** Nodes that were left as they are for now, and why, such as `w2: no upgrade window is open …`. */
   declare readonly postponed: pulumi.Output<string[]>;
@@ -172,7 +172,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
             ...shared,
             ...ownInputs(node),
             rollout: policy.of(node),
-            // A worker looks at the control planes, too; that one of them comes or goes is no change of the worker (the provider's diff).
+            // A worker checks the control planes, too; added or removed control planes don't change the worker (the provider's diff).
             ...(node.role === "worker" ? {} : etcd),
             ...endpointsInput(endpointsFor(args.endpoints, [node.address, ...controlPlanes])),
           },
@@ -231,7 +231,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
   }
 }
 
-/** Absent where every node is reached at its own address, so that states without it stay as they are. */
+/** Absent if every node is reached at its own address, so that states without it stay unchanged. */
 function endpointsInput(endpoints: Endpoints | undefined): { endpoints?: Endpoints } {
   return endpoints === undefined ? {} : { endpoints };
 }
@@ -243,7 +243,7 @@ function newestSnapshot(snapshots: (EtcdSnapshot | undefined)[]): EtcdSnapshot |
     .at(-1);
 }
 
-/** What is a node's own among the inputs of its upgrade. */
+/** The node-specific inputs of its upgrade. */
 function ownInputs({ name, ...node }: RollingUpgradeNode) {
   return { name, ...withoutNames(node) };
 }
@@ -260,7 +260,7 @@ function withoutNames({
   return { node: address, role, talosVersion, image, ...own, ...requirements };
 }
 
-/** The same for what looks at all nodes, by their names; its plan calls the image by its name, too. */
+/** The same for resources that read all nodes, by name; their plan also shows the image's name. */
 export function preflightInputs(node: RollingUpgradeNode) {
   return { ...withoutNames(node), ...(node.imageName === undefined ? {} : { imageName: node.imageName }) };
 }

@@ -3,7 +3,7 @@ import type { KubernetesComponent } from "../talos/kubernetesImages.ts";
 import type { IscsiRequirements } from "../talos/iscsi.ts";
 import { planUpgradeLanes, type OrderedNode, type PoolRollout } from "../talos/lanes.ts";
 
-/** A release on a node's way, and what has to be there on it. */
+/** An intermediate release of a node, and what must be present on it. */
 export interface RolloutHop extends IscsiRequirements {
   /** `v1.11.6` */
   talosVersion: string;
@@ -11,35 +11,35 @@ export interface RolloutHop extends IscsiRequirements {
   image: pulumi.Input<string>;
 }
 
-/** The way of a node that may be several minor releases behind. */
+/** The upgrade path of a node that may be several minor releases behind. */
 export interface NodeHops {
-  /** What nodes with the same image and release share it by: `default to v1.13.9`. */
+  /** The name under which nodes with the same image and release share it: `default to v1.13.9`. */
   name: string;
   /** One release of each minor before the node's own, oldest first. */
   releases: RolloutHop[];
 }
 
-/** The ways of a rollout's nodes, each once: hundreds of nodes go the same way. */
+/** The paths of a rollout's nodes, each once: hundreds of nodes share one. */
 export interface RolloutHops {
-  /** Releases by the name of the way, oldest first. */
+  /** Releases by path name, oldest first. */
   ways: Record<string, RolloutHop[]>;
-  /** The way of each node by its name, and the nodes that come directly before it in every hop. */
+  /** Each node's path by node name, and the nodes that come directly before it in every hop. */
   nodes: Record<string, { way: string; after: string[] }>;
-  /** How Kubernetes is upgraded where a Talos release on the way needs a newer one. Absent: it is not, and such a way is refused. */
+  /** How to upgrade Kubernetes if a Talos release on the path needs a newer one. Absent: it is not upgraded, and such a path is refused. */
   kubernetes?: KubernetesHops;
 }
 
-/** Upgrades of Kubernetes on the way of Talos. */
+/** Kubernetes upgrades between Talos releases. */
 export interface KubernetesHops {
-  /** One release of each minor, oldest first; the wanted one is the last. */
+  /** One release of each minor, oldest first; the desired one is last. */
   releases: string[];
-  /** Components whose images patches set, by the node's name: they are left to the patches. Default: none. */
+  /** Components whose images patches set, by node name: they are left to the patches. Default: none. */
   pinned?: Record<string, KubernetesComponent[]>;
-  /** Go on although something still uses APIs that a release does not have. Default: false. */
+  /** Continue even if something still uses APIs that a release doesn't have. Default: false. */
   acceptRemovedApis?: boolean;
 }
 
-/** What looks at all nodes has to know of their ways. Empty where no node has one, so that states without it stay as they are. */
+/** The paths for resources that read all nodes. Empty if no node has one, so that states without it stay unchanged. */
 export function rolloutHops(
   nodes: readonly (OrderedNode & { way?: NodeHops | undefined })[],
   maxUnavailableWorkers: number | string,

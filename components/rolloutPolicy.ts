@@ -4,9 +4,9 @@ import { formatMembers, formatNames, formatEndpoints } from "../talos/rolloutMem
 import type { RolloutPolicyArgs } from "./nodeUpgrade.ts";
 import type { RollingUpgradeArgs, RollingUpgradeNode } from "./rollingUpgrade.ts";
 
-/** How a rollout goes on, for each node and for what looks at all of them. */
+/** How a rollout proceeds, for each node and for resources that read all of them. */
 interface RolloutPolicy {
-  /** What this node has to know: its group, and with windows every node. */
+  /** The policy for this node: its group, and with windows every node. */
   of(node: RollingUpgradeNode): RolloutPolicyArgs;
   ofAll(): RolloutPolicyArgs;
 }
@@ -61,7 +61,7 @@ export function rolloutPolicy(args: RollingUpgradeArgs): RolloutPolicy {
   };
 }
 
-/** Makes the text of a list of nodes, once for all nodes that run the same; in full where it is no node's own. */
+/** Creates the text of a node list, once for all nodes with the same target; in full if it belongs to no single node. */
 function memberTextMaker(schematicId: pulumi.Input<string>) {
   const made = new Map<readonly RollingUpgradeNode[], Map<string, Map<unknown, pulumi.Output<string>>>>();
   return (nodes: readonly RollingUpgradeNode[], own: RollingUpgradeNode | undefined) => {

@@ -4,49 +4,52 @@ import type { NodeUpgradeArgs } from "./nodeUpgrade.ts";
 import type { RolloutResourceInputs } from "./resourceInputs.ts";
 import type { RolloutHops } from "./rolloutHops.ts";
 
-/** What is a node's own in a preflight; the rest is shared. */
+/** The node-specific inputs of a preflight; the rest is shared. */
 export type PreflightNodeArgs = Pick<
   NodeUpgradeArgs,
   "name" | "node" | "role" | "talosVersion" | "image" | "extensions" | "services" | "files"
 > & {
   /** The schematic of its image. Default: `schematicId` of the rollout. */
   schematicId?: pulumi.Input<string>;
-  /** What its image is called in the plan: `gpu`. Default: the schematic alone tells it. */
+  /** The image's name in the plan: `gpu`. Default: only the schematic is shown. */
   imageName?: string;
 };
 
-/** All inputs mean what they mean for a NodeUpgrade. */
+/** All inputs have the same meaning as for a NodeUpgrade. */
 export interface RolloutPreflightArgs extends Omit<
   NodeUpgradeArgs,
   "name" | "node" | "role" | "talosVersion" | "image" | "extensions" | "services" | "files"
 > {
-  /** Every node of the rollout, by its name: a node that comes or goes is no change of the others. */
+  /** Every node of the rollout, by name: adding or removing one doesn't change the others. */
   nodes: Record<string, Omit<PreflightNodeArgs, "name">>;
-  /** Releases to take nodes through first that are more than one minor release behind. Default: none; such a node is refused. */
+  /** Releases that nodes more than one minor release behind go through first. Default: none; such a node is refused. */
   hops?: RolloutHops;
-  /** Why machine configurations, machines and removals are refused, by any name: a preview fails with all of them. The state does not keep it. Default: nothing. */
+  /**
+   * Why machine configurations, machines and removals are refused, keyed by any name: a preview fails with all of them. Not kept in the state. Default:
+   * nothing.
+   */
   refusals?: Record<string, pulumi.Output<string | undefined>> | undefined;
 }
 
 /**
- * Looks at every node before the first one is touched: release, version skew, Kubernetes version, etcd and machine. If one of them could
- * not be upgraded the rollout is not begun, and the error names all of them. Then every node that is due fetches its image (`prePull`).
+ * Checks every node before the first one is touched: release, version skew, Kubernetes version, etcd and machine. If one of them can't be upgraded the rollout
+ * doesn't start, and the error names all of them. Then every due node pulls its image (`prePull`).
  *
- * Nodes that are more than one minor release behind are taken through the releases between first (`hops`), a complete rollout each, until every node is
- * one step from its release. That step is the node's own upgrade.
+ * Nodes more than one minor release behind first go through the releases in between (`hops`), a complete rollout each, until every node is one step from its
+ * release. That step is the node's own upgrade.
  *
- * It runs when what the nodes are to run has changed; where a rollout was stopped in the middle, the next node's upgrade has it done again first.
- * A preview of such a change reads the nodes too, shows what would happen as the input `plan`, and warns of what would stop the rollout.
+ * It runs when the nodes' desired images have changed; after an interrupted rollout, the next node's upgrade runs it again first. A preview of such a change
+ * reads the nodes too, shows what would happen as the input `plan`, and warns about what would block the rollout.
  */
 export class RolloutPreflight extends pulumi.CustomResource {
-  /** Names of the nodes that the rollout was going to upgrade when it last began. */
+  /** Names of the nodes that were due when the rollout last started. */
   declare readonly due: pulumi.Output<string[]>;
   /**
-   * What the rollout was going to do to each node when it was last previewed or begun, by the node's name, such as
-   * `v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot`. Unknown while credentials are unknown.
+   * What the rollout would do to each node when it was last previewed or started, by node name, such as `v1.12.7 with no schematic -> v1.13.9 with schematic
+   * c9078f941996…, one reboot`. Unknown while credentials are unknown.
    */
   declare readonly plan: pulumi.Output<Record<string, string> | undefined>;
-  /** Why hops are left for a later deployment; undefined where none is. */
+  /** Why hops are left for a later deployment; undefined if none are. */
   declare readonly postponed: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: RolloutPreflightArgs, opts?: pulumi.CustomResourceOptions) {
@@ -67,7 +70,7 @@ export class RolloutPreflight extends pulumi.CustomResource {
         postponed: undefined,
         hopsTaken: undefined,
       },
-      // The plan says what happens to each node.
+      // The plan shows what happens to each node.
       pulumi.mergeOptions(opts, { hideDiffs: ["nodes", "rollout", "hops", "approval"] }),
     );
   }

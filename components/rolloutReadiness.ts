@@ -13,24 +13,24 @@ import type { NamedHardware } from "../talos/hardware/named.ts";
 import type { ApprovedPlan } from "../talos/rolloutPlan.ts";
 import type { KnownSecret } from "../talos/secrecy/known.ts";
 
-/** All inputs mean what they mean for a NodeUpgrade. There is no kubeconfig yet: a new cluster has none before its nodes are configured. */
+/** All inputs have the same meaning as for a NodeUpgrade. There is no kubeconfig: a new cluster has none before its nodes are configured. */
 export interface RolloutReadinessArgs extends Pick<
   NodeUpgradeArgs,
   "schematicId" | "controlPlanes" | "clientConfiguration"
 > {
-  /** Every node of the rollout, by its name. */
+  /** Every node of the rollout, by name. */
   nodes: Record<string, Omit<PreflightNodeArgs, "name"> & Pick<ClusterMember, "onRemove">>;
-  /** As for the preflight: a node with hops before it is looked at for the first of them. Default: none. */
+  /** As for the preflight: a node with hops is checked for the first of them. Default: none. */
   hops?: RolloutHops;
-  /** What happens to the machine of a node that leaves, unless the node says otherwise: shown first in the preview. */
+  /** What happens to the machine of a leaving node, unless the node overrides it: shown first in the preview. */
   onRemove: "keep" | "reset";
   /** As for a NodeUpgrade. Default: each node at its own address, port 50000. */
   endpoints?: NodeUpgradeArgs["endpoints"] | undefined;
   /** The cluster's Kubernetes release, which the target Talos must support: `v1.35.4`. Default: it is not checked here. */
   kubernetesVersion?: string | undefined;
-  /** What the upgrade of Kubernetes has beside: it is refused here, before the nodes are upgraded for it. The state does not keep it. Default: nothing. */
+  /** Further inputs of the Kubernetes upgrade: it is refused here, before the nodes are upgraded for it. Not kept in the state. Default: nothing. */
   kubernetes?: KubernetesReadinessArgs | undefined;
-  /** How long the look at a node may take, in seconds. */
+  /** Time limit for checking a node, in seconds. */
   timeoutSeconds: number;
   /** Allow a step over more than one minor release, which Talos does not test. */
   allowSkew: boolean;
@@ -38,21 +38,24 @@ export interface RolloutReadinessArgs extends Pick<
   etcdSnapshot?: EtcdSnapshotArgs | undefined;
   /** As for a NodeUpgrade. Default: false. */
   etcdDowngrade?: boolean | undefined;
-  /** The machine configuration that each node is to have, and the patches in it, by its name: the plan has what it changes. Always secret; the state keeps hashes. Default: no plan. */
+  /**
+   * Each node's desired machine configuration and its patches, by node name: the plan shows what it changes. Always secret; the state keeps hashes. Default: no
+   * plan.
+   */
   configurations?: Record<string, ConfigurationToBe> | undefined;
-  /** The contract of the machine configurations: no node may get an older release. Not kept in the state. Default: not known. */
+  /** The contract of the machine configurations: no node may get an older release. Not kept in the state. Default: unknown. */
   contract?: pulumi.Output<string> | undefined;
-  /** Values that no line of the plan shows, whatever their names. Always secret. Default: none. */
+  /** Values that must not appear in the plan, whatever their names. Always secret. Default: none. */
   hidden?: readonly KnownSecret[] | undefined;
-  /** The plan that was approved: if another one would be carried out, nothing is. Default: any plan is. */
+  /** The approved plan: if the current plan differs, nothing is done. Default: any plan is accepted. */
   approvedPlan?: ApprovedPlan | undefined;
-  /** What the configurations name of their machines: the preview holds it against what the machines report. Absent: it does not. Always a secret. */
+  /** The hardware that the configurations name: the preview compares it with what the machines report. Absent: no comparison. Always a secret. */
   hardware?: HardwareArgs | undefined;
 }
 
-/** What a KubernetesUpgrade has beside its nodes and release. */
+/** Inputs of a KubernetesUpgrade besides its nodes and release. */
 export interface KubernetesReadinessArgs {
-  /** Components that patches pin, by the nodes' names. Default: none. */
+  /** Components that patches pin, by node name. Default: none. */
   pinned?: Record<string, KubernetesComponent[]> | undefined;
   /** As for a KubernetesUpgrade. Default: none. */
   through?: string[] | undefined;
@@ -62,15 +65,15 @@ export interface KubernetesReadinessArgs {
   removedObjects?: KubernetesUpgradeArgs["removedObjects"];
 }
 
-/** Does the configuration fit the machine? */
+/** Checks that each configuration fits its machine. */
 export interface HardwareArgs {
-  /** What to do with one that does not. Default: refuse it for a machine without a configuration, warn of it on a running node. */
+  /** What to do about one that doesn't fit. Default: refuse it for a machine without a configuration, warn about it on a running node. */
   check?: "refuse" | "warn" | undefined;
-  /** Disks, links and selectors by the nodes' names. */
+  /** Disks, links and selectors by node name. */
   named: Record<string, NamedHardware[]>;
 }
 
-/** A machine configuration, and the patches in it. */
+/** A machine configuration, and the patches it contains. */
 export interface ConfigurationToBe {
   text: pulumi.Output<string>;
   patches: pulumi.Output<string[]>;
@@ -80,29 +83,29 @@ export interface ConfigurationToBe {
 export type ConfirmedPlan = pulumi.Output<Record<string, unknown>>;
 
 /**
- * The part of the preflight that only reads, before the first machine configuration is applied: a configuration names the image that its node is to run, so
- * a rollout that cannot begin is to change no configuration either. It looks when the release or the schematic of a node changes, and changes nothing itself.
+ * The read-only part of the preflight, before the first machine configuration is applied: a configuration names the node's image, so a rollout that can't start
+ * must not change configurations either. It runs when a node's release or schematic changes, and changes nothing itself.
  *
- * Its preview has the plan: what is done to each node, and a digest of that (`planDigest`). With `approvedPlan` it looks in every preview and deployment, and fails
- * before anything is changed if the plan is another one.
+ * Its preview contains the plan: what is done to each node, and a digest of that (`planDigest`). With `approvedPlan` it runs in every preview and deployment,
+ * and fails before anything is changed if the plan differs.
  *
- * The preflight looks again before the first node is upgraded: nodes that are new have joined by then, and those that leave have left.
+ * The preflight checks again before the first node is upgraded: by then new nodes have joined, and leaving ones have left.
  */
 export class RolloutReadiness extends pulumi.CustomResource {
-  /** What the last run with `approvedPlan` has confirmed; undefined without one. */
+  /** What the last run with `approvedPlan` confirmed; undefined without one. */
   declare readonly confirmed: pulumi.Output<Record<string, unknown> | undefined>;
   /**
-   * The input `approval` of the resources that disturb a node: what this run has confirmed. It is empty, which approves nothing, where this run has not looked,
+   * The input `approval` of the resources that disturb a node: what this run has confirmed. It is empty, which approves nothing, if this run has not checked,
    * such as with `--target`. Undefined without `approvedPlan`.
    */
   readonly approval: ConfirmedPlan | undefined;
-  /** Why machines are refused, in a preview: an input of the preflight, which fails with all that is refused. In a deployment it is an error at once. */
+  /** Why machines are refused, in a preview: an input of the preflight, which fails with all refusals. In a deployment it is an error at once. */
   declare readonly refused: pulumi.Output<string | undefined>;
-  /** Digest of the plan when it was last made. */
+  /** Digest of the last plan. */
   declare readonly planDigest: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: RolloutReadinessArgs, opts?: pulumi.CustomResourceOptions) {
-    // The engine's address may come again in a later run.
+    // The engine's address may be reused in a later run.
     const run = args.approvedPlan === undefined ? undefined : randomUUID();
     const inputs: RolloutResourceInputs & ResourceInputs<typeof readinessSchema> = {
       ...definedOnly(args),
@@ -125,7 +128,7 @@ export class RolloutReadiness extends pulumi.CustomResource {
         confirmed: undefined,
         planDigest: undefined,
       },
-      // The preflight shows what happens to each node; who leaves is shown here.
+      // The preflight shows what happens to each node; leaving nodes are shown here.
       pulumi.mergeOptions(opts, { hideDiffs: ["nodes", "hops", "configurations", "plan"] }),
     );
     this.approval =

@@ -1,18 +1,18 @@
 import { csiDrivers } from "../talos/csiDrivers.ts";
 
-/** Whether the rollout's next node waits for the storage of the one before. */
+/** Whether the rollout's next node waits for the storage of the previous one. */
 export interface StorageGateArgs {
-  /** Default: on where a driver that this program deploys is registered on the node. */
+  /** Default: enabled if a driver deployed by this program is registered on the node. */
   enabled?: boolean;
-  /** How long storage may take to be well again, in seconds. Default: 300. */
+  /** Time limit for storage to recover, in seconds. Default: 300. */
   timeoutSeconds?: number;
 }
 
 const defaultTimeout = 300;
 
 /**
- * The settings of the gate as inputs; undefined where the provider's own rule does, so that a stack from before the setting existed shows no change.
- * The provider knows this program's drivers by their names: a JovianDSS pool with a driver name of its own is told here.
+ * The gate's settings as inputs; undefined if the provider's default applies, so that a stack from before the setting existed shows no change. The provider
+ * recognizes this program's drivers by name: a JovianDSS pool with a custom driver name is passed here.
  */
 export function storageGateArgs(
   gate: { enabled?: boolean | undefined; timeout: number },

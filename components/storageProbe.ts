@@ -15,15 +15,15 @@ import type { NodeUpgrade } from "./nodeUpgrade.ts";
 export interface ProbedClassArgs {
   /** Its name. */
   name: string;
-  /** The driver that it has to be of. Default: any. */
+  /** The driver it must belong to. Default: any. */
   driver?: string;
-  /** What claims may ask for. Default: ReadWriteOnce. */
+  /** The claims' access mode. Default: ReadWriteOnce. */
   accessMode?: "ReadWriteOnce" | "ReadWriteOncePod";
 }
 
-/** What is probed, how, and when again. */
+/** What to probe, how, and when to repeat it. */
 export interface StorageProbeArgs {
-  /** An admin's: it creates a namespace, claims and pods, and changes the volumes that it has made. Always a secret. */
+  /** An admin's kubeconfig: the probe creates a namespace, claims and pods, and changes the volumes it created. Always a secret. */
   kubeconfig: pulumi.Input<string>;
   /** Each is probed on every node that runs its driver. */
   storageClasses: pulumi.Input<pulumi.Input<ProbedClassArgs>[]>;
@@ -31,24 +31,24 @@ export interface StorageProbeArgs {
   image: pulumi.Input<string>;
   /** Size of each volume: `1Gi`. */
   size: pulumi.Input<string>;
-  /** How many volumes at a time. Default: 3. */
+  /** How many volumes are probed concurrently. Default: 3. */
   concurrency?: pulumi.Input<number>;
-  /** How long each step of a volume may take, in seconds. Default: 300. */
+  /** Time limit for each step of a volume, in seconds. Default: 300. */
   timeoutSeconds?: pulumi.Input<number>;
   /** Taints that the pods tolerate. Default: none. */
   tolerations?: k8s.types.input.core.v1.Toleration[];
-  /** What each node runs, by its name: another value is another probe. Default: nothing. */
+  /** What each node runs, by name: a changed value triggers another probe. Default: nothing. */
   nodes?: Record<string, pulumi.Input<string>>;
-  /** What the driver is made of, by name: another value is another probe. Default: nothing. */
+  /** The driver's parts, by name: a changed value triggers another probe. Default: nothing. */
   driver?: Record<string, pulumi.Input<string>>;
 }
 
 /** One volume: a StorageClass on a node. */
 export interface ProbedVolume {
   storageClass: string;
-  /** The node that it was written on. */
+  /** The node that wrote it. */
   node: string;
-  /** The node that it was read on; the same where there is no other. */
+  /** The node that read it; the same one if there is no other. */
   readOn?: string;
   result: "passed" | "failed";
   /** Seconds by step: provision, attach, mount, write, detach, read, delete. */
@@ -58,17 +58,18 @@ export interface ProbedVolume {
 }
 
 /**
- * Proves that the volumes of a driver work: each StorageClass, on each node that runs the driver. A pod writes, syncs and reads a volume there, and a pod on another
+ * Proves that a driver's volumes work: each StorageClass, on each node that runs the driver. A pod writes, syncs and reads a volume there, and a pod on another
  * node reads it again. Everything is removed, and a failure fails the deployment.
  *
- * It runs when it is new, when one of its inputs says that something has changed (credentials and limits do not count), and after a failure. Nothing is done in a preview.
+ * It runs when it is created, when an input shows that something has changed (credentials and limits don't count), and after a failure. It does nothing in a
+ * preview.
  */
 export class StorageProbe extends pulumi.CustomResource {
   /** `passed`, or the deployment fails. */
   declare readonly result: pulumi.Output<string>;
   /** Every volume with its seconds. */
   declare readonly volumes: pulumi.Output<ProbedVolume[]>;
-  /** When it was probed last: ISO 8601, UTC. */
+  /** When it last ran: ISO 8601, UTC. */
   declare readonly probed: pulumi.Output<string>;
 
   constructor(name: string, args: StorageProbeArgs, opts?: pulumi.CustomResourceOptions) {
@@ -91,7 +92,7 @@ export class StorageProbe extends pulumi.CustomResource {
   }
 }
 
-/** What a driver's component has to know to have its volumes probed. */
+/** What a driver's component needs for probing its volumes. */
 export interface ProbeSurroundings {
   /** See `StorageProbeArgs.kubeconfig`. */
   kubeconfig: pulumi.Input<string>;
@@ -99,15 +100,15 @@ export interface ProbeSurroundings {
   nodes: Record<string, pulumi.Input<string>>;
 }
 
-/** A driver, and the access mode of each of its classes, in their order. */
+/** A driver, and the access mode of each of its classes, in order. */
 interface ProbedDriver {
   driver: IscsiCsiDriver;
   accessModes: ("ReadWriteOnce" | "ReadWriteOncePod")[];
 }
 
 /**
- * The probe of a component's drivers, once they are deployed; undefined where the settings have none.
- * @throws pulumi.InputPropertyError where the component was not told how to reach the cluster
+ * The probe of a component's drivers, once they are deployed; undefined if the settings have none.
+ * @throws pulumi.InputPropertyError if the component has no access to the cluster
  */
 export function driverProbe(
   name: string,
@@ -151,7 +152,7 @@ function probedClasses({ driver, accessModes }: ProbedDriver): pulumi.Output<Pro
   );
 }
 
-/** Named after their driver where there are several. */
+/** Prefixed with their driver if there are several. */
 function prefixedParts(
   { parts, prefix }: IscsiCsiDriver,
   several: boolean,
@@ -162,8 +163,8 @@ function prefixedParts(
 }
 
 /**
- * What nodes run as they were read, for `ProbeSurroundings.nodes`. One that is upgraded is not known in the preview.
- * @param kubernetesVersion what their kubelets run, which mount the volumes
+ * What nodes run, as read from them, for `ProbeSurroundings.nodes`. Unknown in the preview for a node being upgraded.
+ * @param kubernetesVersion the release of their kubelets, which mount the volumes
  */
 export function runningImages(
   nodes: Readonly<Record<string, NodeUpgrade>>,
@@ -184,7 +185,7 @@ export function runningImages(
   );
 }
 
-/** What several probes found, by their names; undefined where there is none. Of a class, a node and seconds, none is secret. */
+/** The results of several probes, by name; undefined if there are none. Class, node and seconds are not secret. */
 export function probedVolumes(
   probes: Readonly<Record<string, StorageProbe | undefined>>,
 ): pulumi.Output<Record<string, ProbedVolume[]>> | undefined {

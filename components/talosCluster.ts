@@ -17,50 +17,50 @@ import { gatherNamed } from "./outputs.ts";
 import type { ConfirmedPlan } from "./rolloutReadiness.ts";
 import { mergedConfiguration, type MergedConfiguration } from "./nodeConfiguration.ts";
 
-/** A node of the cluster as its machine configuration needs it. */
+/** A node of the cluster, as needed for its machine configuration. */
 export interface TalosClusterNode {
   /** Host name, and part of the names of its resources. */
   name: string;
   /** IP address or DNS name of its Talos API, without a port. */
   address: string;
-  /** Control planes get their configurations first, one after the other. */
+  /** Control planes get their configurations first, one at a time. */
   role: "controlplane" | "worker";
-  /** Talos release that the node is to run, such as `v1.13.9`. */
+  /** Talos release to run, such as `v1.13.9`. */
   talosVersion: string;
-  /** Installer image that its machine configuration names, so that a re-installed machine comes back as it was. */
+  /** Installer image in its machine configuration, so that a reinstalled machine comes back the same. */
   installerImage: pulumi.Input<string>;
-  /** Disk that Talos is installed to, such as `/dev/nvme0n1`. Default: what Talos generates. */
+  /** Disk that Talos is installed to, such as `/dev/nvme0n1`. Default: Talos's own. */
   installDisk?: string | undefined;
-  /** The disk by what it is, in place of `installDisk`. */
+  /** Selects the disk by its properties, instead of `installDisk`. */
   diskSelector?: MachineConfigPatchSpec["diskSelector"];
   /** Host name to set. Default: `name` on a new cluster; on an existing one nothing is set. */
   hostname?: string | undefined;
   /** Static addresses and name servers. Default: DHCP on every link. */
   network?: MachineConfigPatchSpec["network"];
-  /** Kernel modules to load at boot, in place of the cluster's `kernelModules`: none on a node without iSCSI. */
+  /** Kernel modules to load at boot, instead of the cluster's `kernelModules`: none on a node without iSCSI. */
   kernelModules?: string[] | undefined;
   /** Labels of the Kubernetes node. Default: none. */
   labels?: Record<string, string> | undefined;
-  /** Taints of the Kubernetes node as Talos writes them, `{ "nvidia.com/gpu": "present:NoSchedule" }`. Default: none. */
+  /** Taints of the Kubernetes node in Talos's format, `{ "nvidia.com/gpu": "present:NoSchedule" }`. Default: none. */
   taints?: Record<string, string> | undefined;
-  /** Machine configuration patches for this node alone (YAML), applied last. */
+  /** Machine configuration patches only for this node (YAML), applied last. */
   patches: string[];
   /**
-   * Machine configuration of a node that runs already, as its owner has it on file: all that is in it stays, and patches come on top. Secret.
-   * Default: one is generated from the cluster's secrets.
+   * Machine configuration of a running node, as its owner has it on file: everything in it stays, and patches are applied on top. Secret. Default: one is
+   * generated from the cluster's secrets.
    */
   baseConfiguration?: string | undefined;
 }
 
-/** Secrets of a cluster that was created elsewhere and is adopted. */
+/** Secrets of an existing cluster to adopt. */
 export interface ExistingCluster {
-  /** Its secrets, as `talosctl gen secrets` or its machine configurations hold them. */
+  /** Its secrets, as in `talosctl gen secrets` or its machine configurations. */
   machineSecrets: pulumi.Input<MachineSecrets>;
   /** Credentials of its talosconfig, role os:admin. */
   clientConfiguration: pulumi.Input<ClientConfiguration>;
 }
 
-/** A cluster, new or running: its nodes, and what their machine configurations say. */
+/** A new or running cluster: its nodes and their machine configurations. */
 export interface TalosClusterArgs {
   /** Name of the cluster. */
   clusterName: string;
@@ -68,76 +68,76 @@ export interface TalosClusterArgs {
   endpoint: string;
   /** All nodes. The first control plane bootstraps a new cluster. */
   nodes: TalosClusterNode[];
-  /** Where nodes are reached, as for a NodeUpgrade; the talosconfig has the control planes' ones. Default: at their own addresses. */
+  /** Endpoints of the nodes, as for a NodeUpgrade; the talosconfig contains those of the control planes. Default: their own addresses. */
   endpoints?: Endpoints | undefined;
   /**
-   * Shape of the machine configuration, such as `v1.12`: the Talos minor release the cluster was made with. Required for an existing
-   * cluster. For a new one it is recorded with the secrets at the first `up`, and later releases do not move it
-   * (a moved contract is how clusters lost their secretbox key, siderolabs/talos#13885).
+   * Format of the machine configuration, such as `v1.12`: the Talos minor release the cluster was created with. Required for an existing cluster. For a new one
+   * it is stored with the secrets at the first `up`, and later releases don't change it (a changed contract is how clusters lost their secretbox key,
+   * siderolabs/talos#13885).
    */
   contract?: string | undefined;
-  /** Contract that a new cluster starts with when `contract` is absent, such as `v1.13`. */
+  /** Contract of a new cluster if `contract` is absent, such as `v1.13`. */
   initialContract: string;
-  /** Kubernetes release in the machine configuration, such as `v1.35.4`. Default: that of the Talos provider. */
+  /** Kubernetes release in the machine configuration, such as `v1.35.4`. Default: the Talos provider's. */
   kubernetesVersion?: string | undefined;
-  /** Namespaces whose pods PodSecurity leaves alone: those of the CSI drivers. Empty: no security patch. */
+  /** Namespaces exempt from PodSecurity: those of the CSI drivers. Empty: no security patch. */
   exemptNamespaces: string[];
   /** Kernel modules to load at boot. */
   kernelModules: string[];
-  /** CIDRs of the pods, such as `10.244.0.0/16`. Default: that of Talos. */
+  /** CIDRs of the pods, such as `10.244.0.0/16`. Default: Talos's. */
   podSubnets?: string[] | undefined;
-  /** CIDRs of the services, such as `10.96.0.0/12`. Default: that of Talos. */
+  /** CIDRs of the services, such as `10.96.0.0/12`. Default: Talos's. */
   serviceSubnets?: string[] | undefined;
   /** A virtual IP that the control planes share. Default: none. */
   vip?: MachineConfigPatchSpec["vip"];
-  /** Patches (YAML) by role, applied after ours and before those of a node. */
+  /** Patches (YAML) by role, applied after the built-in ones and before a node's own. */
   patches: { all: string[]; controlplane: string[]; worker: string[] };
-  /** Paths of the machine configurations that nodes may lose, with all that is below: `machine.sysctls`. Default: none. */
+  /** Paths of the machine configurations that nodes may lose, including everything below: `machine.sysctls`. Default: none. */
   acceptDropped?: string[] | undefined;
-  /** Values in the machine configurations that nothing may show, whatever their names: those that were given as secrets. Default: none. */
+  /** Values in the machine configurations that must never be shown, whatever their names: those provided as secrets. Default: none. */
   hidden?: readonly KnownSecret[] | undefined;
-  /** Issue the stack's credentials from the cluster's CA, in place of those given or made with the secrets. Default: false. */
+  /** Issue the stack's credentials from the cluster's CA, instead of using provided ones or those created with the secrets. Default: false. */
   renewCredentials?: boolean | undefined;
-  /** Refuse to delete the secrets made here, as `pulumi destroy` would. Without effect on an existing cluster. */
+  /** Refuse to delete the secrets created here, as `pulumi destroy` would. No effect on an existing cluster. */
   protectSecrets: boolean;
-  /** The cluster runs already: its secrets. Absent: a new cluster, bootstrapped here. */
+  /** The secrets of a running cluster. Absent: a new cluster, bootstrapped here. */
   existing?: ExistingCluster | undefined;
   /** What must exist before the first node gets its configuration, such as the image that the configurations name. Default: nothing. */
   after?: pulumi.Resource[] | undefined;
-  /** How a node is drained whose kubelet must not restart under volumes. Default: as an upgrade does by default. */
+  /** How to drain a node whose kubelet must not restart under volumes. Default: an upgrade's default. */
   kubeletRestart?: Pick<NodeConfigurationArgs, "drain" | "storageGate"> | undefined;
-  /** How long control planes may take to be well, the others before a node's configuration changes and all of them after it, in seconds. Default: 600. */
+  /** Time limit for the control planes to be healthy (the others before a node's configuration changes, all of them after it), in seconds. Default: 600. */
   configurationTimeoutSeconds?: number | undefined;
-  /** Makes what looks at the nodes before the first node gets its configuration. Default: nothing. */
+  /** Creates the resource that checks the nodes before the first one gets its configuration. Default: nothing. */
   look?: ((cluster: ClusterToBe) => Look) | undefined;
 }
 
-/** What is known of a cluster before its nodes get their configurations. */
+/** What is known about a cluster before its nodes get their configurations. */
 export interface ClusterToBe {
   clientConfiguration: pulumi.Output<ClientConfiguration>;
-  /** The machine configuration that each node is to have, and the patches in it, by the node's name. Secret. */
+  /** Each node's desired machine configuration and its patches, by node name. Secret. */
   configurations: Record<string, MergedConfiguration>;
   /** The contract of the machine configurations. */
   contract: pulumi.Output<string>;
-  /** What the nodes' configurations name of their machines, by the nodes' names. */
+  /** The hardware in the nodes' configurations, by node name. */
   named: Record<string, NamedHardware[]>;
 }
 
-/** What looks at the nodes before they get their configurations. */
+/** The resource that checks the nodes before they get their configurations. */
 export interface Look {
   resource: pulumi.Resource;
-  /** What it has confirmed, where a plan has to be approved. */
+  /** What it confirmed, if a plan must be approved. */
   approval?: ConfirmedPlan | undefined;
   /** Why machines are refused, in a preview. */
   refused?: pulumi.Output<string | undefined> | undefined;
 }
 
 /**
- * A Talos cluster: secrets, a machine configuration per node with the security and the module patch, their application, the
- * bootstrap of a new cluster, and the credentials to use it.
+ * A Talos cluster: secrets, a machine configuration per node with the security and module patches, their application, the bootstrap of a new cluster, and its
+ * credentials.
  *
- * Configurations are applied to the control planes one after the other, each well again before the next (a change of the admission control
- * restarts kube-apiserver), then to all workers. What a running node has and would lose is refused in the preview.
+ * Configurations are applied to one control plane at a time, each healthy again before the next (a change to admission control restarts kube-apiserver), then
+ * to all workers. A configuration that would drop what a running node has is refused in the preview.
  */
 export class TalosCluster extends pulumi.ComponentResource {
   /** Talos API credentials, role os:admin, base64 as in a talosconfig. Secret. */
@@ -146,21 +146,21 @@ export class TalosCluster extends pulumi.ComponentResource {
   declare readonly talosconfig: pulumi.Output<string>;
   /** An admin kubeconfig. Secret. */
   declare readonly kubeconfig: pulumi.Output<string>;
-  /** Every node's machine configuration with marks in place of its secrets, by the node's name. */
+  /** Every node's machine configuration with secrets redacted, by node name. */
   declare readonly redactedConfigurations: pulumi.Output<Record<string, string>>;
-  /** The cluster's ID, made with its secrets: it stays when the cluster gets another name, endpoint or certificate. Secret. */
+  /** The cluster's ID, created with its secrets: it stays the same when the cluster's name, endpoint or certificate changes. Secret. */
   declare readonly clusterId: pulumi.Output<string>;
-  /** What has to be done before anything else is done with the nodes: all configurations applied, etcd bootstrapped. */
+  /** What must be done before anything else happens to the nodes: all configurations applied, etcd bootstrapped. */
   declare readonly ready: pulumi.Resource[];
-  /** Why machine configurations are refused, by the node's name, in a preview; and why machines are, under another name. */
+  /** Why machine configurations are refused in a preview, by node name; refused machines have their own key. */
   declare readonly refusals: Record<string, pulumi.Output<string | undefined>>;
-  /** What `look` has confirmed: an input of everything else that disturbs a node. Undefined where no plan has to be approved. */
+  /** What `look` confirmed: an input of everything else that disturbs a node. Undefined if no plan must be approved. */
   declare readonly approval: ConfirmedPlan | undefined;
 
   private readonly cluster: string;
 
   constructor(name: string, args: TalosClusterArgs, opts?: pulumi.ComponentResourceOptions) {
-    // The first preview of a new cluster shows what is asked for; later ones show each node's change with its configuration.
+    // The first preview of a new cluster shows the requested settings; later ones show each node's change with its configuration.
     const shownOnce = { hideDiffs: ["nodes", "patches"] };
     super("talos-iscsi:index:TalosCluster", name, previewInputs(args), pulumi.mergeOptions(opts, shownOnce));
     this.cluster = name;
@@ -193,13 +193,13 @@ export class TalosCluster extends pulumi.ComponentResource {
     });
   }
 
-  /** The cluster's secrets, and the contract they were made for: brought along, or made once and kept in the state. */
+  /** The cluster's secrets and the contract they were generated for: provided, or generated once and kept in the state. */
   private identity(args: TalosClusterArgs): Identity {
     if (args.existing !== undefined) {
       return {
         machineSecrets: pulumi.secret(args.existing.machineSecrets),
         clientConfiguration: pulumi.secret(
-          // These three alone: a talosconfig's context, endpoints and nodes are no inputs of the provider's resources.
+          // Only these three: a talosconfig's context, endpoints and nodes are not inputs of the provider's resources.
           pulumi
             .output(args.existing.clientConfiguration)
             .apply(({ caCertificate, clientCertificate, clientKey }) => ({
@@ -214,8 +214,8 @@ export class TalosCluster extends pulumi.ComponentResource {
     const secrets = new talos.machine.Secrets(
       `${this.cluster}-secrets`,
       { talosVersion: args.contract ?? args.initialContract },
-      // ignoreChanges keeps the contract of the first `up`; protect, since with these secrets goes the only way into the cluster.
-      // Secret as a whole: which fields inside are secret is for the provider to know, and a new field may be forgotten.
+      // ignoreChanges keeps the contract of the first `up`; protect, since these secrets are the only way into the cluster. Secret as a whole: only the
+      // provider knows which fields are secret, and a new field may be forgotten.
       {
         parent: this,
         ignoreChanges: ["talosVersion"],
@@ -290,7 +290,7 @@ export class TalosCluster extends pulumi.ComponentResource {
     return new talos.machine.Bootstrap(
       `${this.cluster}-bootstrap`,
       this.speakingTo(first, args.endpoints),
-      // A cluster is bootstrapped once, wherever that was: another first control plane must not have it done again, which etcd refuses.
+      // A cluster is bootstrapped once: another first control plane must not bootstrap it again, which etcd refuses.
       { parent: this, dependsOn: applied, ignoreChanges: ["node", "endpoint", "clientConfiguration"] },
     );
   }
@@ -308,7 +308,7 @@ export class TalosCluster extends pulumi.ComponentResource {
     return pulumi.secret(kubeconfig.kubeconfigRaw);
   }
 
-  /** What the Talos provider needs to speak to a node. It takes one endpoint only. */
+  /** What the Talos provider needs to reach a node. It takes only one endpoint. */
   private speakingTo({ address }: TalosClusterNode, endpoints: Endpoints | undefined) {
     const [endpoint = address] = reach(address, endpoints);
     return { clientConfiguration: this.clientConfiguration, node: address, endpoint };
@@ -330,7 +330,7 @@ export class TalosCluster extends pulumi.ComponentResource {
   }
 }
 
-/** Secrets inside of what is secret as a whole arrive in a second wrapping, which the SDK leaves on. */
+/** Secrets inside a value that is secret as a whole are wrapped twice, and the SDK doesn't unwrap the inner ones. */
 function unwrapSecrets(secrets: MachineSecrets): MachineSecrets {
   return pulumi.runtime.unwrapRpcSecret(secrets) as MachineSecrets;
 }
@@ -344,7 +344,7 @@ interface Identity {
   machineSecrets: pulumi.Output<MachineSecrets>;
   clientConfiguration: pulumi.Output<ClientConfiguration>;
   contract: pulumi.Output<string>;
-  /** The contract that the secrets were made for, if they were made here. */
+  /** The contract the secrets were generated for, if they were generated here. */
   createdWith?: pulumi.Output<string>;
 }
 
@@ -373,7 +373,7 @@ function nodePatches(args: TalosClusterArgs, node: TalosClusterNode): WantedNode
   return {
     role: node.role,
     talosVersion: node.talosVersion,
-    // A running cluster keeps the host names it has: another name is another Kubernetes node.
+    // A running cluster keeps its host names: another name is another Kubernetes node.
     hostname: node.hostname ?? (args.existing === undefined ? node.name : undefined),
     installDisk: node.installDisk,
     diskSelector: node.diskSelector,
@@ -389,7 +389,7 @@ function nodePatches(args: TalosClusterArgs, node: TalosClusterNode): WantedNode
   };
 }
 
-/** Known in the first preview, when the configurations themselves are not. */
+/** Known in the first preview, when the configurations are not. */
 function namedHardwareByNode(args: TalosClusterArgs): Record<string, NamedHardware[]> {
   const nodes = args.nodes.map((node) => ({
     name: node.name,

@@ -11,9 +11,8 @@ import { parseSettings, SettingsError, type Settings } from "../config.ts";
 import { clusterToken } from "./schema.ts";
 
 /**
- * Makes an IscsiCluster for a program in any language.
+ * Constructs an IscsiCluster for a program in any language, from the engine's request.
  *
- * @param call what the engine asks for.
  * @param version of this plugin.
  * @param server where the engine finds the plugin `talos-node` of the same version. Default: on PATH.
  * @throws pulumi.InputPropertiesError, which the engine shows without a stack trace, with every mistake in the settings.
@@ -33,7 +32,7 @@ export async function constructCluster(
   return { urn: cluster.urn, state: { ...cluster.outputs } };
 }
 
-/** The program knows of this plugin alone, so nobody else tells the engine where that of the nodes is. */
+/** The program only references this plugin, so this tells the engine where to find the node plugin. */
 function withPluginSource(
   options: pulumi.ComponentResourceOptions,
   version: string,
@@ -48,7 +47,7 @@ function withPluginSource(
   });
 }
 
-/** The settings decide which resources there are, so they have to be known; which of them are secret stays known, too. */
+/** The settings determine the resources, so they must be known; which of them are secret is kept. */
 async function settingsFromInputs(inputs: pulumi.Inputs): Promise<Settings> {
   const { value, plain, secret, unknown } = await readInput(inputs, []);
   if (unknown.length > 0) {
@@ -72,18 +71,18 @@ async function settingsFromInputs(inputs: pulumi.Inputs): Promise<Settings> {
   }
 }
 
-/** An input as it was given. */
+/** An input as received. */
 interface ReadInput {
   value: unknown;
-  /** The same, without what is a secret. */
+  /** The same, without secrets. */
   plain: unknown;
-  /** Where the secrets are. */
+  /** Paths of the secrets. */
   secret: Path[];
-  /** Where it is not known. */
+  /** Paths of unknown values. */
   unknown: Path[];
 }
 
-/** Looks into lists and mappings, so that one secret does not hide what stands beside it, and what is unknown has its whole path. */
+/** Descends into lists and mappings, so that one secret doesn't hide its siblings, and unknown values have their full paths. */
 async function readInput(input: unknown, path: Path): Promise<ReadInput> {
   if (pulumi.Output.isInstance(input) || input instanceof Promise) {
     const output = pulumi.output(input as pulumi.Input<unknown>) as unknown as KnownOutput;
@@ -93,7 +92,7 @@ async function readInput(input: unknown, path: Path): Promise<ReadInput> {
       ? { value, plain: undefined, secret: [path], unknown: [] }
       : { value, plain: value, secret: [], unknown: [] };
   }
-  // A resource in place of a setting has its parent in it, and so on without an end.
+  // A resource in place of a setting references its parent, and so on without end.
   if (pulumi.Resource.isInstance(input) || (!Array.isArray(input) && !isRecord(input)))
     return { value: input, plain: input, secret: [], unknown: [] };
   const parts = await Promise.all(
@@ -114,7 +113,7 @@ async function readInput(input: unknown, path: Path): Promise<ReadInput> {
   };
 }
 
-/** What the SDK's Output knows of itself and its type does not say. */
+/** Internals of the SDK's Output that its type doesn't declare. */
 interface KnownOutput {
   isKnown: Promise<boolean>;
   isSecret: Promise<boolean>;

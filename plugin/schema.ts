@@ -16,7 +16,7 @@ export const clusterToken = `${packageName}:index:IscsiCluster`;
 const text: TypeSpec = { type: "string" };
 const anyMap: TypeSpec = { type: "object", additionalProperties: anyType };
 
-/** What IscsiClusterOutputs says each output is; those that settings switch on are not required. */
+/** Descriptions of the outputs, as in IscsiClusterOutputs; outputs that a setting enables are not required. */
 const outputs: Record<string, PropertySpec> = {
   schematicId: { ...text, description: "ID of the Image Factory's schematic." },
   installerImage: { ...text, description: "Installer image that the nodes run." },
@@ -49,8 +49,8 @@ const outputs: Record<string, PropertySpec> = {
 };
 
 /**
- * The schema of the component package: IscsiCluster, whose inputs are the settings of a stack, and the resources of `talos-node`. It is made from the settings' own
- * schema, so a new setting is in every language's SDK.
+ * The schema of the component package: IscsiCluster, whose inputs are a stack's settings, and the resources of `talos-node`. It is generated from the settings'
+ * own schema, so a new setting is in every language's SDK.
  *
  * @param version of the plugin, and of `talos-node`.
  * @param pluginDownloadURL where the engine finds both plugins. Default: on PATH.
@@ -113,13 +113,13 @@ function propertyOf(schema: JsonSchema, name: string, types: Record<string, Obje
   };
 }
 
-/** @param name of the type that an object becomes: the path to it. */
+/** @param name of the type that an object becomes: its path. */
 function typeOf(schema: JsonSchema, name: string, types: Record<string, ObjectSpec>): TypeSpec {
   const options = schema.anyOf ?? schema.oneOf;
   if (options !== undefined) return unionOf(options, schema, name, types);
   if (schema.properties !== undefined) {
     const token = freeToken(name, types);
-    types[token] = { type: "object", properties: {} }; // the name is taken before those below ask for theirs
+    types[token] = { type: "object", properties: {} }; // reserves the name before nested types ask for theirs
     types[token] = {
       type: "object",
       ...(schema.description === undefined ? {} : { description: schema.description }),
@@ -138,13 +138,13 @@ function typeOf(schema: JsonSchema, name: string, types: Record<string, ObjectSp
   return typeof schema.type === "string" ? { type: schema.type } : anyType;
 }
 
-/** `image` is an Image, and what `images` has by name is an ImageItem. */
+/** `image` becomes an Image, and an entry of `images` an ImageItem. */
 function freeToken(name: string, types: Record<string, ObjectSpec>): string {
   const token = `${packageName}:index:${name}`;
   return types[token] === undefined ? token : freeToken(`${name}Item`, types);
 }
 
-/** Settings that go with the value of one key are one object here, with all their keys: Pulumi's unions of objects do not reach every language. */
+/** Settings that depend on the value of one key become one object with all their keys: not every language supports Pulumi's unions of objects. */
 function unionOf(
   options: readonly JsonSchema[],
   { description }: JsonSchema,

@@ -5,9 +5,9 @@ type Policy = k8s.types.input.admissionregistration.v1.ValidatingAdmissionPolicy
 type PolicyBinding = k8s.types.input.admissionregistration.v1.ValidatingAdmissionPolicyBinding;
 
 /**
- * Refuses claims that the driver would serve but never should. Judged when a claim is made, and when it gets its StorageClass later
- * (Kubernetes gives claims without one the default class, whenever there is one). Other updates pass: a claim from before the policy must
- * still be deletable, which is an update of its finalizers.
+ * Rejects claims that the driver would serve but never should. Evaluated when a claim is created, and when it gets its StorageClass later (Kubernetes assigns
+ * the default class to claims without one as soon as there is one). Other updates pass: a claim from before the policy must still be deletable, which updates
+ * its finalizers.
  */
 export function claimPolicy(name: string, { classes }: AccessGuard): Policy {
   const byClass = `{${Object.entries(classes)
@@ -31,8 +31,8 @@ export function claimPolicy(name: string, { classes }: AccessGuard): Policy {
 }
 
 /**
- * Refuses PersistentVolumes of the driver that several nodes could mount: the ones of other StorageClasses, and the ones made by hand. Judged
- * when a volume is made, and when its access modes change.
+ * Rejects PersistentVolumes of the driver that several nodes could mount: those of other StorageClasses, and manually created ones. Evaluated when a volume is
+ * created, and when its access modes change.
  */
 export function volumePolicy(name: string, driverName: string, guard: AccessGuard): Policy {
   const { sharedVolumes: shared } = guard;
@@ -61,12 +61,12 @@ export function volumePolicy(name: string, driverName: string, guard: AccessGuar
   });
 }
 
-/** Puts the policy of that name into force everywhere. */
+/** Enforces the policy of that name everywhere. */
 export function policyBinding(name: string): PolicyBinding {
   return { metadata: { name }, spec: { policyName: name, validationActions: ["Deny"] } };
 }
 
-/** Claims and volumes have the two fields that matter in the same places. */
+/** Claims and volumes have the two relevant fields in the same places. */
 function policy(
   name: string,
   resource: "persistentvolumeclaims" | "persistentvolumes",
@@ -74,7 +74,7 @@ function policy(
     matchConditions: { name: string; expression: string }[];
     /** CEL: a map from volume modes to access modes. */
     allowed: string;
-    /** CEL: what the message is about. */
+    /** CEL: the subject of the message. */
     subject: string;
   },
 ): Policy {
@@ -120,7 +120,7 @@ function celAccess(allowed: AllowedAccess): string {
     .join(", ")}}`;
 }
 
-// Kubernetes names hold neither quotes nor backslashes.
+// Kubernetes names contain neither quotes nor backslashes.
 function celList(values: readonly string[]): string {
   return `[${values.map((value) => `'${value}'`).join(", ")}]`;
 }

@@ -2,7 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { applyTransform } from "./transform.ts";
 import type { Transform } from "./transform.ts";
 
-/** What a child of a component is made of. */
+/** The parts of a component's child. */
 export interface Child<Args> {
   /** Second part of the child's Pulumi name, after the component's. */
   suffix: string;
@@ -19,14 +19,14 @@ type ResourceClass<Args, Made> = new (
   options?: pulumi.CustomResourceOptions,
 ) => Made;
 
-/** Makes the children of a component: named after it, parented to it, changed by the user's transform. */
+/** Creates a component's children: named after it, parented to it, and modified by the user's transform. */
 export function childMaker(component: pulumi.ComponentResource, name: string) {
   return function make<Args, Made>(
     type: ResourceClass<Args, Made>,
     child: Child<NonNullable<NoInfer<Args>>>,
   ): Made {
     const { suffix, args, transform, dependsOn = [], ...more } = child;
-    // Names in the cluster are explicit and much of these objects cannot be changed in place: the old one has to go first.
+    // Names in the cluster are explicit and most fields of these objects are immutable, so the old one must be deleted first.
     const options: pulumi.CustomResourceOptions = {
       parent: component,
       deleteBeforeReplace: true,

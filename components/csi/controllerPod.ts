@@ -24,17 +24,14 @@ type Container = k8s.types.input.core.v1.Container;
 
 /** Arguments of a sidecar besides the socket and leader election. */
 const sidecarArgs: Readonly<Record<ControllerSidecar, readonly string[]>> = {
-  // The metadata of a claim helps to recognize its volume on the storage.
+  // A claim's metadata helps to recognize its volume on the storage.
   provisioner: ["--timeout=60s", "--extra-create-metadata"],
   attacher: ["--timeout=60s"],
   resizer: ["--timeout=60s"],
   snapshotter: ["--timeout=60s", "--extra-create-metadata"],
 };
 
-/**
- * The driver's controller. It only talks to the Kubernetes API and the storage's API: no host path, no privilege, and
- * the node's network only on request.
- */
+/** The driver's controller. It only talks to the Kubernetes API and the storage's API: no host path, no privileges, and host networking only on request. */
 export function controllerDeployment(
   driver: IscsiDriver,
   checksum: pulumi.Input<string>,
@@ -47,7 +44,7 @@ export function controllerDeployment(
     spec: {
       replicas: controller.replicas,
       selector: { matchLabels: { app: labels.app ?? "" } },
-      // Without leader election two pods at once would both answer a claim, so a single replica goes before the next one comes.
+      // Without leader election, two pods at once would both answer a claim, so a single replica stops before the next one starts.
       strategy: several
         ? { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 1, maxSurge: 0 } }
         : { type: "Recreate" },
@@ -124,8 +121,8 @@ function livenessContainer(driver: IscsiDriver): Container {
 }
 
 /**
- * Preferred, not required: a cluster with a single worker still gets all replicas. In the node's network it is required, because two
- * replicas on one node would fight over the health check's port.
+ * Preferred, not required: a cluster with a single worker still gets all replicas. With host networking it is required, because two replicas on one node would
+ * compete for the health check's port.
  */
 function spreadAffinity(app: string, hostNetwork: boolean): k8s.types.input.core.v1.Affinity {
   const term = { labelSelector: { matchLabels: { app } }, topologyKey: "kubernetes.io/hostname" };

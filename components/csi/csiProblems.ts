@@ -7,7 +7,7 @@ import type { Problem } from "./problems.ts";
 import type { SnapshotControllerSettings } from "./snapshotsSettings.ts";
 import type { SynologySettings } from "./synologySettings.ts";
 
-/** The drivers that one cluster is to have, each valid by itself. */
+/** The CSI drivers of one cluster, each valid by itself. */
 export interface CsiSettings {
   joviandss?: JovianDssSettings | undefined;
   synology?: SynologySettings | undefined;
@@ -15,13 +15,13 @@ export interface CsiSettings {
   namespaces?: NamespaceSettings | undefined;
 }
 
-/** What the cluster brings along. */
+/** Facts about the cluster. */
 export interface CsiSurroundings {
-  /** Whether nodes isolate workloads from extensions (clusters made with Talos 1.14 or newer). Default: false. */
+  /** Whether nodes isolate workloads from extensions (clusters created with Talos 1.14 or newer). Default: false. */
   workloadIsolation?: boolean | undefined;
 }
 
-/** What several drivers on one cluster must not share, and what a driver needs of the cluster. Paths begin with the settings' key. */
+/** Conflicts between drivers on one cluster, and unmet requirements of a driver. Paths start with the settings' key. */
 export function csiProblems(settings: CsiSettings, surroundings: CsiSurroundings = {}): Problem[] {
   const drivers = driversInUse(settings);
   return [
@@ -56,7 +56,7 @@ export function csiProblems(settings: CsiSettings, surroundings: CsiSurroundings
   ];
 }
 
-/** Every namespace that PodSecurity leaves alone: those of the drivers, and those for drivers installed by other means. */
+/** Every namespace exempt from PodSecurity: those of the drivers, and those for drivers installed by other means. */
 export function csiNamespaces(settings: CsiSettings): string[] {
   return [
     ...driversInUse(settings).map(({ namespace }) => namespace),

@@ -2,19 +2,19 @@ import { csiDrivers } from "../../talos/csiDrivers.ts";
 import { healthPorts, portsPerDriver, type HealthPorts } from "./iscsiDriver.ts";
 import { slug } from "./naming.ts";
 
-/** What tells a driver from every other on the cluster. The component that deploys it and every check ask here. */
+/** What distinguishes a driver from every other on the cluster. The component that deploys it and every check use this. */
 export interface DriverIdentity {
-  /** The name it answers with: that of its CSIDriver object. */
+  /** The CSI driver name: that of its CSIDriver object. */
   readonly driverName: string;
-  /** First part of the names of its objects. */
+  /** Prefix of its objects' names. */
   readonly prefix: string;
   readonly namespace: string;
   readonly healthPorts: HealthPorts;
-  /** What stands at the end of the names that it shares with the driver of another pool; empty for the only one. */
+  /** Suffix of the names shared with another pool's driver; empty if there is only one. */
   readonly suffix: string;
 }
 
-/** The JovianDSS driver of one pool: one with a `driver` of its own has names, a namespace and ports of its own. */
+/** The JovianDSS driver of one pool: with its own `driver`, it has its own names, namespace and ports. */
 export function joviandssIdentity(
   settings: { readonly namespace: string; readonly healthPort: number },
   pool: { readonly name: string; readonly driver?: { readonly name: string } | undefined },

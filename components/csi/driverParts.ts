@@ -5,7 +5,7 @@ import { pluginImage } from "./podParts.ts";
 import { sidecarImage } from "./sidecars.ts";
 
 /**
- * What a driver is made of: a change of one of these is a change of the driver. None of it is secret.
+ * A driver's parts: changing one of these changes the driver. None of it is secret.
  * @param configuration the keyed checksum of its Secret (checksum.ts)
  */
 export function driverParts(
@@ -18,7 +18,7 @@ export function driverParts(
     image: pluginImage(driver),
     sidecars: sidecars.map((sidecar) => sidecarImage(sidecar, imageSource)).join(", "),
     configuration,
-    // Arguments, classes, places: too many to show one by one, and each is shown with its object.
+    // Arguments, classes, placement: too many to show individually, and each is shown with its object.
     settings: createHash("sha256").update(JSON.stringify(settings)).digest("hex").slice(0, 16),
   };
 }

@@ -50,7 +50,7 @@ export type Iscsiadm = z.output<typeof iscsiadmSchema>;
 
 const sidecarNames = Object.keys(sidecarImages) as [Sidecar, ...Sidecar[]];
 
-/** `images`: replaces single sidecar images. */
+/** `images`: replaces individual sidecar images. */
 export const imagesSchema = sectionSchema(
   Object.fromEntries(
     sidecarNames.map((name) => [
@@ -74,7 +74,7 @@ export const registrySchema = textSchema(
   .optional()
   .describe("Registry for all images; paths and tags stay.");
 
-/** A taint that a pod tolerates. */
+/** A toleration of a pod. */
 const toleration = sectionSchema({
   key: textSchema("a taint's key", "node-role.kubernetes.io/control-plane")
     .optional()
@@ -109,7 +109,7 @@ const controllerSchema = sectionSchema({
 
 const atLeastOne = { error: 'must be a whole number from 1 or a percentage from 1% to 100%, such as "10%"' };
 
-/** `node`: where and how the driver's node part runs. */
+/** `node`: where and how the driver's node plugin runs. */
 const nodeSchema = sectionSchema({
   controlPlanes: flagSchema().default(true).describe("Run on control planes."),
   nodeSelector: labels.default({}).describe("Node labels."),
@@ -128,7 +128,7 @@ const nodeSchema = sectionSchema({
   .prefault({})
   .describe("The driver's DaemonSet.");
 
-/** `probe`: whether and how `pulumi up` proves that the driver's volumes work. */
+/** `probe`: whether and how `pulumi up` verifies that the driver's volumes work. */
 const probeSchema = sectionSchema({
   enabled: flagSchema().default(true).describe("`false` turns it off."),
   image: imageSchema(probeImage)
@@ -147,10 +147,10 @@ const probeSchema = sectionSchema({
   .optional()
   .describe("Storage probe in `pulumi up`. Absent: off.");
 
-/** How the driver's volumes are probed, with every default. */
+/** How the driver's volumes are probed, with all defaults. */
 export type ProbeSettings = NonNullable<z.output<typeof probeSchema>>;
 
-/** `snapshots`: whether the driver takes snapshots, and the class for them. */
+/** `snapshots`: whether the driver takes snapshots, and their class. */
 export function snapshotsSchema<Extra extends z.ZodRawShape>(className: string, extra: Extra) {
   return sectionSchema({
     enabled: flagSchema().default(false).describe("Needs `snapshotController`."),
@@ -163,7 +163,7 @@ export function snapshotsSchema<Extra extends z.ZodRawShape>(className: string, 
     .describe("Snapshots.");
 }
 
-/** What every StorageClass has, whatever the driver. */
+/** Keys of every StorageClass, for any driver. */
 export const storageClassShape = {
   reclaimPolicy: choiceSchema(["Delete", "Retain"]),
   volumeBindingMode: choiceSchema(["Immediate", "WaitForFirstConsumer"])
@@ -173,7 +173,7 @@ export const storageClassShape = {
   mountOptions: z.array(textSchema("a mount option", "noatime")).default([]).describe("Mount options."),
 };
 
-/** Keys that every driver's settings have. */
+/** Keys of every driver's settings. */
 export const driverShape = (defaults: { namespace: string; healthPort: number }) => ({
   namespace: namespaceNameSchema()
     .default(defaults.namespace)

@@ -3,7 +3,7 @@ import { looksRandom, mayBePassword } from "../../talos/secrecy/shapes.ts";
 import { secretSpans } from "../../talos/secrecy/text.ts";
 import { imageProblem } from "./imageReference.ts";
 
-/** A section of the settings: an object that refuses keys it does not know and says which ones it does. */
+/** A section of the settings: an object that rejects unknown keys and lists the known ones. */
 export function sectionSchema<Shape extends z.ZodRawShape>(shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) => {
@@ -16,7 +16,7 @@ export function sectionSchema<Shape extends z.ZodRawShape>(shape: Shape) {
   });
 }
 
-/** A non-empty text. The error shows `example`. */
+/** A non-empty string. The error shows `example`. */
 export function textSchema(what: string, example: string) {
   return z
     .string({
@@ -39,19 +39,19 @@ export function listSchema<Item extends z.ZodType>(item: Item, what: string, exa
     .min(1, { error: `is empty; give ${what}, such as ${example}` });
 }
 
-/** One of a few words. */
+/** One of several words. */
 export function choiceSchema<const Words extends readonly [string, ...string[]]>(words: Words) {
   return z.enum(words, {
     error: (issue) => `${describeValue(issue.input)} is not supported; use ${joinChoices(words)}`,
   });
 }
 
-/** A switch. */
+/** A boolean. */
 export function flagSchema() {
   return z.boolean({ error: (issue) => `${describeValue(issue.input)} is not a boolean; use true or false` });
 }
 
-/** A whole number within bounds. */
+/** An integer within bounds. */
 export function countSchema(what: string, least: number, most: number) {
   const error = (issue: { input?: unknown }) =>
     `${describeValue(issue.input)} is not ${what}; use a whole number from ${least} to ${most}`;
@@ -70,7 +70,7 @@ const ipv6 = z.ipv6();
 /** An IPv4 address or a host name, without scheme and port, for drivers that do not support IPv6. */
 export function ipv4AddressSchema() {
   return textSchema("an address", "192.168.0.100").refine(
-    // "999.1.1.1" looks like a host name to the letter of the rules; nobody means one.
+    // "999.1.1.1" is a valid host name by the letter of the rules, but never intended as one.
     (value) => ipv4.safeParse(value).success || (hostName.test(value) && !/^[\d.]+$/.test(value)),
     {
       error: (issue) =>
@@ -81,7 +81,7 @@ export function ipv4AddressSchema() {
   );
 }
 
-/** An IPv6 address without the brackets of URLs. */
+/** An IPv6 address without URL brackets. */
 function stripBrackets(value: unknown): unknown {
   return typeof value === "string" ? value.replace(/^\[(.*)\]$/, "$1") : value;
 }
@@ -124,12 +124,12 @@ export function absolutePathSchema(example: string) {
 }
 
 /**
- * A wrong text as an error shows it: in quotes, so that it is found in the file, or only how long it is, where it may be a secret in the wrong
- * place: several lines (a pasted file), more than anyone writes by hand, what `secrecy/` takes for a secret, or a word that may be a password.
+ * An invalid text as an error shows it: quoted, so that it can be found in the file, or only its length if it may be a misplaced secret: several lines (a
+ * pasted file), longer than anyone types, a secret according to `secrecy/`, or a word that may be a password.
  */
 export function describeText(value: string): string {
   if (value.length > 80 || /[\r\n]/.test(value)) return `a text of ${value.length} characters`;
-  // A user name and a password in a URL: nobody needs to see them to find the mistake.
+  // User name and password in a URL: not needed to find the mistake.
   const bare = value.replace(/\/\/.*@/, "//…@");
   const suspicious = looksRandom(bare) || secretSpans(bare, true).length > 0;
   return suspicious || bare.split(/[^\p{L}\p{N}+=!$%^&*~]+/u).some(mayBePassword)
@@ -137,7 +137,7 @@ export function describeText(value: string): string {
     : JSON.stringify(bare);
 }
 
-/** A wrong value as an error shows it: short, and never more than its kind when it is not a plain value. */
+/** An invalid value as an error shows it: short, and only its type unless it is a plain value. */
 export function describeValue(value: unknown): string {
   if (value === undefined) return "nothing";
   if (typeof value === "string") return describeText(value);

@@ -1,4 +1,4 @@
-/** What a container image reference is made of. */
+/** The parts of a container image reference. */
 export interface ImageReference {
   /** The registry's host, with its port if any: `registry.k8s.io`. Absent for Docker Hub's short form. */
   host: string | undefined;
@@ -14,14 +14,14 @@ const host = /^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:\d{1,5})?$/;
 const tag = /^\w[\w.-]{0,127}$/;
 const digest = /^sha256:[0-9a-f]{64}$/;
 
-/** Takes an image reference apart; undefined when it is none. */
+/** Parses an image reference; undefined if it is invalid. */
 export function parseImageReference(reference: string): ImageReference | undefined {
   const at = reference.indexOf("@");
   const named = at < 0 ? reference : reference.slice(0, at);
   const digestPart = at < 0 ? undefined : reference.slice(at + 1);
   const slash = named.indexOf("/");
   const first = named.slice(0, slash);
-  // The rule of the container tools: the first part is a host when it has a dot or a port or is localhost.
+  // The container tools' rule: the first part is a host if it contains a dot or a port or is localhost.
   const hasHost = slash > 0 && (/[.:]/.test(first) || first === "localhost");
   const rest = hasHost ? named.slice(slash + 1) : named;
   const colon = rest.indexOf(":");
@@ -40,8 +40,8 @@ export function parseImageReference(reference: string): ImageReference | undefin
 }
 
 /**
- * Why an image may not be used: not a reference, or one whose content changes without a change here.
- * A node that restarts would then run another driver than its neighbour.
+ * Why an image may not be used: it is not a reference, or its content can change without a change here. A node that restarts would then run a different driver
+ * than its neighbor.
  */
 export function imageProblem(reference: string): string | undefined {
   const parsed = parseImageReference(reference);
@@ -55,8 +55,8 @@ export function imageProblem(reference: string): string | undefined {
 }
 
 /**
- * The same image in another registry: the host is replaced, the path below it, tag and digest stay
- * (`registry.k8s.io/sig-storage/csi-attacher:v4.12.0` in `mirror.example.com/k8s` is `mirror.example.com/k8s/sig-storage/csi-attacher:v4.12.0`).
+ * The same image in another registry: only the host is replaced; path, tag and digest stay (`registry.k8s.io/sig-storage/csi-attacher:v4.12.0` in
+ * `mirror.example.com/k8s` is `mirror.example.com/k8s/sig-storage/csi-attacher:v4.12.0`).
  */
 export function inRegistry(reference: string, registry: string | undefined): string {
   const parsed = parseImageReference(reference);

@@ -24,29 +24,29 @@ export interface IscsiCsiDriverTransforms {
   namespace?: Transform<k8s.core.v1.NamespaceArgs>;
   /** The driver's configuration. */
   secret?: Transform<k8s.core.v1.SecretArgs>;
-  /** The programs that stand in for the image's iscsiadm and mount, for drivers that need them. */
+  /** The programs that replace the image's iscsiadm and mount, for drivers that need them. */
   shims?: Transform<k8s.core.v1.SecretArgs>;
-  /** The controller's account. */
+  /** The controller's service account. */
   controllerServiceAccount?: Transform<k8s.core.v1.ServiceAccountArgs>;
-  /** The node part's account. */
+  /** The node plugin's service account. */
   nodeServiceAccount?: Transform<k8s.core.v1.ServiceAccountArgs>;
-  /** The controller's rights. */
+  /** The controller's permissions. */
   clusterRole?: Transform<k8s.rbac.v1.ClusterRoleArgs>;
-  /** Gives the controller its rights. */
+  /** Binds the controller's permissions. */
   clusterRoleBinding?: Transform<k8s.rbac.v1.ClusterRoleBindingArgs>;
-  /** The node part's rights, for drivers that need any. */
+  /** The node plugin's permissions, for drivers that need any. */
   nodeClusterRole?: Transform<k8s.rbac.v1.ClusterRoleArgs>;
-  /** Gives the node part its rights. */
+  /** Binds the node plugin's permissions. */
   nodeClusterRoleBinding?: Transform<k8s.rbac.v1.ClusterRoleBindingArgs>;
-  /** The right to elect a leader, with more than one replica. */
+  /** The permission to elect a leader, with more than one replica. */
   role?: Transform<k8s.rbac.v1.RoleArgs>;
-  /** Gives the controller that right. */
+  /** Binds that permission to the controller. */
   roleBinding?: Transform<k8s.rbac.v1.RoleBindingArgs>;
   /** The CSIDriver object. */
   csiDriver?: Transform<k8s.storage.v1.CSIDriverArgs>;
-  /** The Deployment of the controller. */
+  /** The controller's Deployment. */
   controller?: Transform<k8s.apps.v1.DeploymentArgs>;
-  /** The DaemonSet of the node part. */
+  /** The node plugin's DaemonSet. */
   node?: Transform<k8s.apps.v1.DaemonSetArgs>;
   /** Applied to every StorageClass. */
   storageClass?: Transform<k8s.storage.v1.StorageClassArgs>;
@@ -54,49 +54,49 @@ export interface IscsiCsiDriverTransforms {
   snapshotClass?: Transform<k8s.apiextensions.CustomResourceArgs>;
   /** The admission policy for claims. */
   claimPolicy?: Transform<k8s.admissionregistration.v1.ValidatingAdmissionPolicyArgs>;
-  /** Puts that policy into force. */
+  /** Enforces that policy. */
   claimPolicyBinding?: Transform<k8s.admissionregistration.v1.ValidatingAdmissionPolicyBindingArgs>;
   /** The admission policy for PersistentVolumes. */
   volumePolicy?: Transform<k8s.admissionregistration.v1.ValidatingAdmissionPolicyArgs>;
-  /** Puts that policy into force. */
+  /** Enforces that policy. */
   volumePolicyBinding?: Transform<k8s.admissionregistration.v1.ValidatingAdmissionPolicyBindingArgs>;
 }
 
 /** Arguments of an iSCSI CSI driver on Talos. */
 export interface IscsiCsiDriverArgs {
-  /** What the driver is and what it runs. */
+  /** The driver and what it runs. */
   driver: IscsiDriver;
-  /** Changes to single children. Default: none. */
+  /** Changes to individual children. Default: none. */
   transform?: IscsiCsiDriverTransforms | undefined;
   /**
-   * Whether the nodes keep pods and extensions in separate PID namespaces (`workloadIsolation`, on in clusters made with
-   * Talos 1.14 or newer). Then the strategy nsenter is refused. Default: false.
+   * Whether the nodes keep pods and extensions in separate PID namespaces (`workloadIsolation`, on in clusters created with Talos 1.14 or newer). If so, the
+   * strategy nsenter is rejected. Default: false.
    */
   workloadIsolation?: boolean | undefined;
 }
 
 /**
- * Everything an iSCSI CSI driver needs on Talos, whatever the driver: a namespace that admits its pods, its
- * configuration, the least of rights, a controller, a node part on every node, and its classes.
+ * Everything an iSCSI CSI driver needs on Talos, for any driver: a namespace that admits its pods, its configuration, minimal permissions, a controller, a node
+ * plugin on every node, and its classes.
  *
- * Throws `InputPropertiesError` with every problem of the description (a clash of ports, nsenter with workload isolation).
+ * Throws `InputPropertiesError` with every problem of the description (a port conflict, nsenter with workload isolation).
  */
 export class IscsiCsiDriver extends pulumi.ComponentResource {
-  /** The driver's name, as StorageClasses and PersistentVolumes have it. */
+  /** The driver's name, as in StorageClasses and PersistentVolumes. */
   declare readonly driverName: pulumi.Output<string>;
-  /** The namespace the driver lives in. */
+  /** The driver's namespace. */
   declare readonly namespace: pulumi.Output<string>;
   /** Name of the controller's Deployment. */
   declare readonly controllerName: pulumi.Output<string>;
-  /** Name of the node part's DaemonSet. */
+  /** Name of the node plugin's DaemonSet. */
   declare readonly daemonSetName: pulumi.Output<string>;
   /** Names of the StorageClasses, in the order they were given. */
   declare readonly storageClassNames: pulumi.Output<string[]>;
   /** Name of the VolumeSnapshotClass, if there is one. */
   declare readonly snapshotClassName: pulumi.Output<string | undefined>;
-  /** First part of the names of its objects. */
+  /** Prefix of its objects' names. */
   declare readonly prefix: string;
-  /** What it is made of, by name: images, its configuration and its settings. None of it is secret. */
+  /** Its parts by name: images, configuration and settings. None of it is secret. */
   declare readonly parts: Readonly<Record<string, pulumi.Input<string>>>;
 
   constructor(name: string, args: IscsiCsiDriverArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -134,7 +134,7 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
       snapshotClassName: this.snapshotClassName,
     });
 
-    // Labels on the object itself, before any pod: Talos enforces `baseline`, which refuses the node part.
+    // Labels are set when the namespace is created, before any pod: Talos enforces `baseline`, which rejects the node plugin.
     function createNamespace() {
       return make(k8s.core.v1.Namespace, {
         suffix: "namespace",
@@ -153,7 +153,7 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
           data: { [driver.secret.key]: pulumi.secret(secretData(driver.secret.content)) },
         },
         dependsOn: [namespace],
-        // The uid in its metadata keys the checksum (checksum.ts) and so may not be readable in the state.
+        // The uid in its metadata keys the checksum (checksum.ts), so it must not be readable in the state.
         additionalSecretOutputs: ["metadata"],
       });
     }
@@ -173,7 +173,7 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
         make(k8s.core.v1.ServiceAccount, {
           suffix: "node-account",
           transform: transform.nodeServiceAccount,
-          // A driver that asks nothing of the API gets no token.
+          // A driver that doesn't use the API gets no token.
           args: account("node", driver.node.apiRules !== undefined),
           dependsOn: [namespace],
         }),
@@ -313,13 +313,13 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
           transform: transform.storageClass,
           args: storageClass(driver, entry),
           dependsOn: [csiDriver],
-          // Its name up to 0.1.0, which said joviandss-joviandss-sc: the class of a stack from then is this one.
+          // Its name up to 0.1.0, such as joviandss-joviandss-sc: keeps the class of a stack from then.
           aliases: [{ name: `${name}-${entry.name}` }],
         }),
       );
     }
 
-    // In the first preview nothing of the cluster is known yet, but these names are settings; a transform may give others.
+    // The first preview knows nothing about the cluster, but these names are settings; a transform may change them.
     function storageClassNames(): pulumi.Output<string[]> {
       return pulumi.runtime.isDryRun() && transform.storageClass === undefined
         ? pulumi.output(driver.storageClasses.map((entry) => entry.name))
@@ -336,7 +336,7 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
       });
     }
 
-    // Claims are refused where the person who made one sees it; volumes are what no other StorageClass or hand-made volume gets around.
+    // Claims are rejected so that their author sees the error; volumes are checked so that no other StorageClass or manually created volume bypasses it.
     function createAccessPolicies(): void {
       if (driver.accessGuard === undefined) return;
       const { claimPolicy: onClaims, claimPolicyBinding: claimsBinding } = transform;

@@ -4,37 +4,37 @@ import type { Iscsiadm } from "./driverSettings.ts";
 import type { Rule } from "./rbac.ts";
 import type { ImageSource } from "./sidecars.ts";
 
-/** The helpers that a driver's controller can have, beside the plugin itself. */
+/** The sidecars a driver's controller can have besides the plugin. */
 export type ControllerSidecar = "provisioner" | "attacher" | "resizer" | "snapshotter";
 
-/** How one of the driver's processes is started. */
+/** How to start one of the driver's processes. */
 export interface PluginProcess {
   /** Name of the container. */
   container: string;
   args: string[];
-  /** Its environment, from values or from Secrets of the driver's namespace that you make. */
+  /** Its environment, from values or from Secrets that you create in the driver's namespace. */
   env?: PluginEnvironment[];
-  /** What it needs mounted besides what every driver gets. */
+  /** Volumes it needs besides those that every driver gets. */
   volumes?: PluginVolume[];
   /** Whether it reads the driver's Secret, mounted at `IscsiDriver.secret.mountPath`. */
   readsSecret: boolean;
 }
 
-/** A variable of a plugin's environment. A changed Secret reaches a plugin when its pod restarts. */
+/** A variable of a plugin's environment. A changed Secret takes effect when the plugin's pod restarts. */
 export type PluginEnvironment =
   { name: string; value: string } | { name: string; secret: { name: string; key: string } };
 
-/** A volume of a plugin's pod, and where the plugin finds it. */
+/** A volume of a plugin's pod, and where it is mounted. */
 export interface PluginVolume {
-  /** Name of the volume in the pod; the base's own names are refused. */
+  /** Name of the volume in the pod; names used by the base are rejected. */
   name: string;
-  /** Where the plugin finds it. */
+  /** Where it is mounted. */
   mountPath: string;
   /** Default: true for Secrets and ConfigMaps, false for the others. */
   readOnly?: boolean;
-  /** Whether mounts cross between the node and the plugin. Default: none do. */
+  /** Whether mounts propagate between the node and the plugin. Default: none do. */
   mountPropagation?: "HostToContainer" | "Bidirectional";
-  /** A folder of the node, a Secret or ConfigMap of the driver's namespace, or an empty folder. */
+  /** A folder of the node, a Secret or ConfigMap in the driver's namespace, or an empty folder. */
   source:
     | { hostPath: string; type?: "Directory" | "DirectoryOrCreate" | "File" | "Socket" }
     | { secret: string }
@@ -61,7 +61,7 @@ export interface IscsiSnapshotClass {
   parameters: Record<string, string>;
 }
 
-/** Ports of a driver's health checks. In the node's network every driver needs ports of its own. */
+/** Ports of a driver's health checks. With host networking, every driver needs its own ports. */
 export interface HealthPorts {
   node: number;
   registrar: number;
@@ -83,17 +83,17 @@ export interface Placement {
 }
 
 /**
- * All that `IscsiCsiDriver` has to know of a driver: what to run, with what configuration, and what to offer.
- * The rest, what every iSCSI driver on Talos needs, is in the base.
+ * Everything `IscsiCsiDriver` needs to know about a driver: what to run, its configuration, and what to offer. The base contains the rest, which every iSCSI
+ * driver on Talos needs.
  */
 export interface IscsiDriver {
-  /** The name the driver answers with (CSI GetPluginInfo), and thus of the CSIDriver object. */
+  /** The CSI driver name (CSI GetPluginInfo), also used for the CSIDriver object. */
   driverName: string;
-  /** First part of the names of its objects: `joviandss-csi` makes `joviandss-csi-controller`. One driver's alone in the cluster. */
+  /** Prefix of its objects' names: `joviandss-csi` gives `joviandss-csi-controller`. Unique per driver in the cluster. */
   prefix: string;
-  /** Its namespace, of which it is the only driver. */
+  /** Its namespace, which it shares with no other driver. */
   namespace: string;
-  /** The driver's own image, from whatever registry it really comes from. */
+  /** The driver's own image, from its original registry. */
   image: string;
   imageSource: ImageSource;
   imagePullSecrets: string[];
@@ -102,7 +102,7 @@ export interface IscsiDriver {
   csiDriver: {
     attachRequired: boolean;
     podInfoOnMount: boolean;
-    /** Whether the kubelet changes the owner of a volume's files to a pod's fsGroup. */
+    /** Whether the kubelet changes the ownership of a volume's files to a pod's fsGroup. */
     fsGroupPolicy: "File" | "ReadWriteOnceWithFSType" | "None";
     /** Further fields of the CSIDriver object, such as `seLinuxMount`, `storageCapacity` or `tokenRequests`. Default: none. */
     more?: Omit<
@@ -111,11 +111,11 @@ export interface IscsiDriver {
     >;
   };
   iscsiadm: Iscsiadm;
-  /** Where the image expects iscsiadm; the program's own is mounted there if it is needed. */
+  /** Where the image expects iscsiadm; this program's own is mounted there if needed. */
   wrapperPath: string;
   /**
-   * Whether the driver harms a volume in use that is staged or published again, as the kubelet does after a restart. Then iscsiadm and mount
-   * of ours stand in front of the image's (shims.ts).
+   * Whether the driver harms a volume in use when it is staged or published again, as the kubelet does after a restart. If so, this program's iscsiadm and
+   * mount replace the image's (shims.ts).
    */
   restagesUnsafely: boolean;
   healthPorts: HealthPorts;
@@ -124,11 +124,11 @@ export interface IscsiDriver {
     sidecars: ControllerSidecar[];
     replicas: number;
     hostNetwork: boolean;
-    /** File system of volumes whose StorageClass names none. Absent: the driver decides. */
+    /** File system of volumes whose StorageClass sets none. Absent: the driver decides. */
     defaultFsType?: string | undefined;
-    /** Further arguments of sidecars, after the base's own: `{ provisioner: ["--strict-topology"] }`. Default: none. */
+    /** Further arguments of sidecars, after the base's: `{ provisioner: ["--strict-topology"] }`. Default: none. */
     sidecarArgs?: Partial<Record<ControllerSidecar, readonly string[]>> | undefined;
-    /** What the plugin itself asks of the Kubernetes API, besides the sidecars' rights. Default: nothing. */
+    /** The plugin's own Kubernetes API permissions, besides the sidecars'. Default: none. */
     apiRules?: readonly Rule[] | undefined;
   };
   node: Placement & {
@@ -136,25 +136,25 @@ export interface IscsiDriver {
     /** Whether the plugin opens devices under /dev rather than /host/dev. */
     mountsDev: boolean;
     controlPlanes: boolean;
-    /** Whether the cluster has nodes with the label `talos-iscsi/iscsi: "false"`, which the node part stays off. Default: false. */
+    /** Whether the cluster has nodes labeled `talos-iscsi/iscsi: "false"`, which the node plugin avoids. Default: false. */
     nodesWithoutIscsi?: boolean | undefined;
     maxUnavailable: number | string;
     /**
-     * What the plugin asks of the Kubernetes API; an empty list is a token without rights, for a plugin that only makes a client.
-     * Absent: no token at all.
+     * The plugin's Kubernetes API permissions; an empty list gives a token without permissions, for a plugin that only creates a client. Absent: no token at
+     * all.
      */
     apiRules?: readonly Rule[] | undefined;
   };
   storageClasses: IscsiStorageClass[];
   snapshotClass?: IscsiSnapshotClass | undefined;
-  /** What the cluster refuses on the driver's behalf, for a driver that doesn't refuse it itself. Absent: nothing. */
+  /** What the cluster rejects on the driver's behalf, for a driver that doesn't reject it itself. Absent: nothing. */
   accessGuard?: AccessGuard | undefined;
 }
 
-/** Access modes under which one node alone uses a volume. */
+/** Access modes that let only one node use a volume. */
 export const oneNode = ["ReadWriteOnce", "ReadWriteOncePod"] as const;
 
-/** Access modes by volume mode. A volume mode that is absent is refused. */
+/** Access modes by volume mode. A missing volume mode is rejected. */
 export interface AllowedAccess {
   Filesystem?: readonly string[];
   Block?: readonly string[];
@@ -162,15 +162,15 @@ export interface AllowedAccess {
 
 /** Which claims and volumes the cluster admits for a driver. */
 export interface AccessGuard {
-  /** Claims, by the StorageClass they name. */
+  /** Claims, by StorageClass. */
   classes: Readonly<Record<string, AllowedAccess>>;
   /** PersistentVolumes of the driver, no matter who created them or which StorageClass they name. */
   volumes: AllowedAccess;
-  /** Volumes that several nodes may mount, such as network shares: the ones with one of these volume attributes. */
+  /** Volumes that several nodes may mount, such as network shares: those with one of these volume attributes. */
   sharedVolumes?: { attribute: string; values: readonly string[] } | undefined;
 }
 
-/** The directory of a driver's socket on the node, outside of the kubelet's registration directory (which the kubelet walks). */
+/** The directory of a driver's socket on the node, outside the kubelet's registration directory (which the kubelet walks). */
 export function pluginDirectory(driverName: string): string {
   return `/var/lib/kubelet/plugins/${driverName}`;
 }

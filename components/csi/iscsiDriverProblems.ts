@@ -3,7 +3,7 @@ import type { IscsiDriver } from "./iscsiDriver.ts";
 import { belongsToKubernetes } from "./naming.ts";
 import type { Problem } from "./problems.ts";
 
-/** What no iSCSI driver on Talos may ask for. Paths are those of the description. */
+/** What no iSCSI driver on Talos may request. Paths are those of the description. */
 export function driverProblems(driver: IscsiDriver, workloadIsolation: boolean): Problem[] {
   const problems: Problem[] = [];
   const image = imageProblem(driver.image);

@@ -20,13 +20,13 @@ export interface JovianDssCsiArgs extends Omit<JovianDssSettingsInput, "endpoint
     /** The REST user's password. It is treated as a secret whether or not it is marked as one. */
     password: pulumi.Input<string>;
   };
-  /** Changes to single children, for every pool's driver. Default: none. */
+  /** Changes to individual children, for every pool's driver. Default: none. */
   transform?: IscsiCsiDriverTransforms | undefined;
   /** See `IscsiCsiDriverArgs.workloadIsolation`. Default: false. */
   workloadIsolation?: boolean | undefined;
   /** See `IscsiDriver.node.nodesWithoutIscsi`. Default: false. */
   nodesWithoutIscsi?: boolean | undefined;
-  /** Where `probe` probes. Needed with it. */
+  /** The cluster that `probe` tests. Required with it. */
   probeOn?: ProbeSurroundings | undefined;
 }
 
@@ -49,7 +49,7 @@ export class JovianDssCsi extends pulumi.ComponentResource {
   declare readonly namespace: pulumi.Output<string>;
   /** Deployment of the first pool's controller. */
   declare readonly controllerName: pulumi.Output<string>;
-  /** DaemonSet of the first pool's node part. */
+  /** DaemonSet of the first pool's node plugin. */
   declare readonly daemonSetName: pulumi.Output<string>;
   /** Names of all StorageClasses, pool by pool. */
   declare readonly storageClassNames: pulumi.Output<string[]>;
@@ -61,7 +61,7 @@ export class JovianDssCsi extends pulumi.ComponentResource {
   constructor(name: string, args: JovianDssCsiArgs, opts?: pulumi.ComponentResourceOptions) {
     const { transform, workloadIsolation, nodesWithoutIscsi, probeOn, ...shown } = args;
     const settings = validateSettings(name, shown);
-    // Shown in previews and kept in the state: the pods' configuration is a secret as a whole, so this is where a reviewer sees what changes in it.
+    // Shown in previews and kept in the state: the pods' configuration is a secret as a whole, so reviewers see its changes here.
     super(
       "talos-iscsi:index:JovianDssCsi",
       name,
@@ -100,14 +100,14 @@ function poolClasses(pool: JovianDssPool, suffix: string) {
   return pool.storageClasses ?? [joviandssStorageClassSchema.parse({ name: `joviandss-sc${suffix}` })];
 }
 
-/** What a claim of each class of a pool may ask for. */
+/** The access modes that claims of each class in a pool may request. */
 function claimModes({ pools }: JovianDssSettings, index: number): ("ReadWriteOnce" | "ReadWriteOncePod")[] {
   return poolClasses(pools[index] as JovianDssPool, "").map(({ accessModes }) =>
     accessModes.includes("ReadWriteOnce") ? "ReadWriteOnce" : "ReadWriteOncePod",
   );
 }
 
-/** What the base has to know of the JovianDSS driver for one pool. */
+/** The JovianDSS driver of one pool, described for the base. */
 function joviandssDriver(
   settings: JovianDssSettings,
   pool: JovianDssPool,
@@ -129,7 +129,7 @@ function joviandssDriver(
       content: joviandssConfigSecret(settings, pool.name, password),
       mountPath: "/config",
     },
-    // The volumes are file systems of one node: the kubelet applies a pod's fsGroup.
+    // The volumes are single-node file systems: the kubelet applies a pod's fsGroup.
     csiDriver: { attachRequired: true, podInfoOnMount: false, fsGroupPolicy: "File" },
     iscsiadm: settings.iscsiadm,
     wrapperPath: "/usr/local/bin/iscsiadm",
@@ -138,10 +138,10 @@ function joviandssDriver(
       ...toPlacement(settings.controller),
       replicas: settings.controller.replicas,
       hostNetwork: settings.controller.hostNetwork,
-      // For volumes of other people's StorageClasses.
+      // For volumes of StorageClasses not created here.
       defaultFsType: "ext4",
       plugin: controllerPlugin,
-      // No resizer: the driver cannot expand. No capacity tracking either: GetCapacity ends its process.
+      // No resizer: the driver can't expand volumes. No capacity tracking either: GetCapacity crashes it.
       sidecars: ["provisioner", "attacher", ...(snapshots.enabled ? (["snapshotter"] as const) : [])],
     },
     node: {
@@ -186,7 +186,7 @@ const controllerPlugin: PluginProcess = {
   readsSecret: true,
 };
 
-// The image's iscsiadm is a script that is told by environment how to reach the node's.
+// The image's iscsiadm is a script; the environment tells it how to reach the node's.
 function nodePlugin(settings: JovianDssSettings): PluginProcess {
   return {
     container: "csi-node",
@@ -206,7 +206,7 @@ function nodePlugin(settings: JovianDssSettings): PluginProcess {
   };
 }
 
-/** The settings with every default; or the error with all that is wrong. */
+/** The settings with all defaults; throws all problems in one error. */
 function validateSettings(name: string, plain: Pick<JovianDssCsiArgs, "endpoint">): JovianDssSettings {
   const settled = { ...plain, endpoint: withKnownPassword(plain.endpoint) };
   const result = joviandssSchema.safeParse(settled);

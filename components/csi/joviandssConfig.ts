@@ -2,13 +2,12 @@ import * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
 import type { JovianDssSettings } from "./joviandssSettings.ts";
 
-/** What of the settings goes into cfg.yaml. */
+/** The settings that go into cfg.yaml. */
 export type JovianDssConfigSource = Pick<JovianDssSettings, "endpoint" | "iscsi" | "logLevel">;
 
 /**
- * The driver's cfg.yaml for one pool. Only keys that the driver reads (open-e/joviandss-kubernetescsi
- * pkg/common/common.go): `pool` at the top, while `endpoint.pool`, `endpoint.name`, `endpoint.tries` and `logpath` of the
- * official example are ignored, and without `logfile` it logs to stdout.
+ * The driver's cfg.yaml for one pool. It contains only keys that the driver reads (open-e/joviandss-kubernetescsi pkg/common/common.go): `pool` at the top
+ * level, while `endpoint.pool`, `endpoint.name`, `endpoint.tries` and `logpath` of the official example are ignored, and without `logfile` it logs to stdout.
  */
 function joviandssConfig(settings: JovianDssConfigSource, pool: string, password: string): string {
   const { endpoint, iscsi } = settings;
@@ -26,12 +25,12 @@ function joviandssConfig(settings: JovianDssConfigSource, pool: string, password
       },
       iscsi: { iqn: iscsi.targetPrefix, addrs: iscsi.addresses, port: iscsi.port },
     },
-    // Texts in quotes: the driver's YAML library follows other rules for what is a bare text.
+    // Quoted strings: the driver's YAML library has different rules for unquoted ones.
     { defaultStringType: "QUOTE_DOUBLE", defaultKeyType: "PLAIN", lineWidth: 0 },
   );
 }
 
-/** The same as a secret, from a password that may come from another resource. */
+/** The same as a secret, with a password that may come from another resource. */
 export function joviandssConfigSecret(
   settings: JovianDssConfigSource,
   pool: string,

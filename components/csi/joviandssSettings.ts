@@ -119,7 +119,7 @@ const pool = sectionSchema({
     .describe("Additional pools only: each needs an image built with its own driver name."),
 });
 
-/** `joviandss` without the rules about several of its values. */
+/** `joviandss` without the rules that involve several values. */
 export const joviandssForm = sectionSchema({
   image: imageSchema(imageExample).describe("The image you tested, preferably by digest."),
   endpoint,
@@ -129,7 +129,7 @@ export const joviandssForm = sectionSchema({
     .default("info")
     .describe("Log level."),
   snapshots: snapshotsSchema("joviandss-snapshot-sc", {}),
-  // The driver cannot stop a claim that would destroy data, so the cluster has to (facts: CreateVolume never checks access modes).
+  // The driver can't stop a claim that would destroy data, so the cluster must (CreateVolume never checks access modes).
   guardAccessModes: flagSchema()
     .default(true)
     .describe("Refuse access modes that would destroy data, by admission policy (Kubernetes 1.30+)."),
@@ -137,8 +137,8 @@ export const joviandssForm = sectionSchema({
 });
 
 /**
- * `joviandss` in a stack's file. Values become the driver's cfg.yaml; what the driver requires, ignores or crashes on
- * is checked here, since the driver itself starts on almost anything.
+ * `joviandss` in a stack's file. The values become the driver's cfg.yaml; what the driver requires, ignores or crashes on is checked here, since the driver
+ * itself starts with almost anything.
  */
 export const joviandssSchema = joviandssForm
   .superRefine((settings, context) => {
@@ -147,14 +147,14 @@ export const joviandssSchema = joviandssForm
   })
   .describe("The JovianDSS CSI driver.");
 
-/** `joviandss` as a stack's file has it, with every default filled in. */
+/** `joviandss` from a stack's file, with all defaults. */
 export type JovianDssSettings = z.output<typeof joviandssSchema>;
 /** `joviandss` as it may be written. */
 export type JovianDssSettingsInput = z.input<typeof joviandssSchema>;
-/** A pool with every default filled in. */
+/** A pool with all defaults. */
 export type JovianDssPool = JovianDssSettings["pools"][number];
 
-/** What is legal but does less than it seems, for the log. */
+/** Valid settings that do less than they seem to, for the log. */
 export function joviandssWarnings(settings: JovianDssSettings): Problem[] {
   const unused = (list: readonly string[], path: string, what: string): Problem[] =>
     list.length < 2
@@ -199,7 +199,7 @@ function poolProblems(pools: readonly JovianDssPool[]): { path: (string | number
         "set this pool's driver.name and driver.image to an image built with another name (docs/joviandss.md)";
       problems.push({ path, reason });
     } else drivers.set(driver, index);
-    // Names in the cluster are made of the pool's, and keep fewer characters apart.
+    // Cluster names are derived from the pool's and distinguish fewer characters.
     const twin = names.get(slug(entry.name));
     if (twin !== undefined) {
       const reason = `pool ${entry.name} cannot be distinguished from pools[${twin}] (${pools[twin]?.name}) in names of Kubernetes objects`;

@@ -24,5 +24,5 @@ export const namespacesSchema = z
   .default([])
   .describe("Privileged namespaces for other drivers. Kept when removed here.");
 
-/** `namespaces` with every default filled in. */
+/** `namespaces` with all defaults. */
 export type NamespaceSettings = z.output<typeof namespacesSchema>;

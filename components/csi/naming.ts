@@ -1,6 +1,6 @@
 import type { Placement } from "./iscsiDriver.ts";
 
-/** A part of a Kubernetes name from any text: `Pool_1` becomes `pool-1`. */
+/** Turns any text into a part of a Kubernetes name: `Pool_1` becomes `pool-1`. */
 export function slug(text: string): string {
   return text
     .toLowerCase()
@@ -14,8 +14,8 @@ export function belongsToKubernetes(namespace: string): boolean {
 }
 
 /**
- * The part of a StorageClass's Pulumi name that follows its component's: `sc` for `joviandss-sc` of `joviandss`, so that the component's name
- * stands in it once; the whole name where that would be another class's.
+ * The part of a StorageClass's Pulumi name after its component's: `sc` for `joviandss-sc` of `joviandss`, so that the component's name appears only once; the
+ * whole name if another class would get the same one.
  */
 export function classSuffix(component: string, className: string, classNames: readonly string[]): string {
   const prefix = `${component}-`;
@@ -26,12 +26,12 @@ export function classSuffix(component: string, className: string, classNames: re
 type Tolerations = { tolerations: Record<string, string | number | undefined>[] };
 type Settings = Tolerations & { nodeSelector: Record<string, string> };
 
-/** Where pods run, from the settings; keys that were left out stay out of the object. */
+/** The placement from the settings, without unset keys. */
 export function toPlacement(settings: Settings): Placement {
   return { nodeSelector: settings.nodeSelector, tolerations: definedTolerations(settings) };
 }
 
-/** The taints that pods tolerate, without the keys that were left out. */
+/** The tolerations, without unset keys. */
 export function definedTolerations({ tolerations }: Tolerations): Placement["tolerations"] {
   return tolerations.map((entry) =>
     Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== undefined)),

@@ -27,13 +27,13 @@ type Volume = k8s.types.input.core.v1.Volume;
 type VolumeMount = k8s.types.input.core.v1.VolumeMount;
 
 /**
- * The driver's node part, one pod a node. It needs much of the node, for reasons of iSCSI itself:
+ * The driver's node plugin, one pod per node. It needs extensive access to the node because of iSCSI:
  *
  * - `hostNetwork`: iscsiadm reaches iscsid over an abstract socket, which belongs to a network namespace (open-iscsi issue 48).
- * - the node's root at /host, to run the extension's iscsiadm there, with new mounts coming in.
- * - /var/lib/kubelet shared both ways, the staging directory included: without it a restarted driver finds its staging
- *   record gone and says "unstaged" without logging out.
- * - the socket outside of plugins_registry: the kubelet takes every socket in there for a registration.
+ * - The node's root at /host, to run the extension's iscsiadm there, with new mounts propagating in.
+ * - /var/lib/kubelet with bidirectional propagation, including the staging directory: otherwise a restarted driver doesn't find its staging record and reports
+ *   "unstaged" without logging out.
+ * - The socket outside plugins_registry: the kubelet treats every socket there as a registration.
  */
 export function nodeDaemonSet(
   driver: IscsiDriver,
@@ -73,7 +73,7 @@ export function nodeDaemonSet(
   };
 }
 
-/** Which nodes it stays off. All expressions of one term have to hold. */
+/** The nodes it avoids. All expressions of one term must match. */
 function nodeAffinity({ controlPlanes, nodesWithoutIscsi = false }: IscsiDriver["node"]): {
   affinity?: k8s.types.input.core.v1.Affinity;
 } {
@@ -110,7 +110,7 @@ function pluginContainer(driver: IscsiDriver): Container {
       { name: "KUBE_NODE_NAME", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } },
       ...pluginEnvironment(plugin),
     ],
-    // Formatting and mounting for the kubelet takes a privileged container: Bidirectional mounts are allowed to no other.
+    // Formatting and mounting for the kubelet needs a privileged container: only those may use Bidirectional mounts.
     securityContext: { privileged: true },
     resources: pluginResources,
     livenessProbe: healthCheck(driver.healthPorts.node, true).probe,

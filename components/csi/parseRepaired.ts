@@ -1,19 +1,19 @@
 import type { z } from "zod";
 
-/** What a schema says of a value once the mistakes that it has told are out of the way. */
+/** A schema's result for a value once the reported mistakes are removed. */
 export interface Repaired<T> {
-  /** Further mistakes, which the first ones hid: a rule about a section is not asked while something in the section has the wrong form. */
+  /** Further mistakes that the first ones hid: a rule about a section isn't evaluated while part of the section has the wrong type. */
   readonly issues: readonly z.core.$ZodIssue[];
-  /** The value without what is wrong, where that is enough for the schema. */
+  /** The value without the mistakes, if it then satisfies the schema. */
   readonly data: T | undefined;
 }
 
 type Path = readonly PropertyKey[];
 
 /**
- * Takes unknown keys, and values that the schema refuses, out of a copy of the value, and asks again. What concerns something that was taken out is left
- * away: it is not known what it was to be.
- * @param top how many keys deep what is mistaken stays: others may ask whether a section is there. Default: 0
+ * Removes unknown keys and rejected values from a copy of the value, and parses again. Issues that involve a removed part are dropped: its intended value is
+ * unknown.
+ * @param top how many keys deep invalid parts stay: other rules may check whether a section is present. Default: 0
  */
 export function parseRepaired<T>(
   schema: z.ZodType<T>,
@@ -39,14 +39,14 @@ export function parseRepaired<T>(
   };
 }
 
-/** Every part is there once, even where the value has it in several places (an alias in YAML): what is taken out of one stays in the others. */
+/** Copies every occurrence separately, even of a shared part (a YAML alias): removing it in one place keeps it in the others. */
 function deepCopy(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(deepCopy);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, deepCopy(inner)]));
 }
 
-/** Takes the property of an object away. An item of a list stays: the others would move. */
+/** Removes an object's property. List items stay: removing one would shift the others. */
 function removeAt(value: unknown, path: Path): boolean {
   const last = path.at(-1);
   const holder = path.slice(0, -1).reduce<unknown>((inner, key) => {
@@ -59,7 +59,7 @@ function removeAt(value: unknown, path: Path): boolean {
   return Object.hasOwn(holder, last) && Reflect.deleteProperty(holder, last);
 }
 
-/** Is one of them within the other? */
+/** Whether one path contains the other. */
 function overlaps(one: Path, other: Path): boolean {
   return one.every((key, index) => index >= other.length || key === other[index]);
 }

@@ -18,7 +18,7 @@ export const socketPath = `${socketDirectory}/csi.sock`;
 /** The annotation that changes with the driver's configuration. */
 const checksumAnnotation = "talos-iscsi/config-checksum";
 
-/** What a process without need of the node gets. Root, because the plugin's socket is root's; but root without any power. */
+/** For a process that needs nothing from the node. Root, because the plugin's socket belongs to root; but without any privileges. */
 export const unprivileged: k8s.types.input.core.v1.SecurityContext = {
   privileged: false,
   allowPrivilegeEscalation: false,
@@ -27,7 +27,7 @@ export const unprivileged: k8s.types.input.core.v1.SecurityContext = {
   seccompProfile: { type: "RuntimeDefault" },
 };
 
-/** Labels of a driver's pods and objects; `app` is what selectors use. */
+/** Labels of a driver's pods and objects; selectors use `app`. */
 export function labelsOf(driver: IscsiDriver, component: "controller" | "node"): Record<string, string> {
   return {
     app: `${driver.prefix}-${component}`,
@@ -42,7 +42,7 @@ export function pluginImage(driver: IscsiDriver): string {
   return inRegistry(driver.image, driver.imageSource.registry);
 }
 
-/** A sidecar's container. Resources are what the helpers need on clusters of ordinary size; memory is bounded, CPU is not. */
+/** A sidecar's container. Its resources fit clusters of ordinary size; memory is limited, CPU is not. */
 export function sidecarContainer(
   driver: IscsiDriver,
   sidecar: Sidecar,
@@ -69,9 +69,8 @@ export function sidecarContainer(
 export const pluginResources = { requests: { cpu: "10m", memory: "64Mi" }, limits: { memory: "512Mi" } };
 
 /**
- * A health check over HTTP. In the node's network it listens on loopback and the kubelet asks there: nothing of it is
- * reachable from outside, and no `ports` entry makes a host port of it. In a pod's own network the kubelet comes from
- * outside the pod, so it has to listen on the pod's address.
+ * An HTTP health check. With host networking it listens on loopback, where the kubelet probes it: it isn't reachable from outside, and no `ports` entry turns
+ * it into a host port. In a pod's own network the kubelet connects from outside the pod, so it must listen on the pod's address.
  */
 export function healthCheck(port: number, hostNetwork: boolean): { endpoint: string; probe: Probe } {
   return {
@@ -86,17 +85,17 @@ export function healthCheck(port: number, hostNetwork: boolean): { endpoint: str
   };
 }
 
-/** The volume with the driver's configuration file: readable by root only, as in the Secret itself. */
+/** The volume with the driver's configuration file: readable by root only. */
 export function secretVolume(driver: IscsiDriver): Volume {
   return { name: "config", secret: { secretName: driver.secret.name, defaultMode: 0o400 } };
 }
 
-/** Where a plugin finds it. */
+/** Where the plugin mounts it. */
 export function secretMount(driver: IscsiDriver): VolumeMount {
   return { name: "config", mountPath: driver.secret.mountPath, readOnly: true };
 }
 
-/** The environment of a plugin, as a container has it. */
+/** A plugin's environment as container variables. */
 export function pluginEnvironment({ env = [] }: PluginProcess): k8s.types.input.core.v1.EnvVar[] {
   return env.map((entry) =>
     "secret" in entry
@@ -118,7 +117,7 @@ export function pluginVolumes({ volumes = [] }: PluginProcess): Volume[] {
   });
 }
 
-/** Where a plugin finds them. */
+/** Where the plugin mounts them. */
 export function pluginMounts({ volumes = [] }: PluginProcess): VolumeMount[] {
   return volumes.map(({ name, mountPath, mountPropagation, source, readOnly }) => ({
     name,
@@ -128,14 +127,14 @@ export function pluginMounts({ volumes = [] }: PluginProcess): VolumeMount[] {
   }));
 }
 
-/** `imagePullSecrets` of a pod, left out when there are none. */
+/** `imagePullSecrets` of a pod; omitted if there are none. */
 export function pullSecrets(driver: IscsiDriver): { imagePullSecrets?: { name: string }[] } {
   return driver.imagePullSecrets.length === 0
     ? {}
     : { imagePullSecrets: driver.imagePullSecrets.map((name) => ({ name })) };
 }
 
-/** Annotations of a pod template: the configuration's checksum where the pod reads it, so that a change restarts it. */
+/** Annotations of a pod template: the configuration's checksum if the pod reads it, so that a change restarts it. */
 export function templateAnnotations(
   readsSecret: boolean,
   checksum: pulumi.Input<string>,
@@ -144,8 +143,8 @@ export function templateAnnotations(
 }
 
 /**
- * A list that is left out where it is empty, as the Kubernetes plugin leaves it out once all of the object is known: an object of the first preview,
- * whose checksum is not known yet, is compared with that one by a saved plan (`pulumi up --plan`).
+ * Omits empty lists, as the Kubernetes plugin does once the whole object is known: a saved plan (`pulumi up --plan`) compares that with the first preview's
+ * object, whose checksum is still unknown.
  */
 export function withoutEmpty<Lists extends Record<string, readonly unknown[]>>(lists: Lists): Partial<Lists> {
   return Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0)) as Partial<Lists>;

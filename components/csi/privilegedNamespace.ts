@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
-/** Arguments of a namespace for a driver that is installed by other means, such as a Helm chart. */
+/** Arguments of a namespace for a driver installed by other means, such as a Helm chart. */
 export interface PrivilegedNamespaceArgs {
   /** Name of the namespace, such as `longhorn-system`. */
   name: string;
@@ -10,10 +10,9 @@ export interface PrivilegedNamespaceArgs {
 }
 
 /**
- * A namespace whose pods PodSecurity admits whatever they ask for.
+ * A namespace in which PodSecurity admits any pod.
  *
- * It stays in the cluster when it is taken out of the program, and with `pulumi destroy`: whatever lives in it, volumes included, is
- * somebody else's.
+ * It stays in the cluster when it is removed from the program, and on `pulumi destroy`: its contents, including volumes, belong to somebody else.
  */
 export class PrivilegedNamespace extends pulumi.ComponentResource {
   /** Name of the namespace, known once it exists. */
@@ -31,7 +30,7 @@ export class PrivilegedNamespace extends pulumi.ComponentResource {
   }
 }
 
-/** Labels that admit any pod: Talos enforces `baseline`. `audit` and `warn` too, or every rollout warns. */
+/** Labels that admit any pod: Talos enforces `baseline`. `audit` and `warn` are set too, otherwise every rollout warns. */
 export const privilegedLabels: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     ["enforce", "audit", "warn"].flatMap((mode) => [

@@ -2,17 +2,17 @@ import { coded, type ErrorCode } from "../../talos/errorCodes.ts";
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 
-/** One thing that is wrong with the settings of a component. */
+/** One problem in a component's settings. */
 export interface Problem {
-  /** Where, as a path in the stack's file: `pools[0].storageClasses[1].name`. */
+  /** Its path in the stack's file: `pools[0].storageClasses[1].name`. */
   path: string;
-  /** What is wrong and what would be right. */
+  /** The problem and the fix. */
   reason: string;
-  /** Its code, where the path alone does not tell it. */
+  /** Its code, if the path alone doesn't determine it. */
   code?: ErrorCode;
 }
 
-/** Writes a path the way a reader of the stack's file would: `["pools", 0, "name"]` becomes `pools[0].name`. */
+/** Formats a path as in the stack's file: `["pools", 0, "name"]` becomes `pools[0].name`. */
 function pathText(path: readonly PropertyKey[]): string {
   return path.reduce<string>((text, part) => {
     if (typeof part === "number") return `${text}[${part}]`;
@@ -20,7 +20,7 @@ function pathText(path: readonly PropertyKey[]): string {
   }, "");
 }
 
-/** Turns the issues of a schema into problems: one for each unknown key, the others one to one. */
+/** Converts schema issues to problems: one per unknown key, the others one to one. */
 export function problemsFromIssues(issues: readonly z.core.$ZodIssue[]): Problem[] {
   return issues.flatMap((issue) =>
     issue.code === "unrecognized_keys"
@@ -29,7 +29,7 @@ export function problemsFromIssues(issues: readonly z.core.$ZodIssue[]): Problem
   );
 }
 
-/** The error of a component whose arguments are wrong: all problems at once, each with its property path. */
+/** The error of a component with invalid arguments: all problems at once, each with its property path. */
 export function inputError(
   component: string,
   name: string,

@@ -23,8 +23,8 @@ const snapshotRule = (resources: string[], verbs: string[]): Rule => ({
 const events = coreRule(["events"], ["list", "watch", "create", "update", "patch"]);
 
 /**
- * What each sidecar does with the API, at the versions in sidecars.ts (their own deploy/kubernetes/rbac.yaml).
- * Nothing about Secrets: only the kubelet reads those that StorageClasses name for staging.
+ * Each sidecar's API permissions, at the versions in sidecars.ts (their own deploy/kubernetes/rbac.yaml). None for Secrets: only the kubelet reads those that
+ * StorageClasses reference for staging.
  */
 const sidecarRules: Readonly<Record<ControllerSidecar, readonly Rule[]>> = {
   provisioner: [
@@ -55,13 +55,13 @@ const sidecarRules: Readonly<Record<ControllerSidecar, readonly Rule[]>> = {
   ],
 };
 
-// The provisioner makes volumes from snapshots, where the driver has any.
+// The provisioner creates volumes from snapshots, if the driver supports them.
 const restoreRules: readonly Rule[] = [
   snapshotRule(["volumesnapshots"], ["get", "list", "watch", "update"]),
   snapshotRule(["volumesnapshotcontents"], ["get", "list"]),
 ];
 
-/** The least a controller with these sidecars and plugin needs in the whole cluster: one rule a resource, its verbs united. */
+/** The minimal cluster-wide permissions of a controller with these sidecars and plugin: one rule per resource, with the combined verbs. */
 export function controllerRules(
   sidecars: readonly ControllerSidecar[],
   plugin: readonly Rule[] = [],
@@ -70,7 +70,7 @@ export function controllerRules(
   return uniteRules(sidecars.includes("snapshotter") ? [...rules, ...restoreRules] : rules);
 }
 
-/** What the cluster's snapshot controller does with the API (external-snapshotter v8.6.0, without group snapshots). */
+/** The API permissions of the cluster's snapshot controller (external-snapshotter v8.6.0, without group snapshots). */
 export const snapshotControllerRules: readonly Rule[] = [
   coreRule(["persistentvolumes"], readVerbs),
   coreRule(["persistentvolumeclaims"], ["get", "list", "watch", "update"]),
@@ -82,10 +82,10 @@ export const snapshotControllerRules: readonly Rule[] = [
   snapshotRule(["volumesnapshots/status"], ["update", "patch"]),
 ];
 
-/** Looking up nodes, which the Synology driver's NFS staging does (synology-csi v1.2.1 pkg/driver/nodeserver.go). */
+/** Read access to nodes, for the Synology driver's NFS staging (synology-csi v1.2.1 pkg/driver/nodeserver.go). */
 export const readNodes: Rule = coreRule(["nodes"], ["get", "list"]);
 
-/** What leader election needs in the driver's own namespace. */
+/** For leader election in the driver's own namespace. */
 export const leaderElectionRules: readonly Rule[] = [
   {
     apiGroups: ["coordination.k8s.io"],

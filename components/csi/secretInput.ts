@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 
 /**
- * An object whose `password` may be an Output, made ready for a schema of plain values: a password that is not known yet
- * is replaced by a text, since anything that another resource or a secret gives may pass. All else stays, right or wrong.
+ * Prepares an object whose `password` may be an Output for a schema of plain values: an unknown password is replaced by a placeholder, since any value from
+ * another resource or a secret is accepted. Everything else stays, valid or not.
  */
 export function withKnownPassword(value: unknown): unknown {
   if (typeof value !== "object" || value === null || !("password" in value)) return value;

@@ -2,26 +2,26 @@ import { createHash } from "node:crypto";
 import type { IscsiDriver } from "./iscsiDriver.ts";
 
 /**
- * Programs of ours that a driver's node plugin finds in place of its image's own. They are mounted from a Secret, which is a tmpfs on the
- * node: clusters made with Talos 1.14 mount /var noexec, where ConfigMaps are.
+ * Programs that replace those of the driver image in its node plugin. They are mounted from a Secret, which is a tmpfs on the node: clusters created with Talos
+ * 1.14 mount /var, where ConfigMaps are stored, noexec.
  */
 
-/** Exit status of iscsiadm: the session exists already (open-iscsi include/iscsi_err.h, ISCSI_ERR_SESS_EXISTS). */
+/** Exit status of iscsiadm: the session already exists (open-iscsi include/iscsi_err.h, ISCSI_ERR_SESS_EXISTS). */
 const sessionExists = 15;
 
 /**
- * iscsiadm of the node, for either strategy.
+ * The node's iscsiadm, for either strategy.
  *
- * - It prints nothing of its own on success: Synology's driver reads iscsiadm's stdout and stderr together, and an
- *   additional line makes it crash (synology-csi v1.2.1 pkg/driver/initiator.go, parseSessions).
- * - A login to a session that exists is a success. The kubelet stages every volume in use again when it restarts, and the JovianDSS driver
- *   answers a failed login with a logout: the disk would disappear under its pod (joviandss-kubernetescsi pkg/node/targetapi.go, StageVolume).
- * - Everything else is `exec`: the exit status (21 means "no sessions") and signals are iscsiadm's, not a shell's.
+ * - It adds no output on success: Synology's driver reads iscsiadm's stdout and stderr together, and an additional line crashes it (synology-csi v1.2.1
+ *   pkg/driver/initiator.go, parseSessions).
+ * - A login to an existing session succeeds. The kubelet stages every volume in use again when it restarts, and the JovianDSS driver responds to a failed login
+ *   with a logout: the disk would disappear under its pod (joviandss-kubernetescsi pkg/node/targetapi.go, StageVolume).
+ * - Everything else is `exec`: exit status (21 means "no sessions") and signals are iscsiadm's, not a shell's.
  *
- * Strategy nsenter finds the iscsid of the iscsi-tools extension and runs that extension's own iscsiadm in its namespaces. It needs hostPID.
+ * The strategy nsenter finds the iscsid of the iscsi-tools extension and runs that extension's iscsiadm in its namespaces. It needs hostPID.
  *
- * - `pgrep -x -o` (exact name, oldest): one process even when a second iscsid (a forked child, a restart under way) is
- *   there. In short options, since Synology's image has busybox, which knows no others.
+ * - `pgrep -x -o` (exact name, oldest): one process even with a second iscsid (a forked child, a restart in progress). Short options, since Synology's image
+ *   has busybox, which supports no others.
  * - 20 is iscsiadm's own code for "cannot reach iscsid" (open-iscsi, ISCSI_ERR_ISCSID_NOTCONN), so that a driver retries.
  */
 function iscsiadmShim(strategy: "chroot" | "nsenter"): string {
@@ -50,8 +50,8 @@ fi
 node=(nsenter --mount="/proc/$iscsid/ns/mnt" --net="/proc/$iscsid/ns/net" --)`;
 
 /**
- * mount that also succeeds where the same device is mounted on the target already: the kubelet publishes volumes in use again when it
- * restarts, and mount(8) answers 32. Another device on the target stays an error.
+ * A mount that also succeeds if the same device is already mounted on the target: the kubelet publishes volumes in use again when it restarts, and mount(8)
+ * returns 32. Another device on the target is still an error.
  */
 const mountShim = `#!/usr/bin/env bash
 command -p mount "$@"
@@ -63,7 +63,7 @@ if [[ "$device" == "$mounted" ]]; then exit 0; fi
 exit $status
 `;
 
-/** A program of ours in a driver's node plugin. */
+/** A program mounted into a driver's node plugin. */
 export interface Shim {
   /** Its key in the Secret. */
   file: string;
@@ -72,7 +72,7 @@ export interface Shim {
   content: string;
 }
 
-/** The shims that a driver needs; none for one that stages again without harm and reaches iscsiadm by chroot itself. */
+/** The shims that a driver needs; none for one that restages safely and reaches iscsiadm through chroot by itself. */
 export function shimsOf(driver: IscsiDriver): Shim[] {
   const { strategy } = driver.iscsiadm;
   const iscsiadm = strategy === "nsenter" || driver.restagesUnsafely;
@@ -86,7 +86,7 @@ export function shimsOf(driver: IscsiDriver): Shim[] {
 /** Name of the Secret with a driver's shims. */
 export const shimSecret = (driver: IscsiDriver): string => `${driver.prefix}-shims`;
 
-/** A text that changes with the shims: a mounted file does not, until its pod restarts. */
+/** Changes with the shims: running pods only pick up changed shims when they restart. */
 export function shimChecksum(shims: readonly Shim[]): string {
   return createHash("sha256").update(JSON.stringify(shims)).digest("hex").slice(0, 16);
 }

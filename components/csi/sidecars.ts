@@ -1,6 +1,6 @@
 import { inRegistry } from "./imageReference.ts";
 
-/** The Kubernetes project's helpers that run beside a CSI driver, and the cluster's snapshot controller. */
+/** The Kubernetes project's CSI sidecars, and the cluster's snapshot controller. */
 export type Sidecar =
   | "provisioner"
   | "attacher"
@@ -11,9 +11,9 @@ export type Sidecar =
   | "snapshotController";
 
 /**
- * Every image that is not a driver's own, with its version: the one place to look at and to change.
- * Provisioner, attacher, resizer, snapshotter and the snapshot controller are the versions that test/lab/csiSidecars.test.ts runs, built
- * from their Go modules; the registrar and the liveness probe are on no module proxy. The tags are upstream's, whose digests no test fetches.
+ * Every image other than a driver's own, with its version: the only place to change them. Provisioner, attacher, resizer, snapshotter and the snapshot
+ * controller are the versions that test/lab/csiSidecars.test.ts runs, built from their Go modules; the registrar and the liveness probe are on no module proxy.
+ * The tags are upstream's; no test fetches their digests.
  */
 export const sidecarImages: Readonly<Record<Sidecar, string>> = {
   provisioner: "registry.k8s.io/sig-storage/csi-provisioner:v6.3.0",
@@ -25,17 +25,15 @@ export const sidecarImages: Readonly<Record<Sidecar, string>> = {
   snapshotController: "registry.k8s.io/sig-storage/snapshot-controller:v8.6.0",
 };
 
-/**
- * The image of the storage probe's pods: a shell with busybox's programs. The digest is the one that several public projects pin for this tag; no test fetches it.
- */
+/** The image of the storage probe's pods: a shell with busybox's programs. Several public projects pin this digest for the tag; no test fetches it. */
 export const probeImage =
   "registry.k8s.io/e2e-test-images/busybox:1.36.1-1@sha256:a9155b13325b2abef48e71de77bb8ac015412a566829f621d06bfae5c699b1b9";
 
-/** Where images come from, when not from the registries they were published in. */
+/** Where images come from, if not from their original registries. */
 export interface ImageSource {
-  /** Replaces the registry of every image, those of the driver included. */
+  /** Replaces the registry of every image, including the drivers'. */
   registry?: string | undefined;
-  /** Replaces single images; an entry here is used as it is, whatever `registry` says. */
+  /** Replaces individual images; an entry is used unchanged, whatever `registry` is set to. */
   images?: Partial<Record<Sidecar, string | undefined>> | undefined;
 }
 

@@ -5,9 +5,8 @@ type Schema = k8s.types.input.apiextensions.v1.JSONSchemaProps;
 type Column = k8s.types.input.apiextensions.v1.CustomResourceColumnDefinition;
 
 /**
- * The API of volume snapshots, group snapshot.storage.k8s.io version v1, with the fields and rules of external-snapshotter
- * v8.6.0 (client/config/crd). The version v1beta1, which was never served by that release, and group snapshots, which are
- * off by default, are left out. By plural name.
+ * The API of volume snapshots, group snapshot.storage.k8s.io version v1, with the fields and rules of external-snapshotter v8.6.0 (client/config/crd). Version
+ * v1beta1, which that release never served, and group snapshots, which are off by default, are left out. By plural name.
  */
 export function snapshotCrds(): Record<
   "volumesnapshotclasses" | "volumesnapshotcontents" | "volumesnapshots",
@@ -21,7 +20,7 @@ export function snapshotCrds(): Record<
 }
 
 const group = "snapshot.storage.k8s.io";
-// The API server asks for this annotation on every *.k8s.io group; the value is the pull request that approved the API.
+// The API server requires this annotation for every *.k8s.io group; the value is the pull request that approved the API.
 const approval = {
   "api-approved.kubernetes.io": "https://github.com/kubernetes-csi/external-snapshotter/pull/814",
 };
@@ -116,7 +115,7 @@ function volumeSnapshotContents(): Crd {
         resourceVersion: string,
         uid: string,
       }),
-      // `namespace` is a word of CEL and is written with underscores there.
+      // `namespace` is a reserved word in CEL and is written with underscores there.
       [
         "has(self.name) && has(self.__namespace__)",
         "both spec.volumeSnapshotRef.name and spec.volumeSnapshotRef.namespace must be set",

@@ -10,12 +10,12 @@ import { snapshotControllerSchema } from "./snapshotsSettings.ts";
 import type { SnapshotControllerSettings, SnapshotControllerSettingsInput } from "./snapshotsSettings.ts";
 import type { Transform } from "./transform.ts";
 
-/** Arguments of `SnapshotController`. Every one has a default. */
+/** Arguments of `SnapshotController`. All have defaults. */
 export interface SnapshotControllerArgs extends SnapshotControllerSettingsInput {
-  /** Changes to single children. Default: none. */
+  /** Changes to individual children. Default: none. */
   transform?:
     | {
-        /** Applied to each of the three definitions. */
+        /** Applied to each of the three CRDs. */
         crd?: Transform<k8s.apiextensions.v1.CustomResourceDefinitionArgs>;
         serviceAccount?: Transform<k8s.core.v1.ServiceAccountArgs>;
         clusterRole?: Transform<k8s.rbac.v1.ClusterRoleArgs>;
@@ -28,9 +28,8 @@ export interface SnapshotControllerArgs extends SnapshotControllerSettingsInput 
 }
 
 /**
- * What volume snapshots need of the cluster, whatever the drivers: the three snapshot CRDs and the snapshot controller.
- * A cluster has it once or, where it came with the distribution, not at all from here. Drivers with snapshots on have
- * to come after it (`dependsOn`).
+ * What volume snapshots need from the cluster, for any driver: the three snapshot CRDs and the snapshot controller. A cluster needs it exactly once; don't
+ * deploy it if the distribution includes it. Drivers with snapshots enabled must depend on it (`dependsOn`).
  *
  * Deleting it deletes every VolumeSnapshot object of the cluster with the CRDs.
  */
@@ -126,7 +125,7 @@ export class SnapshotController extends pulumi.ComponentResource {
   }
 }
 
-/** The controller's Deployment. It fits the pod security standard `restricted`. */
+/** The controller's Deployment. It satisfies the pod security standard `restricted`. */
 function snapshotControllerDeployment(
   settings: SnapshotControllerSettings,
 ): k8s.types.input.apps.v1.Deployment {
@@ -141,7 +140,7 @@ function snapshotControllerDeployment(
     spec: {
       replicas: settings.replicas,
       selector: { matchLabels: selector },
-      // It looks for its CRDs for 30 seconds (--retry-crd-interval-max) and then exits: not available before that is sure.
+      // It looks for its CRDs for 30 seconds (--retry-crd-interval-max) and then exits: don't count it as available before that.
       minReadySeconds: 35,
       strategy: several
         ? { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } }

@@ -9,7 +9,7 @@ import {
   sectionSchema,
 } from "./fields.ts";
 
-/** `snapshotController` in a stack's file: what volume snapshots need, once for the whole cluster. */
+/** `snapshotController` in a stack's file: what volume snapshots need, once per cluster. */
 export const snapshotControllerSchema = sectionSchema({
   install: flagSchema().default(true).describe("`false`: the cluster already has them."),
   namespace: namespaceNameSchema().default("kube-system").describe("Existing namespace."),
@@ -26,7 +26,7 @@ export const snapshotControllerSchema = sectionSchema({
     .describe("Pull secrets in that namespace."),
 }).describe("Snapshot CRDs and controller. Absent: no snapshots.");
 
-/** `snapshotController` as a stack's file has it, with every default filled in. */
+/** `snapshotController` from a stack's file, with all defaults. */
 export type SnapshotControllerSettings = z.output<typeof snapshotControllerSchema>;
 /** `snapshotController` as it may be written. */
 export type SnapshotControllerSettingsInput = z.input<typeof snapshotControllerSchema>;

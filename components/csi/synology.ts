@@ -23,15 +23,15 @@ export type SynologyArrayArgs = Omit<SynologySettingsInput["arrays"][number], "p
 
 /** Arguments of `SynologyCsi`: the settings of a stack's file, with passwords that may be Outputs. */
 export interface SynologyCsiArgs extends Omit<SynologySettingsInput, "arrays"> {
-  /** The arrays that volumes are made on. */
+  /** The arrays that provide the volumes. */
   arrays: SynologyArrayArgs[];
-  /** Changes to single children. Default: none. */
+  /** Changes to individual children. Default: none. */
   transform?: IscsiCsiDriverTransforms | undefined;
   /** See `IscsiCsiDriverArgs.workloadIsolation`. Default: false. */
   workloadIsolation?: boolean | undefined;
   /** See `IscsiDriver.node.nodesWithoutIscsi`. Default: false. */
   nodesWithoutIscsi?: boolean | undefined;
-  /** Where `probe` probes. Needed with it. */
+  /** The cluster that `probe` tests. Required with it. */
   probeOn?: ProbeSurroundings | undefined;
 }
 
@@ -52,7 +52,7 @@ export class SynologyCsi extends pulumi.ComponentResource {
   declare readonly namespace: pulumi.Output<string>;
   /** Deployment of the controller. */
   declare readonly controllerName: pulumi.Output<string>;
-  /** DaemonSet of the node part. */
+  /** DaemonSet of the node plugin. */
   declare readonly daemonSetName: pulumi.Output<string>;
   /** Names of the StorageClasses. */
   declare readonly storageClassNames: pulumi.Output<string[]>;
@@ -88,7 +88,7 @@ const configDirectory = "/etc/synology";
 const configKey = "client-info.yml";
 const wrapperPath = "/usr/local/bin/iscsiadm";
 
-/** What the base has to know of the Synology driver. `passwords` in the order of `settings.arrays`. */
+/** The Synology driver, described for the base. `passwords` in the order of `settings.arrays`. */
 function synologyDriver(
   settings: SynologySettings,
   passwords: readonly pulumi.Input<string>[],
@@ -108,19 +108,18 @@ function synologyDriver(
       content: pulumi.secret(pulumi.all([...passwords]).apply((plain) => clientInfo(settings.arrays, plain))),
       mountPath: configDirectory,
     },
-    // The driver has nothing to attach, but an attachment is what keeps a volume off a second node while the first still has it.
-    // fsGroup as upstream has it: applied to file systems of one node, never to network shares, where a change of owner would
-    // walk through everybody's files.
+    // The driver attaches nothing, but an attachment keeps a volume off a second node while the first still has it. fsGroup as upstream: applied to single-node
+    // file systems, never to network shares, where changing the owner would walk through everybody's files.
     csiDriver: { attachRequired: true, podInfoOnMount: true, fsGroupPolicy: "ReadWriteOnceWithFSType" },
     iscsiadm: settings.iscsiadm,
     wrapperPath,
-    // It looks for the session first, and mounts nothing twice (synology-csi v1.2.1 pkg/driver/initiator.go, nodeserver.go).
+    // It looks for an existing session first, and mounts nothing twice (synology-csi v1.2.1 pkg/driver/initiator.go, nodeserver.go).
     restagesUnsafely: false,
     controller: {
       ...toPlacement(settings.controller),
       replicas: settings.controller.replicas,
       hostNetwork: settings.controller.hostNetwork,
-      // A network share with a file system type would count as a file system of one node (fsGroup).
+      // A network share with a file system type would count as a single-node file system (fsGroup).
       ...(shares.length === 0 ? { defaultFsType: "ext4" } : {}),
       plugin: pluginProcess("NotUsed", settings, []),
       sidecars: [
@@ -137,8 +136,7 @@ function synologyDriver(
       maxUnavailable: settings.node.maxUnavailable,
       plugin: pluginProcess("$(KUBE_NODE_NAME)", settings, nodeArgs(settings)),
       mountsDev: true,
-      // Every process makes a Kubernetes client when it starts, and exits without a token (synology-csi v1.2.1
-      // pkg/driver/nodeserver.go, getK8sClient).
+      // Every process creates a Kubernetes client at startup, and exits without a token (synology-csi v1.2.1 pkg/driver/nodeserver.go, getK8sClient).
       apiRules: shares.some(({ protocol }) => protocol === "nfs") ? [readNodes] : [],
     },
     storageClasses: settings.storageClasses.map((entry) => ({
@@ -160,9 +158,8 @@ function synologyDriver(
 }
 
 /**
- * The driver declares MULTI_NODE_MULTI_WRITER for everything and mounts the file system of a LUN on several nodes (synology-csi v1.2.1
- * pkg/driver/driver.go). Raw block volumes may be shared: the workload coordinates its writes, as a migrating
- * virtual machine does.
+ * The driver declares MULTI_NODE_MULTI_WRITER for everything and mounts a LUN's file system on several nodes (synology-csi v1.2.1 pkg/driver/driver.go). Raw
+ * block volumes may be shared: the workload coordinates its writes, like a migrating virtual machine.
  */
 function accessGuard({ storageClasses }: SynologySettings): AccessGuard {
   const lun = { Filesystem: oneNode, Block: [...oneNode, "ReadWriteMany"] };
@@ -186,7 +183,7 @@ function clientInfo(arrays: SynologySettings["arrays"], passwords: readonly stri
   return stringify({ clients }, { defaultStringType: "QUOTE_DOUBLE", defaultKeyType: "PLAIN", lineWidth: 0 });
 }
 
-// Controller and node are the same process with other arguments; both log in to the arrays.
+// Controller and node plugin are the same process with different arguments; both log in to the arrays.
 function pluginProcess(nodeId: string, settings: SynologySettings, more: string[]): PluginProcess {
   return {
     container: "csi-plugin",
@@ -202,7 +199,7 @@ function pluginProcess(nodeId: string, settings: SynologySettings, more: string[
 }
 
 function nodeArgs({ iscsiadm, multipath }: SynologySettings): string[] {
-  // With a path of its own the driver does not look for /usr/bin/env in the chroot, which Talos does not have.
+  // With an explicit path, the driver doesn't look for /usr/bin/env in the chroot, which Talos lacks.
   const iscsi =
     iscsiadm.strategy === "chroot"
       ? ["--chroot-dir=/host", `--iscsiadm-path=${iscsiadm.path}`]
@@ -221,7 +218,7 @@ function snapshotParameters(snapshots: SynologySettings["snapshots"]): Record<st
   };
 }
 
-/** The settings with every default; or the error with all that is wrong. */
+/** The settings with all defaults; throws all problems in one error. */
 function validateSettings(name: string, plain: Pick<SynologyCsiArgs, "arrays">): SynologySettings {
   const arrays: unknown = plain.arrays;
   const settled = Array.isArray(arrays) ? { ...plain, arrays: arrays.map(withKnownPassword) } : plain;

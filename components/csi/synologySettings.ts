@@ -36,7 +36,7 @@ const array = sectionSchema({
     "false would send the password in clear text; use https, or set allowHttp: true if the network is private",
 });
 
-/** `synology` without the rules about several of its values. */
+/** `synology` without the rules that involve several values. */
 export const synologyForm = sectionSchema({
   image: imageSchema(upstreamImage).default(upstreamImage).describe("Upstream's image; no fork needed."),
   arrays: listSchema(
@@ -82,13 +82,13 @@ export const synologySchema = synologyForm
   })
   .describe("The Synology CSI driver.");
 
-/** `synology` as a stack's file has it, with every default filled in. */
+/** `synology` from a stack's file, with all defaults. */
 export type SynologySettings = z.output<typeof synologySchema>;
 /** `synology` as it may be written. */
 export type SynologySettingsInput = z.input<typeof synologySchema>;
 
 /**
- * What is legal but needs something that the nodes' image lacks, for the log.
+ * Valid settings that need something missing from the nodes' image, for the log.
  * @param extensions the official extensions of the schematic, such as `siderolabs/btrfs`
  */
 export function synologyWarnings(settings: SynologySettings, extensions: readonly string[]): Problem[] {

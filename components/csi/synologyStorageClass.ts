@@ -13,7 +13,7 @@ import {
   textSchema,
 } from "./fields.ts";
 
-// What every class has, whatever the protocol.
+// Keys of every class, for any protocol.
 const common = {
   name: objectNameSchema("synology-iscsi-storage").describe("StorageClass name."),
   ...storageClassShape,
@@ -69,7 +69,7 @@ const nfsClass = sectionSchema({
   error: "names nfsvers; say nfsVersion instead",
 });
 
-/** One StorageClass of the Synology driver; without a protocol it is one for iSCSI. */
+/** One StorageClass of the Synology driver; the default protocol is iSCSI. */
 export const synologyStorageClassSchema = z.discriminatedUnion("protocol", [iscsiClass, smbClass, nfsClass], {
   error: (issue) =>
     typeof issue.input === "object" && issue.input !== null && "protocol" in issue.input
@@ -77,7 +77,7 @@ export const synologyStorageClassSchema = z.discriminatedUnion("protocol", [iscs
       : "must be an object with a name",
 });
 
-/** A StorageClass with every default filled in. */
+/** A StorageClass with all defaults. */
 export type SynologyStorageClass = z.output<typeof synologyStorageClassSchema>;
 
 /** The parameters of a class as the driver reads them (synology-csi v1.2.1 pkg/driver/controllerserver.go). */
@@ -94,7 +94,7 @@ export function synologyParameters(spec: SynologyStorageClass): Record<string, s
         // The provisioner's own key; the driver's older `fsType` still works but warns.
         "csi.storage.k8s.io/fstype": spec.fsType,
         thin_provisioning: String(spec.thinProvisioning),
-        // Sent only when set: an explicit "false" overrides what the array would do (parseDevAttribs).
+        // Only sent if set: an explicit "false" overrides the array's default (parseDevAttribs).
         ...(spec.spaceReclamation === undefined
           ? {}
           : { enableSpaceReclamation: String(spec.spaceReclamation) }),

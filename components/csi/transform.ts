@@ -1,9 +1,8 @@
 import type * as pulumi from "@pulumi/pulumi";
 
 /**
- * Changes what a component gives one of its children, so that nobody has to fork the component for one field.
- * An object is merged over the child's arguments (objects deeply, anything else replaces, undefined removes);
- * a function gets them (and the child's options) and returns the ones to use.
+ * Changes the arguments of a component's child, so that nobody has to fork the component for one field. An object is merged over the child's arguments (objects
+ * deeply, anything else replaces, undefined removes); a function gets them (and the child's options) and returns the ones to use.
  */
 export type Transform<Args> = Overrides<Args> | TransformFunction<Args>;
 
@@ -25,7 +24,7 @@ export function applyTransform<Args extends object>(
   options: pulumi.CustomResourceOptions,
 ): Args {
   if (transform === undefined) return args;
-  // The compiler cannot tell an override from a function for every kind of arguments.
+  // The compiler can't distinguish an override from a function for all argument types.
   if (typeof transform === "function") return (transform as TransformFunction<Args>)(args, options);
   return mergeDeep(args, transform) as Args;
 }
@@ -37,7 +36,7 @@ function mergeDeep(base: unknown, over: unknown): unknown {
   return result;
 }
 
-// Outputs, promises and assets have prototypes of their own and are replaced as a whole.
+// Outputs, promises and assets have their own prototypes and are replaced as a whole.
 function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
