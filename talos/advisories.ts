@@ -1,6 +1,6 @@
 /**
- * Known facts about Talos releases and upgrades between them, as data with a source: shown in the preview as a warning,
- * or refused. Nothing here depends on the state of a node; the guards of an upgrade check that.
+ * Known facts about Talos releases and upgrades between them, as data with sources: shown in the preview as a warning, or refused. Nothing here depends on a
+ * node's state; the guards of an upgrade check that.
  */
 import type { Schematic } from "./schematic.ts";
 import { installerPartsOf } from "./image.ts";
@@ -19,7 +19,7 @@ import { compareVersions, contractAtLeast, contractOf, parseVersion, versionAtLe
 
 /** The upgrade that advisories are about. */
 export interface AdvisoryQuestion {
-  /** The release that runs; absent for a new machine. */
+  /** The running release; absent for a new machine. */
   readonly from?: string | undefined;
   /** The release to upgrade to. */
   readonly to: string;
@@ -41,14 +41,14 @@ export interface Advisory {
   readonly id: string;
   /** `warning` is shown; `refuse` stops the preview. */
   readonly severity: "warning" | "refuse";
-  /** What happens and what to do about it. */
+  /** What happens, and what to do about it. */
   readonly text: string;
   /** The source of this fact. */
   readonly source: string;
 }
 
 interface Row extends Omit<Advisory, "text"> {
-  /** The text where the row applies, else undefined. */
+  /** The text if the advisory applies, else undefined. */
   readonly applies: (question: AdvisoryQuestion) => string | undefined;
 }
 
@@ -186,7 +186,7 @@ const ROWS: readonly Row[] = [
         installKernelArgs.length > 0 && versionAtLeast(to, 10),
         `nodes that boot with systemd-boot ignore machine.install.extraKernelArgs (${installKernelArgs.join(" ")}); ` +
           "put them in the schematic (customization.extraKernelArgs)" +
-          // Older releases refuse the key.
+          // Older releases reject the key.
           (versionAtLeast(from ?? to, 12)
             ? ", and for nodes that boot with GRUB set machine.install.grubUseUKICmdline: true instead of machine.install.extraKernelArgs"
             : ""),

@@ -1,4 +1,4 @@
-/** A running configuration written as another one is, so that only what really differs differs line by line. */
+/** Rewrites a running configuration in the style of another one, so that a line diff shows only real differences. */
 import { pairItems } from "./configDiff.ts";
 import { isNothingAt, sameMeaning } from "./configMeaning.ts";
 import {
@@ -13,7 +13,7 @@ import {
 } from "./configTree.ts";
 import { documentShape, itemShape, shapeAt, type Shape } from "./mergeRules.ts";
 
-/** The running configuration with the model's order, spelling and empty sections; the model's own text where both mean the same. */
+/** The running configuration with the model's order, spelling and empty sections; the model's own text if both mean the same. */
 export function alignConfig(running: string, model: string): string {
   const [has, wanted] = [parseConfig(running), parseConfig(model)];
   const known = wanted.flatMap((document): TreeMap[] => {

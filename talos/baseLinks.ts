@@ -1,26 +1,26 @@
-/** What a machine configuration says of a node's links already, in either form: `machine.network.interfaces`, or documents. */
+/** The links already in a node's machine configuration, in either form: `machine.network.interfaces`, or documents. */
 import { canonicalText } from "./configMeaning.ts";
 import { isTreeList, parseConfig, textOf, treeAt, type Tree, type TreeMap } from "./configTree.ts";
 import { documentRule } from "./mergeRules.ts";
 import type { DeviceSelector, LinkName } from "./networkPatch.ts";
 
-/** Links of a configuration that patches are put on. */
+/** Links of a configuration that patches are applied to. */
 export interface BaseLinks {
   /** Whether the file has documents for its links. */
   readonly documents: boolean;
-  /** Does `machine.network.interfaces` have the link? */
+  /** Whether `machine.network.interfaces` has the link. */
   has(link: LinkName): boolean;
-  /** Does that link have a default route by the gateway already, without saying that it is one? */
+  /** Whether that link already has a default route through the gateway, without an explicit destination. */
   hasDefaultRoute(link: LinkName, gateway: string): boolean;
-  /** The kind of the document that has the link: LinkConfig, BondConfig, …; undefined where none has. */
+  /** The kind of the document with the link: LinkConfig, BondConfig, …; undefined if there is none. */
   kindOf(name: string): string | undefined;
-  /** The name that the file gives to the link which an expression matches. */
+  /** The name that the file assigns to the link matching an expression. */
   aliasOf(match: string): string | undefined;
-  /** All names that are given to links by what they are. */
+  /** All names assigned to links by their properties. */
   readonly aliases: ReadonlySet<string>;
 }
 
-/** Reads a machine configuration; throws `ConfigTextError` for what is none. */
+/** Reads a machine configuration; throws `ConfigTextError` if it is invalid. */
 export function readBaseLinks(base: string): BaseLinks {
   const all = parseConfig(base);
   const main = all.find((document) => textOf(document, "kind") === undefined);
@@ -53,7 +53,7 @@ export function readBaseLinks(base: string): BaseLinks {
   };
 }
 
-/** Kinds of links are those that cannot stand beside a LinkConfig of their name, and that one. */
+/** Link kinds are LinkConfig and those that conflict with a LinkConfig of the same name. */
 function isLink(kind: string | undefined): boolean {
   return (
     kind === "LinkConfig" ||

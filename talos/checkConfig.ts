@@ -1,5 +1,5 @@
 /**
- * Rules for a node's whole machine configuration, beyond what merging refuses: checked once, on the merged result, whatever form its patches have. Pure;
+ * Rules for a node's whole machine configuration, beyond what merging rejects: checked once, on the merged result, whatever the form of its patches. Pure;
  * compared with talosctl, the machinery of 1.14 and kube-apiserver in test/tools/judgeMachinery.test.ts.
  */
 import { isLeaf, isTreeList, textOf, treeAt, type Tree, type TreeMap } from "./configTree.ts";
@@ -8,14 +8,14 @@ import { Configuration, inMainDocument, type Finding, type Place } from "./confi
 import { CONTROL_PLANE_KINDS } from "./documentKinds.ts";
 import { podSecurityFindings } from "./podSecurity.ts";
 
-/** What the configuration is for, and what the settings say about it. */
+/** The purpose of the configuration, and the related settings. */
 export interface ConfigExpectations {
   readonly role: "controlplane" | "worker";
   /** The installer image from the settings. */
   readonly image?: string | undefined;
   /** The host name from the settings. */
   readonly hostname?: string | undefined;
-  /** Who already exempts a namespace: `Talos already exempts it`. */
+  /** What already exempts a namespace: `Talos already exempts it`. */
   readonly exempter?: ((namespace: string) => string) | undefined;
   /** The configuration before the user's patches, which must not change its secrets. */
   readonly before?: readonly TreeMap[] | undefined;
@@ -23,7 +23,7 @@ export interface ConfigExpectations {
 
 type Rule = (config: Configuration, judgement: ConfigExpectations) => Finding[];
 
-/** Everything that is wrong with a merged configuration. */
+/** All problems of a merged configuration. */
 export function checkConfig(documents: readonly TreeMap[], judgement: ConfigExpectations): Finding[] {
   const config = new Configuration(documents);
   return RULES.flatMap((rule) => rule(config, judgement));
@@ -54,7 +54,7 @@ const SECRETS: readonly (readonly string[])[] = [
   ["cluster", "etcd", "ca"],
 ];
 
-// Contract v1.14 and newer: the fields of documents that come from the cluster's secrets.
+// Contract v1.14 and newer: the document fields that come from the cluster's secrets.
 const SECRET_DOCUMENTS: readonly Place[] = [
   { kind: "DiscoveryIdentityConfig", keys: [] },
   { kind: "KubeAPIServerCAConfig", keys: ["issuingCA"] },
@@ -135,7 +135,7 @@ const imageRule: Rule = (config, { image: wanted }) => {
   );
 };
 
-/** The kernel arguments of `machine.install`, and whether GRUB uses those of the image instead (siderolabs/talos v1.13 grub/install.go). */
+/** The kernel arguments of `machine.install`, and whether GRUB uses the image's instead (siderolabs/talos v1.13 grub/install.go). */
 export function installKernelArguments(documents: readonly TreeMap[]): {
   args: string[];
   grubUseUKICmdline: boolean;
@@ -146,7 +146,7 @@ export function installKernelArguments(documents: readonly TreeMap[]): {
     args: isTreeList(list) ? list.flatMap((item) => (isLeaf(item) ? [item.text] : [])) : [],
     grubUseUKICmdline:
       flagAt(config, "machine", "install", "grubUseUKICmdline") ||
-      // Without machine.install, those of the image are used (siderolabs/talos v1.14 78e378a48).
+      // Without machine.install, the image's arguments are used (siderolabs/talos v1.14 78e378a48).
       config.of("UnattendedInstallConfig").length > 0,
   };
 }
@@ -183,7 +183,7 @@ const hostnameRule: Rule = (config, { hostname: wanted }) => {
     const name = textOf(document, "hostname");
     const auto = textOf(document, "auto");
     other(name, inDocument);
-    // Unlike YAML 1.1, Talos reads `off` as text.
+    // Unlike YAML 1.1, Talos reads `off` as a string.
     if (name !== undefined && auto !== undefined && auto !== "off")
       say(`hostname conflicts with auto: ${auto} in the same document; add auto: "off"`, inDocument, {
         kind: "HostnameConfig",

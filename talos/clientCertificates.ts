@@ -3,10 +3,10 @@ import { parse } from "yaml";
 
 const day = 24 * 3600 * 1000;
 
-/** How long before the end of a client certificate people are told: long enough for a stack that is deployed every other week. */
+/** Days before a client certificate's expiry from which to warn: enough for a stack that is deployed every other week. */
 const noticeDays = 60;
 
-/** When a certificate, PEM or base64 of it, runs out; undefined if it is none. */
+/** When a certificate (PEM, or base64 of it) expires; undefined if it is invalid. */
 function expiryOf(certificate: string): Date | undefined {
   try {
     const pem = certificate.startsWith("-----BEGIN") ? certificate : Buffer.from(certificate, "base64");
@@ -16,7 +16,7 @@ function expiryOf(certificate: string): Date | undefined {
   }
 }
 
-/** The client certificate of a kubeconfig's first user; undefined where it has none, as with a token or a login command. */
+/** The client certificate of a kubeconfig's first user; undefined if it has none, as with a token or a login command. */
 export function clientCertificateOf(kubeconfig: string): string | undefined {
   try {
     const { users } = parse(kubeconfig) as { users?: { user?: Record<string, unknown> }[] };
@@ -27,7 +27,7 @@ export function clientCertificateOf(kubeconfig: string): string | undefined {
   }
 }
 
-/** How a certificate stands: `undefined` while there is time. */
+/** A certificate's expiry; `undefined` while there is time. */
 export type Expiry = { readonly on: string; readonly days: number; readonly isOver: boolean } | undefined;
 
 /** @param now milliseconds since 1970 */

@@ -1,4 +1,4 @@
-/** Do files belong to the same cluster? Told before anything is sent to a node. Reasons name paths, never values. */
+/** Checks that files belong to the same cluster before anything is sent to a node. Reasons name paths, never values. */
 import { X509Certificate } from "node:crypto";
 import { KINDS_SINCE_1_14 } from "./documentKinds.ts";
 import { isTreeList, textOf, treeAt, type TreeMap } from "./configTree.ts";
@@ -6,9 +6,9 @@ import { configurationForms } from "./features.ts";
 import type { ClientCredentials, MachineSecrets } from "./secretsBundle.ts";
 
 /**
- * Why a talosconfig is none of the cluster with these secrets; undefined where it is, and where one of the certificates cannot be read, which
- * connecting tells.
- * @param accepted further authorities that the cluster accepts, base64 of PEM: one that is being rotated
+ * Why a talosconfig doesn't belong to the cluster with these secrets; undefined if it does, or if one of the certificates can't be read, which connecting will
+ * report.
+ * @param accepted further CAs the cluster accepts, base64 of PEM: during a CA rotation
  */
 export function talosconfigMismatch(
   client: Pick<ClientCredentials, "caCertificate" | "clientCertificate">,
@@ -25,7 +25,7 @@ export function talosconfigMismatch(
     : "its client certificate was not signed by the cluster's machine CA";
 }
 
-/** Everything that says that a node's machine configuration is not of this cluster, or not for this role. */
+/** All evidence that a node's machine configuration is not of this cluster, or not for this role. */
 export function identityProblems(
   documents: readonly TreeMap[],
   role: "controlplane" | "worker",
@@ -61,13 +61,13 @@ export function identityProblems(
   ];
 }
 
-/** Authorities that a machine configuration accepts beside its own, base64 of PEM. */
+/** CAs that a machine configuration accepts besides its own, base64 of PEM. */
 export function acceptedAuthorities(documents: readonly TreeMap[]): string[] {
   const lists = documents.map((document) => treeAt(document, "machine", "acceptedCAs"));
   return lists.flatMap((list) => (isTreeList(list) ? list.flatMap((item) => textOf(item, "crt") ?? []) : []));
 }
 
-/** Why a machine configuration does not have the shape of a contract: patches of the other shape would be refused by the node. */
+/** Why a machine configuration doesn't have a contract's format: the node would reject patches in the other format. */
 export function contractMismatch(documents: readonly TreeMap[], contract: string): string | undefined {
   const kinds = documents.flatMap((document) => textOf(document, "kind") ?? []);
   const newer = kinds.find((kind) => KINDS_SINCE_1_14.has(kind));
@@ -89,6 +89,6 @@ function isSignedBy(authority: X509Certificate, leaf: X509Certificate): boolean 
   try {
     return leaf.checkIssued(authority) && leaf.verify(authority.publicKey);
   } catch {
-    return false; // keys of another kind
+    return false; // keys of another type
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What becomes of a node when a machine configuration is applied to it: which values it gains, changes and loses, and which of them nobody asked
- * for. All texts for people are redacted.
+ * What applying a machine configuration does to a node: the values it gains, changes and loses, and which losses nobody asked for. All user-facing texts are
+ * redacted.
  */
 import { createHash } from "node:crypto";
 import { configDifferences, type Difference } from "./configDiff.ts";
@@ -10,35 +10,35 @@ import { configRedactor, type ConfigRedactor } from "./redact.ts";
 import type { KnownSecret } from "./secrecy/known.ts";
 
 export interface ConfigComparison {
-  /** The configuration that the node has. */
+  /** The node's current configuration. */
   readonly running: string;
-  /** The one that it is to get, patches included. */
+  /** The desired one, patches included. */
   readonly wanted: string;
-  /** The patches in it: what they set is meant to change. */
+  /** Its patches: the values they set are meant to change. */
   readonly patches: readonly string[];
-  /** The one that it was given last by this program. What stands there and no longer in `wanted` was taken out on purpose. */
+  /** The one this program last applied. Values in it that `wanted` no longer has were removed on purpose. */
   readonly before?: string | undefined;
-  /** Paths whose loss is accepted, with all that is below them. */
+  /** Paths whose loss is accepted, including everything below. */
   readonly accepted: readonly string[];
-  /** Values that no line shows, whatever their names. */
+  /** Values that must not appear in any line, whatever their names. */
   readonly hidden?: readonly KnownSecret[] | undefined;
 }
 
 export interface ConfigChanges {
-  /** A line each: `+ path: value`, `~ path: old -> new`, `- path: value`. Redacted. */
+  /** One line each: `+ path: value`, `~ path: old -> new`, `- path: value`. Redacted. */
   readonly lines: readonly string[];
-  /** SHA-256 of the lines as they are before long values are cut; of values that are redacted only their marks are in it. */
+  /** SHA-256 of the lines before long values are shortened; redacted values contribute only their marks. */
   readonly digest: string;
-  /** The lines of what would be dropped though nobody asked for it. Redacted. */
+  /** The lines of values that would be dropped though nobody asked for it. Redacted. */
   readonly dropped: readonly { readonly path: string; readonly line: string }[];
-  /** Whether something that runs may restart because of it. What is only read when Talos is installed disturbs nothing. */
+  /** Whether running services may restart. Values only read during installation disturb nothing. */
   readonly disturbs: boolean;
 }
 
 /** Sections that only an installation reads. */
 const installOnlySections = ["machine.install", "UnattendedInstallConfig"];
 
-/** Throws `ConfigTextError` where one of the configurations is not YAML. */
+/** Throws `ConfigTextError` if one of the configurations is not YAML. */
 export function configChanges({
   running,
   wanted,
@@ -73,10 +73,10 @@ function linesDigest(lines: readonly string[]): string {
   return createHash("sha256").update(JSON.stringify(lines)).digest("hex");
 }
 
-/** Most comparisons of a refresh. To find the secrets of two configurations takes ten times as long as to compare them. */
+/** The result of most comparisons in a refresh. Finding the secrets of two configurations takes ten times as long as comparing them. */
 const noChanges: ConfigChanges = { lines: [], digest: linesDigest([]), disturbs: false, dropped: [] };
 
-/** What the node has otherwise than it was given: a value set by hand since. */
+/** Selects differences from what the node was given: values changed manually since. */
 function manualChangeFilter(
   given: readonly TreeMap[],
   has: readonly TreeMap[],
@@ -112,7 +112,9 @@ function isEmptySection({ text, plain }: Leaf): boolean {
   return plain && (text === "{}" || text === "[]");
 }
 
-/** A line is a line: of a text of several, the first words. Engines cut texts off after 150 letters, and the end of an image's name tells its release. */
+/**
+ * One line per value: multi-line text is cut to its first words. Engines truncate text after 150 characters, and the end of an image's name shows its release.
+ */
 function shortenText(text: string): string {
   const [first = "", ...more] = text
     .trimEnd()

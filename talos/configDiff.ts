@@ -1,4 +1,4 @@
-/** What two machine configurations have in common and where they differ, by path; how a text is written does not matter. */
+/** Compares two machine configurations by path; formatting doesn't matter. */
 import { itemLabel, mergeKey, pathOf } from "./configLists.ts";
 import { canonicalText, isNothingAt } from "./configMeaning.ts";
 import {
@@ -13,14 +13,14 @@ import {
 } from "./configTree.ts";
 import { documentShape, itemShape, shapeAt, type Shape } from "./mergeRules.ts";
 
-/** One value that is in one configuration and not, or differently, in the other. */
+/** A value that is in one configuration and missing or different in the other. */
 export interface Difference {
   /** `machine.network.interfaces[eth0].mtu`, `HostnameConfig.hostname`, `UserVolumeConfig[data].provisioning.minSize`. */
   readonly path: string;
   readonly change: "gained" | "changed" | "lost";
-  /** The keys that lead to the value, for whoever has to know what kind of value it is. */
+  /** The keys that lead to the value, which tell its type. */
   readonly keys: readonly string[];
-  /** The kind of its document; undefined for the v1alpha1 one. */
+  /** Its document's kind; undefined for the v1alpha1 one. */
   readonly kind: string | undefined;
   readonly before: Leaf | undefined;
   readonly after: Leaf | undefined;
@@ -33,7 +33,7 @@ interface Where {
   readonly kind: string | undefined;
 }
 
-/** All differences, document by document, in the order of `after` with what is lost behind. */
+/** All differences, document by document, in the order of `after`, lost values last. */
 export function configDifferences(before: readonly TreeMap[], after: readonly TreeMap[]): Difference[] {
   const labels = [...new Set([...after, ...before].map(documentLabel))];
   return labels.flatMap((label) => {
@@ -66,13 +66,13 @@ function compareTrees(before: Tree | undefined, after: Tree | undefined, where: 
   // A section became a list, or a list a single value.
   if (inner === undefined)
     return [...compareTrees(old, undefined, where), ...compareTrees(undefined, wanted, where)];
-  // An empty section is there or it is not: `tpm: {}`.
+  // An empty section is present or not: `tpm: {}`.
   if (inner.length === 0 && (old === undefined || wanted === undefined))
     return compareTrees(emptyLeaf(old), emptyLeaf(wanted), where);
   return inner;
 }
 
-/** An empty section or list as it is written. */
+/** An empty section or list as written. */
 function emptyLeaf(tree: Tree | undefined): Leaf | undefined {
   return tree === undefined ? undefined : { text: isTreeList(tree) ? "[]" : "{}", plain: true };
 }
@@ -104,13 +104,13 @@ function listDifferences(before: Tree | undefined, after: Tree | undefined, wher
   return rest.flatMap(([a, b]) => {
     const item = b ?? a;
     const label = item === undefined || isLeaf(item) ? "" : (listItemLabel(item, where.shape) ?? "");
-    // An item's name tells what kind of value is in it, too: { name: API_TOKEN, value: … }.
+    // An item's name tells the type of its value, too: { name: API_TOKEN, value: … }.
     const keys = label === "" ? where.keys : [...where.keys, label];
     return compareTrees(a, b, { ...where, path: `${where.path}[${label}]`, shape, keys });
   });
 }
 
-/** Items of two lists that stand for the same thing, in the order of the second, then those of the first alone. */
+/** Pairs the corresponding items of two lists, in the order of the second, then those only in the first. */
 export function pairItems(
   before: readonly Tree[],
   after: readonly Tree[],
@@ -122,7 +122,7 @@ export function pairItems(
     const at = left.findIndex(fits);
     return at < 0 ? undefined : left.splice(at, 1)[0];
   };
-  // What is equal belongs together, whatever else has the same name.
+  // Equal items belong together, whatever else has the same name.
   const equal = after.map((item) =>
     take((other) => canonicalText(other, shape) === canonicalText(item, shape)),
   );

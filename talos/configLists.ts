@@ -1,16 +1,16 @@
-/** What tells the items of a machine configuration's lists: for Talos, by the rules of its types, and for people. */
+/** What identifies list items in a machine configuration: for Talos, by the rules of its types, and for people. */
 import { canonicalText } from "./configMeaning.ts";
 import { isLeaf, isTreeMap, textOf, type Tree } from "./configTree.ts";
 import { shapeAt, type ItemsRule, type Shape } from "./mergeRules.ts";
 import { isZero, scalarText } from "./scalars.ts";
 
-/** The field that tells an item, and its value as one text for all ways to write it. */
+/** The field that identifies an item, and its normalized value. */
 export interface ItemKey {
   readonly by: string;
   readonly text: string;
 }
 
-/** What tells an item by a rule, or by one field of it; undefined for an item that is like no other. */
+/** What identifies an item by a rule or one of its fields; undefined for an item without an identity. */
 export function itemKey(
   rule: ItemsRule,
   item: Tree,
@@ -33,14 +33,14 @@ export function itemKey(
   return rule.empty === true && by !== undefined ? { by, text: "" } : undefined;
 }
 
-/** What tells an item of a list whose items Talos merges one by one; undefined for lists that only grow. */
+/** What identifies an item of a list that Talos merges item by item; undefined for lists that only grow. */
 export function mergeKey(list: Shape | undefined, item: Tree): string | undefined {
   if (list?.kind !== "list" || list.items === undefined) return undefined;
   const key = itemKey(list.items, item, list.of);
   return key === undefined ? undefined : `${key.by}=${key.text}`;
 }
 
-/** The fields of an item that have to be said for Talos to find it. */
+/** The fields of an item that Talos needs to find it. */
 export function identifyingFields(list: Shape | undefined, item: Tree): [string, Tree][] {
   if (list?.kind !== "list" || list.items === undefined || !isTreeMap(item)) return [];
   const by = itemKey(list.items, item, list.of)?.by;
@@ -54,7 +54,7 @@ const TELLING = [
   ),
 ];
 
-/** What tells an item for people; undefined where it is best told by its place. */
+/** What identifies an item for people; undefined if its index is best. */
 export function itemLabel(item: Tree): string | undefined {
   if (!isTreeMap(item)) return undefined;
   for (const key of TELLING) {
@@ -69,7 +69,7 @@ export function itemLabel(item: Tree): string | undefined {
     .join(",");
 }
 
-/** A path with one key more: `machine.network`, `NetworkRuleConfig.ingress`. */
+/** A path extended by one key: `machine.network`, `NetworkRuleConfig.ingress`. */
 export function pathOf(parent: string, key: string): string {
   return parent === "" ? key : `${parent}.${key}`;
 }

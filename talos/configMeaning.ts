@@ -4,8 +4,8 @@ import { itemShape, shapeAt, type Shape } from "./mergeRules.ts";
 import { durationText, integerText, isZero, scalarText } from "./scalars.ts";
 
 /**
- * Says nothing to Talos. `{}` is nothing where the type has only room for a map, and a value where the section being there counts: `tpm: {}`. `[]`, an
- * empty text, zero and false are nothing in a field, and values where anything may stand.
+ * Whether Talos treats it as unset. `{}` is unset where the type only allows a map, but a value where the section's presence counts: `tpm: {}`. `[]`, an empty
+ * string, zero and false are unset in a field, but values where any type is allowed.
  */
 export function isNothing(tree: Tree | undefined, shape: Shape | undefined): boolean {
   if (tree === undefined || isNull(tree)) return true;
@@ -25,13 +25,13 @@ export function isNothing(tree: Tree | undefined, shape: Shape | undefined): boo
   }
 }
 
-/** Is the value of a key nothing? In a map of any keys it is something that the key is there: a label without a value. */
+/** Whether a key's value is unset. In a map with arbitrary keys the key's presence counts: a label without a value. */
 export function isNothingAt(tree: Tree | undefined, parent: Shape | undefined, key: string): boolean {
   if (tree === undefined || isNull(tree)) return true;
   return parent?.kind === "struct" && isNothing(tree, shapeAt(parent, key));
 }
 
-/** Do two trees say the same to Talos? Items of lists may stand in another order. */
+/** Whether two trees mean the same to Talos. List items may be in a different order. */
 export function sameMeaning(a: Tree | undefined, b: Tree | undefined, shape?: Shape): boolean {
   return canonicalText(a, shape) === canonicalText(b, shape);
 }
@@ -54,13 +54,13 @@ export function canonicalText(tree: Tree | undefined, shape?: Shape): string {
   return `{${entries.sort().join(",")}}`;
 }
 
-/** What is there is there, even if it is empty. */
+/** A list item counts even if it is empty. */
 function canonicalItem(tree: Tree, shape: Shape | undefined): string {
   const text = canonicalText(tree, shape);
   return text === "null" && isLeaf(tree) ? JSON.stringify(scalarMeaning(tree, shape)) : text;
 }
 
-/** What a scalar means, as one text for all ways to write it: `0o644` and `420`, `5m` and `5m0s`. */
+/** A scalar's meaning, as one text for all notations: `0o644` and `420`, `5m` and `5m0s`. */
 function scalarMeaning(leaf: Leaf, shape?: Shape): string {
   const { text, plain } = leaf;
   if (isNull(leaf)) return "";

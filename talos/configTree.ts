@@ -1,6 +1,6 @@
 /**
- * A machine configuration as a tree of maps, lists and texts. Scalars keep the text they were written with, so that what is written out again
- * means the same to Talos: `0644`, `1e3`, `off` and dates are read differently by YAML's versions.
+ * A machine configuration as a tree of maps, lists and strings. Scalars keep their original text, so that the output means the same to Talos: YAML versions
+ * read `0644`, `1e3`, `off` and dates differently.
  */
 import {
   Document,
@@ -17,17 +17,17 @@ import {
   type Node,
 } from "yaml";
 
-/** A scalar as it was written. */
+/** A scalar as written. */
 export interface Leaf {
   readonly text: string;
-  /** Written without quotes, so that it may be a number, a flag or nothing. */
+  /** Unquoted, so that it may be a number, a boolean or null. */
   readonly plain: boolean;
 }
 
 export type TreeMap = ReadonlyMap<string, Tree>;
 export type Tree = Leaf | readonly Tree[] | TreeMap;
 
-/** A text that is no machine configuration. The message has the line and no part of the text. */
+/** An invalid machine configuration. The message contains the line number and no part of the text. */
 export class ConfigTextError extends Error {
   override readonly name = "ConfigTextError";
 }
@@ -44,10 +44,10 @@ export function isLeaf(tree: Tree | undefined): tree is Leaf {
   return tree !== undefined && !isTreeMap(tree) && !isTreeList(tree);
 }
 
-/** The documents of a text; empty ones are left out. Throws `ConfigTextError`. */
+/** A text's documents; empty ones are left out. Throws `ConfigTextError`. */
 export function parseTree(text: string): Tree[] {
   const lines = new LineCounter();
-  // With the failsafe schema every scalar is text.
+  // With the failsafe schema every scalar is a string.
   const parsed = parseAllDocuments(text, { schema: "failsafe", prettyErrors: false, lineCounter: lines });
   const documents = Array.isArray(parsed) ? parsed : [];
   for (const { errors } of documents) {
@@ -63,7 +63,7 @@ export function parseTree(text: string): Tree[] {
   });
 }
 
-// Nodes share the files they are made of, and several questions are asked of each.
+// Nodes share their source files, and each file is queried several times.
 const parsedConfigs = new Map<string, readonly TreeMap[]>();
 const MAX_CACHED = 16;
 
@@ -86,7 +86,7 @@ function readConfig(text: string): TreeMap[] {
   });
 }
 
-/** The text of documents: equal trees give equal text. */
+/** Serializes documents: equal trees give equal text. */
 export function configText(documents: readonly Tree[]): string {
   return documents
     .map((tree) => {
@@ -97,7 +97,7 @@ export function configText(documents: readonly Tree[]): string {
     .join("---\n");
 }
 
-/** Written as nothing: `null`, `~` or not at all. */
+/** Written as null: `null`, `~` or empty. */
 export function isNull(tree: Tree): boolean {
   return isLeaf(tree) && tree.plain && /^(?:~|null|Null|NULL)?$/.test(tree.text);
 }
@@ -107,13 +107,13 @@ export function treeAt(tree: Tree | undefined, ...keys: string[]): Tree | undefi
   return keys.reduce<Tree | undefined>((inner, key) => (isTreeMap(inner) ? inner.get(key) : undefined), tree);
 }
 
-/** The text at a path of keys; undefined where there is none. */
+/** The string at a path of keys; undefined if there is none. */
 export function textOf(tree: Tree | undefined, ...keys: string[]): string | undefined {
   const leaf = treeAt(tree, ...keys);
   return isLeaf(leaf) && leaf.text !== "" && !isNull(leaf) ? leaf.text : undefined;
 }
 
-/** What a document is told by: empty for the v1alpha1 one, else its kind, with its name where it has one. */
+/** A document's identity: empty for the v1alpha1 one, else its kind, plus its name if it has one. */
 export function documentLabel(document: TreeMap): string {
   const [kind, name] = [textOf(document, "kind"), textOf(document, "name")];
   if (kind === undefined) return "";
@@ -172,7 +172,7 @@ function toYamlScalar({ text, plain }: Leaf): Scalar {
   return scalar;
 }
 
-/** Would YAML, in any of its versions, take this text for something else? */
+/** Whether YAML, in any of its versions, would read this text as something else. */
 function isAmbiguous(text: string): boolean {
   return /^(?:~|null|true|false|yes|no|on|off|y|n|[-+.\d].*|)$/i.test(text);
 }

@@ -1,24 +1,24 @@
-/** A machine configuration for rules to look into, and what they say of it. */
+/** A machine configuration for rules to inspect, and their findings. */
 import { textOf, treeAt, type Tree, type TreeMap } from "./configTree.ts";
 
 /** A place in a configuration: the kind of a document (empty for the v1alpha1 one) and the keys in it. */
 export interface Place {
   readonly kind: string;
   readonly keys: readonly string[];
-  /** A scalar below it that is meant. */
+  /** A specific scalar below it. */
   readonly value?: string | undefined;
 }
 
-/** Something that is wrong with a configuration. */
+/** A problem in a configuration. */
 export interface Finding {
   readonly rule: string;
-  /** No secret's value. */
+  /** Contains no secret values. */
   readonly reason: string;
-  /** Where it can come from, the likeliest place first. */
+  /** Where it may come from, most likely place first. */
   readonly places: readonly Place[];
 }
 
-/** A configuration's documents, by what is in them. */
+/** A configuration's documents, by content. */
 export class Configuration {
   readonly documents: readonly TreeMap[];
   readonly main: TreeMap | undefined;

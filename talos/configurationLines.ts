@@ -1,4 +1,4 @@
-/** Lines that stand where those of a machine configuration's changes would: in the property `changes` of a NodeConfiguration. */
+/** Lines that replace those of a machine configuration's changes in the property `changes` of a NodeConfiguration. */
 
 const first = "+ everything:";
 const unanswered = "not known:";
@@ -15,7 +15,7 @@ export function isFirstConfiguration(line: string): boolean {
   return line.startsWith(first);
 }
 
-/** What the machine has could not be asked. */
+/** The machine's configuration could not be read. */
 export function isUnanswered(line: string): boolean {
   return line.startsWith(unanswered);
 }

@@ -1,7 +1,7 @@
 import { coded, type CodedText } from "./errorCodes.ts";
 import { textOf, treeAt, type TreeMap } from "./configTree.ts";
 
-/** The configuration contract stays the one that the cluster was created with. */
+/** The configuration contract stays the one the cluster was created with. */
 
 /**
  * Why a contract must not change: undefined if it does not. Either direction is refused: a newer contract generates different encryption settings, an

@@ -1,9 +1,9 @@
-/** Disk images of the Image Factory: what a machine boots from where no installer has run, such as a Raspberry Pi or a cloud's machine. */
+/** Disk images of the Image Factory: for machines that boot without running an installer, such as a Raspberry Pi or a cloud VM. */
 import { assetUrl, type Architecture, type FactoryImageSpec } from "./image.ts";
 
 /**
- * Formats in which the factory serves each platform's disk image (siderolabs/image-factory internal/profile/profile.go). It compresses as the address
- * asks, so `.xz`, which every release knows, is asked for where the platform takes any.
+ * The factory's disk image format per platform (siderolabs/image-factory internal/profile/profile.go). The URL selects the compression, so `.xz`, which every
+ * release supports, is used where the platform accepts any.
  */
 const formats: Readonly<Record<string, string>> = {
   akamai: "raw.gz",
@@ -26,7 +26,7 @@ const formats: Readonly<Record<string, string>> = {
   vultr: "raw.xz",
 };
 
-/** Where to fetch the disk image of a platform; undefined for a platform that has none, such as one that boots over the network alone. */
+/** The URL of a platform's disk image; undefined for a platform that has none, such as one that only boots over the network. */
 export function diskImageUrl(
   spec: FactoryImageSpec,
   architecture: Architecture = "amd64",

@@ -1,5 +1,5 @@
 /**
- * Of our own patches only what a configuration lacks: lists grow with every patch, and a namespace that is exempted twice stops kube-apiserver
+ * Reduces this program's patches to what a configuration lacks: lists grow with every patch, and a namespace that is exempted twice stops kube-apiserver
  * (siderolabs/talos#14397).
  */
 import { identifyingFields, mergeKey } from "./configLists.ts";
@@ -17,7 +17,7 @@ import {
 } from "./configTree.ts";
 import { documentShape, itemShape, shapeAt, type Shape } from "./mergeRules.ts";
 
-/** The patches without what the base says already; those of which nothing is left are left out. */
+/** The patches without what the base already has; patches left empty are dropped. */
 export function dropKnownParts(base: string, patches: readonly string[]): string[] {
   const documents = parseConfig(base);
   return patches.flatMap((patch) => {
@@ -37,7 +37,7 @@ function newPartOf(documents: readonly TreeMap[], part: TreeMap): TreeMap | unde
   const lacking = newTree(present, part, shape, false);
   if (lacking === undefined || !isTreeMap(lacking)) return undefined;
   const rest = restateReset(present, lacking, shape) as TreeMap;
-  // What tells the document stays.
+  // Keep what identifies the document.
   const head = ["apiVersion", "kind", "name"].flatMap((key): [string, Tree][] => {
     const value = treeAt(part, key);
     return value === undefined || rest.has(key) || label === "" ? [] : [[key, value]];
@@ -67,16 +67,16 @@ function newTree(
   const items = patch.flatMap((item): Tree[] => {
     const present = base.find((other) => isSameItem(other, item, shape));
     if (present === undefined) return [item];
-    // It is there, and a list that only grows would get it again.
+    // It is already there; a list that only grows would get it twice.
     if (mergeKey(shape, item) === undefined || !isTreeMap(item)) return [];
     const rest = newTree(present, item, of, shape?.kind === "list" && shape.items?.then === "replace");
-    // Items are found by what tells them, so that has to be said again.
+    // Items are found by their identifying fields, so these must be repeated.
     return isTreeMap(rest) ? [new Map([...identifyingFields(shape, item), ...rest])] : [];
   });
   return items.length === 0 ? undefined : items;
 }
 
-/** Is it the same entry for Talos? A kernel module is, whatever its parameters: the owner's stay. */
+/** Whether Talos treats both as the same entry. Kernel modules match whatever their parameters: the owner's stay. */
 function isSameItem(a: Tree, b: Tree, list: Shape | undefined): boolean {
   const of = itemShape(list);
   if (canonicalText(a, of) === canonicalText(b, of)) return true;
@@ -89,10 +89,7 @@ function kernelModules(): Shape | undefined {
   return ["machine", "kernel", "modules"].reduce(shapeAt, documentShape(""));
 }
 
-/**
- * What is new, and again what Talos would set back to nothing because a patch does not say it: the disk that an installation goes to, when the patch
- * is about its image.
- */
+/** The new values, plus those that Talos would reset because a patch omits them: the install disk, if the patch sets the image. */
 function restateReset(
   base: Tree | undefined,
   rest: Tree | undefined,

@@ -11,21 +11,21 @@ export function splitEndpoint(endpoint: string): { host: string; port: number } 
 }
 
 /**
- * Whether an endpoint is the node itself. Every other one forwards: what is seen there - a certificate, a machine in maintenance mode, silence - says
- * nothing about the node.
+ * Whether an endpoint is the node itself. All others forward: what is observed there (a certificate, a machine in maintenance mode, silence) says nothing about
+ * the node.
  */
 export function isItself(endpoint: string, node: string): boolean {
   return normalizeHost(splitEndpoint(endpoint).host) === normalizeHost(node);
 }
 
-/** One text for all ways to write the same host: `CP1` and `cp1`, `fd00::1` and `fd00:0:0:0:0:0:0:1`. */
+/** One text for all notations of the same host: `CP1` and `cp1`, `fd00::1` and `fd00:0:0:0:0:0:0:1`. */
 export function normalizeHost(host: string): string {
   return URL.parse(`http://[${host}]`)?.hostname ?? host.toLowerCase();
 }
 
 /**
- * Where Talos APIs are reached that are not at the node's own address and port 50000: lists of `host` or `host:port` by the node's address. Under
- * `*` are those of every other node.
+ * Endpoints of Talos APIs that differ from the node's own address and port 50000: lists of `host` or `host:port` by node address. `*` applies to every other
+ * node.
  */
 export type Endpoints = Readonly<Record<string, readonly string[]>>;
 
@@ -33,7 +33,7 @@ type Way = [address: string, endpoints: string[]];
 
 const wildcard = "*";
 
-/** Where a node is reached, the node itself first: it knows best. */
+/** A node's endpoints, the node itself first: it knows best. */
 export function reach(address: string, endpoints: Endpoints | undefined): readonly string[] {
   const list = endpoints?.[address] ?? endpoints?.[wildcard] ?? [];
   if (list.length === 0) return [address];
@@ -43,7 +43,7 @@ export function reach(address: string, endpoints: Endpoints | undefined): readon
   ];
 }
 
-/** The settings' endpoints by address; undefined where every node is reached at its own. */
+/** The settings' endpoints by address; undefined if every node is reached at its own. */
 export function endpointsByAddress(
   nodes: readonly { address: string; endpoint?: string | undefined }[],
   forAll: readonly string[] = [],
@@ -55,12 +55,12 @@ export function endpointsByAddress(
   return all.length === 0 ? undefined : Object.fromEntries(all);
 }
 
-/** Talos's client takes brackets for part of the address where no port follows (pkg/machinery/client/resolver). */
+/** Talos's client treats brackets as part of the address unless a port follows (pkg/machinery/client/resolver). */
 function withoutBrackets(endpoint: string): string {
   return endpoint.replace(/^\[([^\]]+)\]$/, "$1");
 }
 
-/** The part of the endpoints that these nodes need, so that another node's endpoint is no change of theirs. */
+/** The endpoints that these nodes need, so that another node's endpoint doesn't change theirs. */
 export function endpointsFor(
   endpoints: Endpoints | undefined,
   addresses: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * The codes of errors and warnings, by area. A message carries its code in brackets, `[etcd-learner]`, and docs/troubleshooting.md has one row for each. Texts may
- * change between releases; codes may not.
+ * The codes of errors and warnings, by area. A message carries its code in brackets, `[etcd-learner]`, and docs/troubleshooting.md has one row for each. Texts
+ * may change between releases; codes may not.
  */
 export const errorCodes = [
   // etcd and the control plane
@@ -97,7 +97,7 @@ export const errorCodes = [
   "iscsi-removal",
   "kubelet-volumes",
   "machine-reinstalled",
-  // upgrades of Kubernetes
+  // Kubernetes upgrades
   "kubernetes-downgrade",
   "kubernetes-image-tag",
   "kubernetes-manifest-owner",
@@ -105,7 +105,7 @@ export const errorCodes = [
   "kubernetes-removed-apis",
   "kubernetes-skew",
   "kubernetes-step",
-  // nodes that leave
+  // leaving nodes
   "control-planes-one-at-a-time",
   "etcd-member-left",
   "last-control-plane",
@@ -151,7 +151,7 @@ export type ErrorCode = (typeof errorCodes)[number];
 
 declare const carriesCode: unique symbol;
 
-/** A text that carries the code of what it tells. */
+/** A text that contains its code. */
 export type CodedText = string & { readonly [carriesCode]: true };
 
 /**
@@ -163,7 +163,7 @@ export function coded(code: ErrorCode, problem: string, advice?: string): CodedT
   return (advice === undefined ? text : `${text}. ${advice}`) as CodedText;
 }
 
-/** A coded text within others. */
+/** Wraps a coded text in other text. */
 export function framed(before: string, text: CodedText, after: string): CodedText {
   return `${before}${text}${after}` as CodedText;
 }

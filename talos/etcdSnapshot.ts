@@ -1,14 +1,14 @@
 import { createHash, type Hash } from "node:crypto";
 
-/** What is known of a snapshot of etcd once all of it has gone by. */
+/** What is known about an etcd snapshot after reading all of it. */
 export interface SnapshotFacts {
-  /** Bytes of the snapshot as etcd sent it, its hash included. */
+  /** Size in bytes as sent by etcd, including its hash. */
   readonly size: number;
-  /** SHA-256 of all these bytes, in hexadecimal digits: what `sha256sum` says of the file. */
+  /** SHA-256 of all these bytes, in hexadecimal: the file's `sha256sum`. */
   readonly sha256: string;
-  /** `good`: the hash that etcd has put at the end is that of what came before. */
+  /** `good`: the hash that etcd appended matches the content. */
   readonly hash: "good" | "bad" | "missing";
-  /** etcd's revision; undefined where the database could not be read. */
+  /** etcd's revision; undefined if the database could not be read. */
   readonly revision: number | undefined;
 }
 
@@ -21,15 +21,15 @@ const bucketElement = 1;
 const magic = 0xed0cdaed;
 const revisionKeyLength = 17;
 
-/** The last element of a page: where a branch goes on, or the key of a leaf. */
+/** The last element of a page: a branch's child, or a leaf's key. */
 type Last = { readonly child: number } | { readonly key: Buffer };
 
 /**
- * Reads a snapshot of etcd while it goes by, so that nothing of it has to be on a disk in plain text.
+ * Inspects an etcd snapshot while it is streamed, so that no part of it has to be on disk in plain text.
  *
- * A snapshot is a bbolt database with its SHA-256 behind it. The revision is the last key of the bucket `key`: eight bytes of
- * main revision, `_`, eight bytes of the revision within a transaction (etcd server/storage/mvcc/revision.go). The bucket can
- * lie on any page, so of each page its last element is kept (bbolt internal/common/page.go, meta.go).
+ * A snapshot is a bbolt database followed by its SHA-256. The revision is the last key of the bucket `key`: eight bytes of main revision, `_`, eight bytes of
+ * the revision within a transaction (etcd server/storage/mvcc/revision.go). The bucket can be on any page, so the last element of each page is kept (bbolt
+ * internal/common/page.go, meta.go).
  */
 export class SnapshotReader {
   readonly #all = createHash("sha256");
@@ -42,9 +42,9 @@ export class SnapshotReader {
   #size = 0;
   #root: { page: number; transaction: bigint } | undefined;
   readonly #last = new Map<number, Last>();
-  /** Pages of buckets, by page: name and root page of each bucket in them. */
+  /** Bucket pages by page ID: name and root page of each bucket in them. */
   readonly #buckets = new Map<number, Map<string, number>>();
-  /** Keys that lie behind the page which they belong to, by their offset in the database. */
+  /** Keys stored beyond their own page, by their offset in the database. */
   readonly #ahead = new Map<number, { page: number; length: number }>();
 
   push(chunk: Buffer): void {
@@ -74,7 +74,7 @@ export class SnapshotReader {
       if (this.#page.length < pageHeader + 16) return;
       const size = this.#page.readUInt32LE(pageHeader + 8);
       const isDatabase = this.#page.readUInt32LE(pageHeader) === magic && size >= 512 && size <= 1 << 16;
-      // What is none is hashed and counted all the same.
+      // Other content is still hashed and counted.
       this.#pageSize = isDatabase ? size : -1;
     }
     if (this.#pageSize < 0) {
@@ -97,7 +97,7 @@ export class SnapshotReader {
       this.#ahead.delete(at);
     }
     if (id < 2) this.#meta(page);
-    // The inside of a long value lies where a page could begin.
+    // The inside of a long value can look like a page boundary.
     if (Number(page.readBigUInt64LE(0)) !== id) return;
     const flags = page.readUInt16LE(8);
     const count = page.readUInt16LE(10);
@@ -105,7 +105,7 @@ export class SnapshotReader {
     if (count === 0 || (flags !== branchPage && flags !== leafPage)) return;
     if (flags === leafPage && page.readUInt32LE(pageHeader) === bucketElement)
       this.#bucketPage(page, id, count);
-    // So many elements that their table goes on in the next page: none of them is a revision's.
+    // The element table continues on the next page; revision pages never have that many elements.
     if (end > page.length) return;
     const element = end - elementSize;
     if (flags === branchPage) {

@@ -1,17 +1,17 @@
 /**
- * The etcd that each Talos release runs, and what etcd allows between versions. A new Talos line is one more row of `ETCD`.
- * A machine configuration with `cluster.etcd.image` runs that image instead, whatever Talos is under it.
+ * The etcd of each Talos release, and what etcd allows between versions. A new Talos line is one more row of `ETCD`. A machine configuration with
+ * `cluster.etcd.image` runs that image instead, on any Talos.
  */
 import { parseVersion } from "./version.ts";
 
-/** An etcd version without its patch number, as its cluster and storage versions are. */
+/** An etcd version without its patch number, like its cluster and storage versions. */
 export interface EtcdMinor {
   readonly major: number;
   readonly minor: number;
 }
 
-// DefaultEtcdVersion in siderolabs/talos pkg/machinery/constants/constants.go, read at every tag from v1.6.0 to v1.13.9,
-// and in the machinery module at v1.14.1. For each Talos minor: from which patch release on, which etcd.
+// DefaultEtcdVersion in siderolabs/talos pkg/machinery/constants/constants.go, read at every tag from v1.6.0 to v1.13.9, and in the machinery module at
+// v1.14.1. For each Talos minor: the first patch release, and its etcd.
 const ETCD: Readonly<Record<number, readonly (readonly [fromPatch: number, etcd: string])[]>> = {
   6: [[0, "3.5.11"]],
   7: [[0, "3.5.13"]],
@@ -48,12 +48,12 @@ const ETCD: Readonly<Record<number, readonly (readonly [fromPatch: number, etcd:
 };
 
 /**
- * Releases before 3.5.26 can bring members back that were removed long ago, once 3.6 takes their data over
- * (https://etcd.io/blog/2025/zombie_members_upgrade/, siderolabs/talos#12467).
+ * Releases before 3.5.26 can bring back members that were removed long ago once 3.6 takes over their data (https://etcd.io/blog/2025/zombie_members_upgrade/,
+ * siderolabs/talos#12467).
  */
 export const SAFE_BEFORE_3_6 = { etcd: "3.5.26", talos: "v1.10.9" } as const;
 
-/** The etcd of a Talos release, `3.6.12`; undefined for a line this program does not know. */
+/** The etcd of a Talos release, `3.6.12`; undefined for a line this program doesn't know. */
 export function etcdVersionOf(talosVersion: string): string | undefined {
   const { major, minor, patch } = parseVersion(talosVersion);
   const line = major === 1 ? ETCD[minor] : undefined;
@@ -65,7 +65,7 @@ export function etcdVersionOfImage(image: string): string | undefined {
   return /:v?(\d+\.\d+\.\d+)(?:[-+@].*)?$/.exec(image)?.[1];
 }
 
-/** Undefined for what is no etcd version: Talos says `unknown` where it could not tell. */
+/** Undefined for an invalid version: Talos reports `unknown` if it can't tell. */
 export function etcdMinor(version: string): EtcdMinor | undefined {
   const match = /^v?(\d{1,4})\.(\d{1,4})(?:\.\d|$)/.exec(version);
   return match === null ? undefined : { major: Number(match[1]), minor: Number(match[2]) };
@@ -80,7 +80,7 @@ export function describeEtcdMinor({ major, minor }: EtcdMinor): string {
   return `${major}.${minor}`;
 }
 
-/** Is it a 3.5 that must not be followed by 3.6 yet? */
+/** Whether it is a 3.5 that 3.6 must not follow yet. */
 export function isUnsafeBefore36(version: string): boolean {
   const match = /^v?3\.5\.(\d+)/.exec(version);
   return match !== null && Number(match[1]) < Number(SAFE_BEFORE_3_6.etcd.split(".")[2]);

@@ -1,9 +1,9 @@
-/** The namespaces that PodSecurity leaves alone, wherever a configuration or a patch says so. */
+/** The namespaces exempt from PodSecurity, wherever a configuration or a patch names them. */
 import { isLeaf, isTreeList, isTreeMap, parseTree, textOf, treeAt, type Tree } from "./configTree.ts";
 
 const inPlugin = ["configuration", "exemptions", "namespaces"] as const;
 
-/** The exempted namespaces in a text of YAML, in their order; throws `ConfigTextError`. */
+/** The exempted namespaces in YAML text, in order; throws `ConfigTextError`. */
 export function exemptedNamespaces(text: string): string[] {
   return parseTree(text).flatMap((document) => {
     if (!isTreeMap(document)) return [];

@@ -1,9 +1,7 @@
-/**
- * What a Talos release, or a configuration of a contract, does in a way of its own. Ask here instead of comparing versions.
- */
+/** Behavior that differs between Talos releases or contracts. Ask here instead of comparing versions. */
 import { contractAtLeast, parseVersion, versionAtLeast } from "./version.ts";
 
-/** Which upgrade API a server of this release offers (siderolabs/talos v1.13 lifecycle.proto; first in v1.13.0-beta.0). */
+/** The upgrade API of a server of this release (siderolabs/talos v1.13 lifecycle.proto; first in v1.13.0-beta.0). */
 export function upgradeApiOf(version: string): "machine" | "lifecycle" {
   const parsed = parseVersion(version);
   if (
@@ -18,57 +16,56 @@ export function upgradeApiOf(version: string): "machine" | "lifecycle" {
 }
 
 /**
- * Must the upgrade request say `preserve`? Only before 1.8, where the default wiped a node's data. From 1.8 on data
- * always stays, and servers from 1.12.9 and 1.13.4 on take the flag as leave to skip their etcd check.
+ * Whether the upgrade request needs `preserve`. Only before 1.8, where the default wiped a node's data. Since 1.8 data always stays, and since 1.12.9 and
+ * 1.13.4 servers treat the flag as permission to skip their etcd check.
  */
 export function needsPreserve(version: string): boolean {
   return !versionAtLeast(version, 8);
 }
 
-/** Does the factory offer `<platform>-installer` for this release? Before 1.10 there is only `installer`. */
+/** Whether the factory offers `<platform>-installer` for this release. Before 1.10 there is only `installer`. */
 export function hasPlatformInstaller(version: string): boolean {
   return versionAtLeast(version, 10);
 }
 
-/** Does Talos derive the iSCSI initiator's name from the machine ID? Before 1.10 the extension makes one up. */
+/** Whether Talos derives the iSCSI initiator's name from the machine ID. Before 1.10 the extension generates one. */
 export function derivesInitiatorName(version: string): boolean {
   return versionAtLeast(version, 10);
 }
 
-/** Does a node of this release report its schematic among its extensions? Before 1.7 the schematic cannot be read back. */
+/** Whether a node of this release reports its schematic among its extensions. Before 1.7 the schematic can't be read back. */
 export function hasSchematicExtension(version: string): boolean {
   return versionAtLeast(version, 7);
 }
 
 /**
- * Does a configuration generated for this contract put the CRI and its pods in a process and mount namespace of their
- * own (`SecurityProfileConfig.workloadIsolation`)? A pod cannot find iscsid by its process then.
+ * Whether a configuration generated for this contract isolates the CRI and its pods in their own process and mount namespaces
+ * (`SecurityProfileConfig.workloadIsolation`). A pod then can't find iscsid by its process.
  */
 export function hasWorkloadIsolation(contract: string): boolean {
   return contractAtLeast(contract, 14);
 }
 
 /**
- * Does a control plane of this release keep an inventory of the manifests that it applies to Kubernetes?
- * (siderolabs/talos pkg/machinery/compatibility, SupportsSSAManifestSync)
+ * Whether a control plane of this release keeps an inventory of the manifests it applies to Kubernetes (siderolabs/talos pkg/machinery/compatibility,
+ * SupportsSSAManifestSync).
  */
 export function hasManifestInventory(version: string): boolean {
   return versionAtLeast(version, 13);
 }
 
-/** Where kernel arguments have to be written for a node to boot with them. */
+/** Where kernel arguments must be set for a node to boot with them. */
 export interface KernelArguments {
   /** `install`: `machine.install.extraKernelArgs`. `schematic`: `customization.extraKernelArgs` of the image. */
   readonly place: "install" | "schematic";
-  /** For people: why the other place is not honoured. */
+  /** For the user: why the other place has no effect. */
   readonly reason: string;
 }
 
 /**
- * Which place is honoured. `contract` decides whether `install.extraKernelArgs` is accepted at all: a contract from
- * 1.12 on has `grubUseUKICmdline`, which refuses it. `version`, the release that runs, decides whether it takes effect:
- * systemd-boot (new UEFI installs from 1.10 on) ignores it, and the upgrade API of 1.13 does not pass it on. Left out,
- * the contract's own line is taken for the legacy boot path.
+ * The place that takes effect. `contract` decides whether `install.extraKernelArgs` is accepted at all: contracts since 1.12 have `grubUseUKICmdline`, which
+ * rejects it. `version`, the running release, decides whether it takes effect: systemd-boot (new UEFI installs since 1.10) ignores it, and the upgrade API of
+ * 1.13 doesn't pass it on. Without a version, the contract's own line with legacy boot is assumed.
  */
 export function kernelArgumentPlace(contract: string, version?: string): KernelArguments {
   if (contractAtLeast(contract, 12)) {
@@ -92,11 +89,11 @@ export function kernelArgumentPlace(contract: string, version?: string): KernelA
   return { place: "install", reason: "the installer writes install.extraKernelArgs into the boot entry" };
 }
 
-/** Which form the machine configuration has for the parts this program patches. */
+/** The configuration form of each part that this program patches. */
 export interface ConfigurationForms {
   /** PodSecurity exemptions: `cluster.apiServer.admissionControl`, or a KubeAdmissionControlConfig document. */
   readonly admission: "v1alpha1" | "KubeAdmissionControlConfig";
-  /** Kernel modules: `machine.kernel.modules`, or a KernelModuleConfig document each. */
+  /** Kernel modules: `machine.kernel.modules`, or one KernelModuleConfig document each. */
   readonly modules: "v1alpha1" | "KernelModuleConfig";
   /** Installer image and disk: `machine.install`, or an UnattendedInstallConfig document. */
   readonly install: "v1alpha1" | "UnattendedInstallConfig";
@@ -108,7 +105,7 @@ export interface ConfigurationForms {
   readonly node: "v1alpha1" | "KubeNodeConfig";
 }
 
-/** The forms of a contract. Mixing the old and the new one is refused by Talos for admission, install and hostname. */
+/** The forms of a contract. Talos rejects a mix of the old and the new one for admission, install and hostname. */
 export function configurationForms(contract: string): ConfigurationForms {
   const documents = contractAtLeast(contract, 14);
   return {

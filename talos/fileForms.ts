@@ -1,10 +1,10 @@
-/** The forms that a machine configuration has. Its owner may have kept old ones, or moved on, whatever contract it began with. */
+/** The forms that a machine configuration uses. Its owner may have kept old ones, or moved on, whatever its original contract. */
 import { Configuration } from "./configuration.ts";
 import type { TreeMap } from "./configTree.ts";
 import { configurationForms, type ConfigurationForms } from "./features.ts";
 import { podSecurityPlugins } from "./podSecurity.ts";
 
-/** The form of each part: the one that the configuration has, else that of the contract. Talos refuses to have both for most of them. */
+/** Each part's form: the one the configuration uses, else the contract's. For most parts Talos rejects a mix of both. */
 export function formsOfFile(documents: readonly TreeMap[], contract: string): ConfigurationForms {
   const config = new Configuration(documents);
   const usual = configurationForms(contract);

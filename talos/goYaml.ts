@@ -1,9 +1,9 @@
 /**
- * YAML as Go's go.yaml.in/yaml/v4 writes it (`yaml.Marshal`, v4.0.0-rc.4, which the Image Factory pins up to 1.4; 1.5
- * writes the same). A schematic's ID is the hash of these bytes, so every quote and every space counts. JavaScript's
- * YAML writers quote, wrap and order differently, hence this one: only what a schematic can hold, only writing.
+ * YAML as Go's go.yaml.in/yaml/v4 writes it (`yaml.Marshal`, v4.0.0-rc.4, which the Image Factory pins up to 1.4; 1.5 writes the same). A schematic's ID is the
+ * hash of these bytes, so every quote and space counts. JavaScript's YAML writers quote, wrap and order differently, hence this one: only what a schematic can
+ * contain, and only writing.
  *
- * test/tools/schematicDifferential.test.ts holds it against the factory's own package.
+ * test/tools/schematicDifferential.test.ts compares it with the factory's own package.
  */
 import { compareKeys } from "./goYamlKeys.ts";
 import { isBlank, isBreak, isPrintable, isSpaceForGo, plainMeansString } from "./goYamlScalar.ts";
@@ -29,12 +29,12 @@ export class GoStruct {
 }
 
 const INDENT = 4;
-/** Longer keys, in bytes of UTF-8, get the explicit form `? key`. */
+/** Longer keys, in UTF-8 bytes, get the explicit form `? key`. */
 const LONGEST_SIMPLE_KEY = 128;
 
 /**
- * Writes a document, final line break included. `portable` writes double quotes where the library's own form of a text
- * cannot be read back (white space at the start of a block scalar, Unicode's line separators): not for hashing.
+ * Writes a document, including the final line break. `portable` uses double quotes where the library's own form of a text can't be read back (leading white
+ * space in a block scalar, Unicode line separators): not for hashing.
  */
 export function marshalGoYaml(value: GoValue, { portable = false } = {}): string {
   const page = new Page(portable);
@@ -43,12 +43,12 @@ export function marshalGoYaml(value: GoValue, { portable = false } = {}): string
   return page.text;
 }
 
-/** What a node stands in; decides how far its content is indented. */
+/** A node's parent, which decides how far its content is indented. */
 type Place = "document" | "sequence" | "mapping" | "simple key";
 
 /**
- * The text so far and what the emitter remembers of it: whether the last thing written was white space, and whether
- * only indentation and indicators stand on this line, so that a block collection may begin on it (`- - x`).
+ * The text so far and the emitter's state: whether the last output was white space, and whether this line contains only indentation and indicators, so that a
+ * block collection may start on it (`- - x`).
  */
 class Page {
   text = "";
@@ -61,7 +61,7 @@ class Page {
     this.portable = portable;
   }
 
-  /** Goes to a column, on a new line unless this one has nothing but indentation up to there. */
+  /** Moves to a column, on a new line unless this one contains only indentation up to there. */
   startLine(indent: number): void {
     if (!this.#onlyIndentation || this.column > indent || (this.column === indent && !this.#space))
       this.break("\n");
@@ -82,13 +82,13 @@ class Page {
     this.#onlyIndentation = true;
   }
 
-  /** Text of a scalar; white space inside it does not count as separation. */
+  /** Writes scalar text; white space in it doesn't count as separation. */
   content(character: string): void {
     this.put(character);
     this.#onlyIndentation = false;
   }
 
-  /** A space before a plain scalar, unless one is there. */
+  /** Writes a space before a plain scalar unless there is one. */
   separate(): void {
     if (!this.#space) this.put(" ");
   }
@@ -98,7 +98,7 @@ class Page {
     this.#onlyIndentation = false;
   }
 
-  /** The header line of a block scalar is over: its text begins on the next one. */
+  /** Ends the header line of a block scalar: its text starts on the next one. */
   endHeader(): void {
     this.break("\n");
     this.#space = true;
@@ -112,7 +112,7 @@ class Page {
 
 function innerIndent(indent: number, place: Place): number {
   if (indent < 0) return 0;
-  // Inside a sequence only the "- " counts; everything else goes to the next multiple of four.
+  // In a sequence only the "- " counts; everything else is indented to the next multiple of four.
   return place === "sequence" ? indent + 2 : INDENT * Math.floor((indent + INDENT) / INDENT);
 }
 
@@ -126,7 +126,7 @@ function writeValue(page: Page, value: GoValue, indent: number, place: Place): v
     writePlain(page, value === null ? "null" : typeof value === "number" ? goNumber(value) : String(value));
 }
 
-// Array.isArray does not narrow a readonly list away.
+// Array.isArray doesn't narrow readonly lists.
 function isList(value: GoValue): value is readonly GoValue[] {
   return Array.isArray(value);
 }
@@ -163,8 +163,8 @@ function writeMapping(page: Page, entries: Entries, indent: number, place: Place
 }
 
 /**
- * A number as Go writes it: safe integers as int, others as float64 with the shortest digits that read back, in
- * exponent form below 1e-4 and from 1e+6 on (strconv.FormatFloat with 'g', -1).
+ * A number as Go writes it: safe integers as int, others as float64 with the shortest digits that round-trip, in exponent form below 1e-4 and from 1e+6
+ * (strconv.FormatFloat with 'g', -1).
  */
 function goNumber(value: number): string {
   if (Number.isSafeInteger(value)) return String(value === 0 ? 0 : value);
@@ -195,7 +195,7 @@ function writeString(page: Page, text: string, indent: number, place: Place): vo
   else writeDoubleQuoted(page, text);
 }
 
-/** Do all readers take the block and quoted forms of this text for the same text? */
+/** Whether all parsers read this text's block and quoted forms back unchanged. */
 function readsBack(text: string): boolean {
   return !/[\u2028\u2029]/.test(text) && !(text.includes("\n") && /^[\n \t]/.test(text));
 }
@@ -203,7 +203,7 @@ function readsBack(text: string): boolean {
 function styleOf(text: string, place: Place): Style {
   const allowed = allowedStyles(text);
   if (text.includes("\n")) {
-    // Literal style wants something to see; a text of white space alone is quoted.
+    // Literal style needs a visible character; a text of only white space is quoted.
     const visible = [...text].some((character) => !isSpaceForGo(character));
     return visible && allowed.literal && place !== "simple key" ? "literal" : "double";
   }
@@ -218,7 +218,7 @@ interface Allowed {
   readonly literal: boolean;
 }
 
-/** Which styles can carry the text in block context. */
+/** The styles that can represent the text in block context. */
 function allowedStyles(text: string): Allowed {
   const characters = [...text];
   const last = characters.length - 1;
@@ -253,7 +253,7 @@ function allowedStyles(text: string): Allowed {
   };
 }
 
-/** Would a plain scalar be read as something else because of this character? */
+/** Whether this character makes a plain scalar read as something else. */
 function isIndicator(
   character: string,
   { previous, next }: { previous: string | undefined; next: string | undefined },
@@ -268,7 +268,7 @@ function isIndicator(
 
 function writeLiteral(page: Page, text: string, indent: number): void {
   page.indicator("|", { spaceBefore: true });
-  // The hint is always the full indent, even where "- " indents by two only; later releases of the library fix that.
+  // The hint is always the full indent, even where "- " indents by only two; later releases of the library fix that.
   if (text.startsWith(" ")) page.indicator(String(INDENT), { spaceBefore: false });
   const tail = [...text].slice(-2);
   const endsInBreak = isBreak(tail.at(-1) ?? "");
@@ -285,7 +285,7 @@ function writeSingleQuoted(page: Page, text: string, indent: number): void {
   page.endScalar();
 }
 
-/** Text as it is; the first character after line breaks is indented. */
+/** Writes text unchanged; the first character after line breaks is indented. */
 function writeLines(page: Page, text: string, indent: number, atLineStart: boolean): void {
   let afterBreak = atLineStart;
   for (const character of text) {
@@ -320,7 +320,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 function writeDoubleQuoted(page: Page, text: string): void {
   page.indicator('"', { spaceBefore: true });
-  // The library looks for a byte order mark at the text's start for each character, and so escapes all of such a text.
+  // For each character the library checks for a byte order mark at the text's start, and so escapes the whole text.
   const all = text.startsWith("\ufeff");
   for (const character of text) page.content(escaped(character, all));
   page.indicator('"', { spaceBefore: false });

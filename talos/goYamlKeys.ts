@@ -1,6 +1,6 @@
-/** The order in which go.yaml.in/yaml/v4 writes the keys of a map. */
+/** The order in which go.yaml.in/yaml/v4 writes map keys. */
 
-/** The library's natural order of map keys: runs of digits by their value, letters after everything else. */
+/** The library's natural key order: digit runs by value, letters after everything else. */
 export function compareKeys(a: string, b: string): number {
   if (a === b) return 0;
   return less([...a], [...b]) ? -1 : 1;
@@ -17,7 +17,7 @@ function less(a: readonly string[], b: readonly string[]): boolean {
     const [xLetter, yLetter] = [isLetter(x), isLetter(y)];
     if (xLetter && yLetter) return before(x, y);
     if (xLetter || yLetter) return afterDigits ? xLetter : yLetter;
-    // A zero inside a number is no leading zero.
+    // A zero inside a number is not a leading zero.
     const inNumber = (x === "0" || y === "0") && continuesNumber(a, i);
     const [m, n] = [digitRun(a, i, inNumber), digitRun(b, i, inNumber)];
     if (m.value !== n.value) return m.value < n.value;
@@ -40,7 +40,7 @@ function digitRun(
   let value = inNumber ? 1n : 0n;
   let end = start;
   for (; end < characters.length && isDigit(characters[end] ?? ""); end++) {
-    // Go adds in int64, which wraps around, and takes any script's digit by its distance from "0".
+    // Go adds in int64, which overflows, and computes any script's digit as its distance from "0".
     value = BigInt.asIntN(64, value * 10n + BigInt((characters[end]?.codePointAt(0) ?? 0) - 0x30));
   }
   return { value, end };

@@ -1,6 +1,6 @@
-/** What go.yaml.in/yaml/v4 takes characters and plain scalars for. The counterpart of goYaml.ts that only looks. */
+/** How go.yaml.in/yaml/v4 classifies characters and plain scalars. The read-only counterpart of goYaml.ts. */
 
-/** Line breaks of YAML 1.1: the next line and the line and paragraph separators of Unicode count. */
+/** Line breaks of YAML 1.1, including Unicode's next line and the line and paragraph separators. */
 export function isBreak(character: string): boolean {
   return /^[\n\r\x85\u2028\u2029]$/.test(character);
 }
@@ -14,20 +14,20 @@ export function isSpaceForGo(character: string): boolean {
   return /^[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]$/.test(character);
 }
 
-/** May the character stand as it is? Beyond the basic plane nothing may, nor the byte order mark. */
+/** Whether the character may be written as is. Nothing beyond the basic plane may, nor the byte order mark. */
 export function isPrintable(character: string): boolean {
   const code = character.codePointAt(0) ?? 0;
   if (code === 0x0a || (code >= 0x20 && code <= 0x7e)) return true;
   return (code >= 0xa0 && code <= 0xd7ff) || (code >= 0xe000 && code <= 0xfffd && code !== 0xfeff);
 }
 
-// Words that YAML 1.1 read as booleans; the library quotes them for old readers' sake.
+// Words that YAML 1.1 read as booleans; the library quotes them for older parsers.
 const OLD_BOOLEAN = /^(?:[yYnN]|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)$/;
 const BASE_60 = /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$/;
 const KEYWORD =
   /^(?:|~|null|Null|NULL|true|True|TRUE|false|False|FALSE|<<|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$/;
 
-/** Would the text, written without quotes, be read back as this very string? */
+/** Whether the text, written without quotes, would be read back as this very string. */
 export function plainMeansString(text: string): boolean {
   if (KEYWORD.test(text) || OLD_BOOLEAN.test(text) || BASE_60.test(text)) return false;
   if (/^[-+0-9]/.test(text))
@@ -36,7 +36,7 @@ export function plainMeansString(text: string): boolean {
   return true;
 }
 
-// strconv.ParseInt with base 0, underscores taken out before: 10, -010, 0x1F, 0o17, 0b101; 64 bits, signed or not.
+// strconv.ParseInt with base 0, underscores removed: 10, -010, 0x1F, 0o17, 0b101; 64 bits, signed or not.
 export function isInteger(text: string): boolean {
   const match = /^([-+]?)(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|0[0-7]*|[1-9][0-9]*)$/.exec(
     text.replaceAll("_", ""),
@@ -49,7 +49,7 @@ export function isInteger(text: string): boolean {
 }
 
 export function isFloat(text: string): boolean {
-  // What overflows is no number for Go, so it stays a string.
+  // Go doesn't treat an overflow as a number, so it stays a string.
   return (
     /^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$/.test(text) && Number.isFinite(Number(text))
   );
@@ -58,7 +58,7 @@ export function isFloat(text: string): boolean {
 const TIMESTAMP =
   /^(\d{4})-(\d{1,2})-(\d{1,2})(?:(?:[Tt](\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,]\d+)?(?:Z|[-+](\d\d):(\d\d)))| +(\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,]\d+)?)?$/;
 
-// The formats the library tries with time.Parse: a date, a date and a time, RFC 3339 with short fields.
+// The formats that the library tries with time.Parse: a date, a date and a time, RFC 3339 with short fields.
 export function isTimestamp(text: string): boolean {
   const match = TIMESTAMP.exec(text);
   if (match === null) return false;

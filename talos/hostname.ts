@@ -1,6 +1,6 @@
 import { parseConfig, textOf } from "./configTree.ts";
 
-/** The host name that a machine configuration gives, by which Kubernetes then knows the node; undefined where the machine or its network decides. */
+/** The host name in a machine configuration, which becomes the Kubernetes node name; undefined if the machine or its network decides. */
 export function hostnameOf(configuration: string): string | undefined {
   const names = parseConfig(configuration).flatMap((document) => {
     const kind = textOf(document, "kind");

@@ -1,9 +1,9 @@
-/** References to what the Image Factory makes of a schematic: installer images, ISO and PXE addresses. */
+/** References to what the Image Factory builds from a schematic: installer images, ISO and PXE URLs. */
 import { coded } from "./errorCodes.ts";
 import { hasPlatformInstaller } from "./features.ts";
 import { parseVersion } from "./version.ts";
 
-/** A reference that is not one of an Image Factory installer. */
+/** A reference that is not an Image Factory installer. */
 class ImageError extends Error {
   override readonly name = "ImageError";
 
@@ -12,16 +12,16 @@ class ImageError extends Error {
   }
 }
 
-/** The public factory, and the default everywhere here. */
+/** The public factory, and the default throughout. */
 export const PUBLIC_FACTORY = "https://factory.talos.dev";
 
-/** What a factory image is made of. */
+/** The parts of a factory image reference. */
 export interface FactoryImageSpec {
-  /** The factory's address, `https://factory.talos.dev`; a bare host is taken for https. */
+  /** The factory's address, `https://factory.talos.dev`; a bare host means https. */
   readonly factory: string;
-  /** The platform the image is made for, `metal`, `vmware`, `aws`. */
+  /** The image's platform, `metal`, `vmware`, `aws`. */
   readonly platform: string;
-  /** Whether the SecureBoot variant is meant, which has an installer of its own. */
+  /** Whether to use the SecureBoot variant, which has its own installer. */
   readonly secureBoot: boolean;
   /** 64 hexadecimal digits. */
   readonly schematicId: string;
@@ -29,20 +29,20 @@ export interface FactoryImageSpec {
   readonly version: string;
 }
 
-/** Machine architectures that Talos is built for. */
+/** Machine architectures that Talos supports. */
 export type Architecture = "amd64" | "arm64";
 
 const SCHEMATIC_ID = /^[0-9a-f]{64}$/;
 const PLATFORM = /^[a-z0-9][a-z0-9.-]*$/;
 
-/** Is this the form of a schematic's ID? */
+/** Whether the text has the form of a schematic ID. */
 function isSchematicId(text: string): boolean {
   return SCHEMATIC_ID.test(text);
 }
 
 /**
- * The installer image of a schematic: `factory.talos.dev/metal-installer/<id>:v1.13.9`. Releases before 1.10 have one
- * installer for every platform: `factory.talos.dev/installer/<id>:v1.6.7`.
+ * The installer image of a schematic: `factory.talos.dev/metal-installer/<id>:v1.13.9`. Releases before 1.10 have one installer for every platform:
+ * `factory.talos.dev/installer/<id>:v1.6.7`.
  */
 export function installerImage(spec: FactoryImageSpec): string {
   const { schematicId, version } = validateSpec(spec);
@@ -55,7 +55,7 @@ function installerName({ platform, secureBoot, version }: FactoryImageSpec): str
   return secureBoot ? `${name}-secureboot` : name;
 }
 
-/** Where to fetch the ISO to boot a new machine from. */
+/** The URL of the ISO that boots a new machine. */
 export function isoUrl(spec: FactoryImageSpec, architecture: Architecture = "amd64"): string {
   return assetUrl(spec, architecture, "iso");
 }
@@ -66,11 +66,11 @@ export function assetUrl(spec: FactoryImageSpec, architecture: Architecture, suf
   return `${baseUrl(spec.factory)}/image/${schematicId}/${version}/${assetName(spec, architecture)}.${suffix}`;
 }
 
-/** The iPXE script to boot a new machine from over the network. */
+/** The URL of the iPXE script that boots a new machine over the network. */
 export function pxeUrl(spec: FactoryImageSpec, architecture: Architecture = "amd64"): string {
   const { schematicId, version } = validateSpec(spec);
   const base = new URL(baseUrl(spec.factory));
-  // The public factory serves PXE scripts from a host of its own (factory.talos.dev shows pxe.factory.talos.dev).
+  // The public factory serves PXE scripts from a separate host (factory.talos.dev shows pxe.factory.talos.dev).
   if (base.host === "factory.talos.dev") base.host = "pxe.factory.talos.dev";
   return `${trimSlash(base.href)}/pxe/${schematicId}/${version}/${assetName(spec, architecture)}`;
 }
@@ -79,22 +79,22 @@ function assetName({ platform, secureBoot }: FactoryImageSpec, architecture: Arc
   return `${platform}-${architecture}${secureBoot ? "-secureboot" : ""}`;
 }
 
-/** What can be read off an installer reference. */
+/** The parts of an installer reference. */
 export interface InstallerReference {
   /** Registry host and path prefix: `factory.talos.dev`, `127.10.0.2:8080`. */
   readonly registry: string;
-  /** `metal`; absent in the form without a platform that releases before 1.10 have. */
+  /** `metal`; absent in the form without a platform, before 1.10. */
   readonly platform?: string;
   readonly secureBoot: boolean;
-  /** Absent for an installer that no factory made, `ghcr.io/siderolabs/installer:v1.12.7`: it has no customisation. */
+  /** Absent for an installer not built by a factory, `ghcr.io/siderolabs/installer:v1.12.7`: it has no customization. */
   readonly schematicId?: string;
-  /** The tag, `v1.13.9`; absent where the reference has only a digest. */
+  /** The tag, `v1.13.9`; absent if the reference has only a digest. */
   readonly version?: string;
-  /** `sha256:…`, where the reference is pinned. */
+  /** `sha256:…`, if the reference is pinned. */
   readonly digest?: string;
 }
 
-/** The parts of an installer reference; undefined for an image that is no installer of Talos's naming, such as one of the user's own. */
+/** Parses an installer reference; undefined for an image that doesn't follow Talos's installer naming, such as a custom one. */
 export function installerPartsOf(reference: string): InstallerReference | undefined {
   const match = /^([^@\s]+?)(?::([A-Za-z0-9_][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?$/.exec(reference);
   const path = match?.[1]?.split("/") ?? [];

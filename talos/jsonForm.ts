@@ -1,6 +1,6 @@
 /**
- * A machine configuration in the form in which Talos puts JSON patches on it: its own writing where it has read the text before, and the text as YAML
- * 1.1 reads it where it has not.
+ * The form of a machine configuration to which Talos applies JSON patches: Talos's own output if it has already parsed the text, otherwise the text as YAML 1.1
+ * reads it.
  */
 import { isLeaf, isNull, isTreeList, isTreeMap, type Leaf, type Tree, type TreeMap } from "./configTree.ts";
 import { isTimestamp } from "./goYamlScalar.ts";
@@ -10,14 +10,14 @@ import { goDuration, integerText, isZero, scalarText, yamlType } from "./scalars
 const NULL: Leaf = { text: "null", plain: true };
 const ZERO: Leaf = { text: "0", plain: true };
 
-/** As Talos writes what it has read: empty fields that it leaves out are gone, those that it always writes are there. */
+/** As Talos writes what it has parsed: empty fields that it omits are gone, those that it always writes are present. */
 export function asTalosWrites(tree: Tree | undefined, shape: Shape | undefined): Tree {
   const absent = tree === undefined || isNull(tree);
   if (absent && (shape === undefined || shape.pointer || shape.kind === "any")) return NULL;
   switch (shape?.kind) {
     case "scalar":
       if (absent) return scalarOf(undefined, shape.type);
-      return isLeaf(tree) ? scalarOf(tree, shape.type) : tree; // Talos will not read what is no scalar
+      return isLeaf(tree) ? scalarOf(tree, shape.type) : tree; // Talos won't read what is not a scalar
     case "leaf":
       if (absent)
         return shape.rule.number === true ? ZERO : { text: shape.rule.zero?.[0] ?? "", plain: false };
@@ -45,7 +45,7 @@ export function asTalosWrites(tree: Tree | undefined, shape: Shape | undefined):
   }
 }
 
-/** Without the empty lists and maps that Talos leaves out when it writes. */
+/** Without the empty lists and maps that Talos omits when writing. */
 export function withoutEmpty(tree: Tree, shape: Shape | undefined): Tree {
   if (isTreeList(tree)) return tree.map((item) => withoutEmpty(item, itemShape(shape)));
   if (!isTreeMap(tree) || shape === undefined || shape.kind === "any") return tree;
@@ -84,20 +84,20 @@ function scalarOf(leaf: Leaf | undefined, type: Scalar): Leaf {
   return { text: text === "" ? "0" : text, plain: true };
 }
 
-/** A value that Talos writes as a text, or as a section of such. */
+/** A value that Talos writes as a string, or a section of such. */
 function asText(tree: Tree): Tree {
   if (isTreeMap(tree)) return new Map([...tree].map(([key, value]) => [key, asText(value)]));
   return isTreeList(tree) ? tree.map(asText) : { text: tree.text, plain: false };
 }
 
-/** What YAML makes of values of any type, in the form that JSON has for it. */
+/** How YAML reads values of any type, converted to JSON. */
 function anyToJson(tree: Tree): Tree {
   if (isTreeMap(tree)) return new Map([...tree].map(([key, value]) => [key, anyToJson(value)]));
   if (isTreeList(tree)) return tree.map(anyToJson);
   return jsonScalar(tree, yamlType(tree));
 }
 
-/** The value of an operation that was given as YAML. */
+/** An operation's value that was written in YAML. */
 export function jsonValue(tree: Tree): Tree {
   if (isTreeMap(tree)) return new Map([...tree].map(([key, value]) => [key, jsonValue(value)]));
   if (isTreeList(tree)) return tree.map(jsonValue);
@@ -109,7 +109,7 @@ export function jsonValue(tree: Tree): Tree {
   return jsonScalar(tree, yamlType(tree));
 }
 
-/** A text that Talos has not read as a configuration yet: YAML 1.1 takes more words for true and false. */
+/** A text that Talos has not yet parsed as a configuration: YAML 1.1 has more words for true and false. */
 export function asYaml11(tree: Tree): Tree {
   if (isTreeMap(tree)) return new Map([...tree].map(([key, value]) => [key, asYaml11(value)]));
   if (isTreeList(tree)) return tree.map(asYaml11);

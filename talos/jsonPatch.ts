@@ -1,4 +1,4 @@
-/** JSON patches (RFC 6902), which Talos takes for configurations of a single document, done as the library does it that Talos uses. */
+/** JSON patches (RFC 6902), which Talos accepts for single-document configurations, applied like the library that Talos uses. */
 import { isLeaf, isNull, isTreeList, isTreeMap, textOf, type Tree, type TreeMap } from "./configTree.ts";
 import { jsonValue, sameJson } from "./jsonForm.ts";
 import { PatchRefused } from "./patchRefused.ts";
@@ -9,7 +9,7 @@ const NULL: Tree = { text: "null", plain: true };
 const YAML_NULL: Tree = { text: "null", plain: true };
 
 /**
- * A document, in its JSON form, with the operations done, in their order.
+ * Applies the operations to a document in its JSON form, in order.
  * @param json whether the patch is written in JSON: only there a `test` finds null where there is nothing
  */
 export function applyJsonPatch(document: TreeMap, operations: readonly Tree[], json: boolean): TreeMap {
@@ -27,7 +27,7 @@ function applyOne(document: Tree, operation: Tree, json: boolean): Tree {
   const value = isTreeMap(operation) ? operation.get("value") : undefined;
   const wanted = (): Tree => {
     if (value === undefined) throw new PatchRefused(`${op} ${path} has no value`);
-    // The library tells a null that YAML gave from one that JSON gave.
+    // The library distinguishes a null from YAML from one from JSON.
     return !json && isNull(value) ? YAML_NULL : jsonValue(value);
   };
   switch (op) {
@@ -64,7 +64,7 @@ function isEmptySection(tree: Tree, lists: boolean): boolean {
 }
 
 function passesTest(found: Tree | undefined, value: Tree | undefined, json: boolean): boolean {
-  // For the library that null is an empty map, or an empty list, too.
+  // The library also treats that null as an empty map or list.
   if (found === YAML_NULL)
     return !json && value !== undefined && (isNull(value) || isEmptySection(value, false));
   if (found !== undefined && value !== undefined && isNull(value) && isEmptySection(found, true))
@@ -81,7 +81,7 @@ export function pointerKeys(path: string): string[] {
     .map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
-/** The place of an item: those before 0 count from the end. */
+/** The index of an item; negative ones count from the end. */
 function indexIn(list: readonly Tree[], key: string, end: number): number | undefined {
   if (!/^[-+]?\d+$/.test(key)) return undefined;
   const at = Number(key) < 0 ? Number(key) + end : Number(key);
@@ -95,7 +95,7 @@ function childOf(tree: Tree | undefined, key: string): Tree | undefined {
   return at === undefined ? undefined : tree[at];
 }
 
-/** What is at a path; nothing where the last key is not there. */
+/** The value at a path; undefined if the last key is missing. */
 function valueAt(document: Tree, path: string): Tree | undefined {
   if (path === "") return document;
   const keys = pointerKeys(path);

@@ -1,15 +1,15 @@
 import { jsonpath } from "json-p3";
 
-/** JSONPath as RFC 9535 has it. What people copy from kubectl, `{.status.phase}`, is understood. */
+/** JSONPath according to RFC 9535. Expressions copied from kubectl, `{.status.phase}`, are accepted. */
 
-/** Without kubectl's braces, and with the root that kubectl leaves out. */
+/** Removes kubectl's braces, and adds the root that kubectl omits. */
 function normalizePath(path: string): string {
   const bare = /^\{(.*)\}$/s.exec(path.trim())?.[1]?.trim() ?? path.trim();
   if (bare.startsWith("$")) return bare;
   return `$${bare.startsWith(".") || bare.startsWith("[") ? "" : "."}${bare}`;
 }
 
-/** What is wrong with a path; undefined for one that can be used. */
+/** The problem with a path; undefined for a usable one. */
 export function jsonPathProblem(path: string): string | undefined {
   try {
     jsonpath.compile(normalizePath(path));
@@ -19,7 +19,7 @@ export function jsonPathProblem(path: string): string | undefined {
   }
 }
 
-/** Everything that the path finds. */
+/** All matches of the path. */
 export function evaluateJsonPath(path: string, value: unknown): unknown[] {
   return jsonpath.query(normalizePath(path), value as Parameters<typeof jsonpath.query>[1]).values();
 }

@@ -1,7 +1,7 @@
 /**
- * What an upgrade by LifecycleService does with the kernel arguments of a node that boots with GRUB and does not set `grubUseUKICmdline`: Talos's own
- * defaults, and a few that it takes from the running command line. Neither those of `machine.install.extraKernelArgs` nor those of the image
- * (siderolabs/talos v1.13.9 internal/app/lifecycle/container.go, cmd/installer/pkg/install/install.go).
+ * What an upgrade by LifecycleService does with the kernel arguments of a node that boots with GRUB and doesn't set `grubUseUKICmdline`: it uses Talos's own
+ * defaults and a few from the running command line, and neither those of `machine.install.extraKernelArgs` nor those of the image (siderolabs/talos v1.13.9
+ * internal/app/lifecycle/container.go, cmd/installer/pkg/install/install.go).
  */
 
 const KEPT_KEYS: ReadonlySet<string> = new Set([
@@ -16,24 +16,22 @@ const KEPT_KEYS: ReadonlySet<string> = new Set([
 ]);
 
 const SERIAL_CONSOLE = "console=ttyS0";
-// What every image has by default, so that nobody needs to write it.
+// Present in every image by default, so nobody needs to set it.
 const DEFAULTS: ReadonlySet<string> = new Set(["module.sig_enforce=1"]);
-// JovianDSS's guide asks for it; the kernel has the module built in, without such a parameter (siderolabs/pkgs CONFIG_ISCSI_TCP=y).
+// JovianDSS's guide requires it; the kernel has the module built in, without such a parameter (siderolabs/pkgs CONFIG_ISCSI_TCP=y).
 const WITHOUT_EFFECT: ReadonlySet<string> = new Set(["iscsi_tcp=1"]);
 
 /**
- * Those of the configured arguments that the upgrade takes from the node.
- * @param args `machine.install.extraKernelArgs`; `-name` takes a default away
- * @param cmdline the running kernel's command line; undefined where it is not known: then all of `args` count as in effect
+ * The configured arguments that the upgrade removes from the node.
+ * @param args `machine.install.extraKernelArgs`; `-name` removes a default
+ * @param cmdline the running kernel's command line; undefined if unknown: then all of `args` count as active
  */
 export function lostKernelArguments(args: readonly string[], cmdline?: string): string[] {
   const running = cmdline === undefined ? undefined : tokensOf(cmdline);
   return args.filter((arg) => !WITHOUT_EFFECT.has(arg) && isInEffect(arg, running) && !isKept(arg, running));
 }
 
-/**
- * What the schematic has to have before `grubUseUKICmdline` is set: the image's arguments replace all others then, also those that Talos kept so far.
- */
+/** What the schematic needs before `grubUseUKICmdline` is set: the image's arguments then replace all others, including those that Talos has kept so far. */
 export function argumentsForSchematic(args: readonly string[], cmdline?: string): string[] {
   const running = tokensOf(cmdline ?? "");
   const kept = running.filter((token) => isKept(token, running) && !DEFAULTS.has(token));
@@ -43,9 +41,9 @@ export function argumentsForSchematic(args: readonly string[], cmdline?: string)
 const tokensOf = (cmdline: string): string[] => cmdline.split(/\s+/).filter((token) => token !== "");
 const keyOf = (token: string): string => token.split("=")[0] ?? token;
 
-/** One that the running kernel does not have was lost before, or has never been installed. */
+/** An argument that the running kernel lacks was lost earlier, or never installed. */
 function isInEffect(arg: string, running: readonly string[] | undefined): boolean {
-  // GRUB may quote what is not plain; such an argument counts as in effect.
+  // GRUB may quote special characters; such an argument counts as active.
   if (running === undefined || !/^[\w.,:;/@+%=-]+$/.test(arg)) return true;
   if (!arg.startsWith("-")) return running.includes(arg);
   const negated = arg.slice(1);
@@ -58,6 +56,6 @@ function isKept(arg: string, running: readonly string[] | undefined): boolean {
   }
   const key = keyOf(arg);
   if (!KEPT_KEYS.has(key)) return false;
-  // Of a key that is there more than once, the first is kept.
+  // If a key appears more than once, the first is kept.
   return running === undefined || running.find((token) => keyOf(token) === key) === arg;
 }

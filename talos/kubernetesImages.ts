@@ -1,4 +1,4 @@
-/** The images of Kubernetes' components in a machine configuration: which there are, and how their releases are read and set. */
+/** The images of Kubernetes components in a machine configuration: which ones there are, and how to read and set their releases. */
 import {
   configText,
   isLeaf,
@@ -19,9 +19,9 @@ export type KubernetesComponent =
 interface Place {
   /** In the v1alpha1 document. */
   readonly path: readonly [string, string];
-  /** In a document of its own, with contract v1.14. */
+  /** In its own document, since contract v1.14. */
   readonly kind: string;
-  /** What Talos runs where the configuration names no image (siderolabs/talos pkg/machinery/constants). */
+  /** Talos's default if the configuration names no image (siderolabs/talos pkg/machinery/constants). */
   readonly repository: string;
 }
 
@@ -53,16 +53,16 @@ const places: Readonly<Record<KubernetesComponent, Place>> = {
   },
 };
 
-/** In the order in which an upgrade takes them. */
+/** In upgrade order. */
 export const kubernetesComponents = Object.keys(places) as KubernetesComponent[];
 
-/** Those that run as static pods of a control plane, in the order in which an upgrade takes them. */
+/** The static pods of a control plane, in upgrade order. */
 export const staticPodComponents = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
 
 /** The images by component; a component without one is absent. */
 export type KubernetesImages = Partial<Record<KubernetesComponent, string>>;
 
-/** The images that a machine configuration names. Throws `ConfigTextError`. */
+/** The images in a machine configuration. Throws `ConfigTextError`. */
 export function readImages(config: string): KubernetesImages {
   const documents = parseConfig(config);
   const found = kubernetesComponents.flatMap((component): [KubernetesComponent, string][] => {
@@ -75,8 +75,8 @@ export function readImages(config: string): KubernetesImages {
 }
 
 /**
- * The configuration with these images; undefined takes one out. The text as it is where nothing changes. Throws `ConfigTextError`.
- * @param images for these components alone
+ * The configuration with these images; undefined removes one. Returns the same text if nothing changes. Throws `ConfigTextError`.
+ * @param images only changes these components
  */
 export function setImages(
   config: string,
@@ -98,7 +98,7 @@ export function setImages(
   );
 }
 
-/** Does the configuration keep kube-proxy out of the cluster, as where Cilium does its work? Its image means nothing then. Throws `ConfigTextError`. */
+/** Whether the configuration disables kube-proxy, for example because Cilium replaces it. Its image is irrelevant then. Throws `ConfigTextError`. */
 export function isProxyDisabled(config: string): boolean {
   return parseConfig(config).some((document) =>
     textOf(document, "kind") === places["kube-proxy"].kind
@@ -108,7 +108,7 @@ export function isProxyDisabled(config: string): boolean {
   );
 }
 
-/** Components whose image one of these patches sets: its owner pins it, and nothing else moves it. Throws `ConfigTextError`. */
+/** Components whose image one of these patches sets: its owner pins it, and nothing else changes it. Throws `ConfigTextError`. */
 export function pinnedComponents(patches: readonly string[]): ReadonlySet<KubernetesComponent> {
   const trees = patches.flatMap((patch) => parseTree(patch));
   return new Set(
@@ -117,8 +117,8 @@ export function pinnedComponents(patches: readonly string[]): ReadonlySet<Kubern
 }
 
 /**
- * A configuration that leaves a node's Kubernetes as it is: with the node's own images in place of the ones that differ, but for those that a patch pins.
- * @param running what the node has
+ * A configuration that leaves a node's Kubernetes unchanged: differing images are replaced by the node's own, except those that a patch pins.
+ * @param running the node's configuration
  * @param patches the patches in the configuration
  */
 export function keepRunningImages(wanted: string, running: string, patches: readonly string[]): string {
@@ -130,8 +130,8 @@ export function keepRunningImages(wanted: string, running: string, patches: read
 }
 
 /**
- * A configuration for a node that joins: with the releases of a control plane that runs, where it names images. They come from where the configuration says.
- * @param running what the control plane has
+ * A configuration for a joining node: with the releases of a running control plane for the images it names. The repositories stay the configuration's own.
+ * @param running the control plane's configuration
  * @param patches the patches in the configuration
  */
 export function useClusterReleases(wanted: string, running: string, patches: readonly string[]): string {
@@ -145,7 +145,7 @@ export function useClusterReleases(wanted: string, running: string, patches: rea
   return setImages(wanted, Object.fromEntries(moved));
 }
 
-/** Do two configurations differ in nothing but images that no patch pins? */
+/** Whether two configurations differ only in images that no patch pins. */
 export function differOnlyInImages(one: string, other: string, patches: readonly string[]): boolean {
   if (one === other) return true;
   const without = Object.fromEntries(unpinnedComponents(patches).map((component) => [component, undefined]));
@@ -161,7 +161,7 @@ function unpinnedComponents(patches: readonly string[]): KubernetesComponent[] {
 const tagged =
   /^([^@]+?)(?::(v?\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+)?)([^@:/]*))?(?:@sha256:[0-9a-f]{64})?$/;
 
-/** The release that an image's tag names, `v1.36.1`; undefined where it names none. */
+/** The release in an image's tag, `v1.36.1`; undefined if there is none. */
 export function releaseOfImage(image: string | undefined): string | undefined {
   const version = image === undefined ? undefined : tagged.exec(image)?.[2];
   return version === undefined ? undefined : version.replace(/^v?/, "v");
@@ -170,7 +170,10 @@ export function releaseOfImage(image: string | undefined): string | undefined {
 /** An image without its tag and its digest. */
 const untagged = /^(.+?)(?::[^/:@]+)?(?:@[^/]*)?$/;
 
-/** The image of another release, from the same place and of the same kind (`-slim`, `-fat`); without one, Talos's own. A tag that names no release is replaced. */
+/**
+ * The image for another release, from the same repository and of the same variant (`-slim`, `-fat`); without one, Talos's own. A tag that is not a release is
+ * replaced.
+ */
 export function imageForRelease(
   component: KubernetesComponent,
   image: string | undefined,
@@ -182,7 +185,7 @@ export function imageForRelease(
   return `${repository}:${release}${kind}`;
 }
 
-/** Where a document has the component's image; undefined for a document that is about something else. */
+/** A document's path to the component's image; undefined for an unrelated document. */
 function imageKeys(document: TreeMap, component: KubernetesComponent): string[] | undefined {
   const { path, kind } = places[component];
   const own = textOf(document, "kind");
@@ -190,7 +193,7 @@ function imageKeys(document: TreeMap, component: KubernetesComponent): string[] 
   return own === kind ? ["image"] : undefined;
 }
 
-/** Where to write it: in the component's own document where there is one, else in the v1alpha1 document. */
+/** Where to write it: in the component's own document if there is one, else in the v1alpha1 document. */
 function imagePlace(
   all: readonly TreeMap[],
   document: TreeMap,
@@ -221,7 +224,7 @@ function namesComponent(tree: Tree, component: KubernetesComponent): boolean {
       if (pointer === undefined) return false;
       const at = pointerKeys(pointer);
       if (at.join(".") === whole) return true;
-      // The whole of what has the image: `/cluster/apiServer` with it in the value.
+      // The operation may replace the image's parent: `/cluster/apiServer` with the image in the value.
       const value = isTreeMap(operation) ? operation.get("value") : undefined;
       const isAbove = at.every((key, index) => key === path[index]);
       return (

@@ -1,9 +1,10 @@
-/** The minor releases of Kubernetes between what runs and what is wanted, and which of them a way of Talos releases needs. */
+/** The Kubernetes minor releases between the running and the desired one, and which of them a sequence of Talos releases needs. */
 import { supportedKubernetesRange } from "./releases.ts";
 import { VersionError } from "./version.ts";
 
 /**
- * The newest patch of each minor release that is known (kubernetes/kubernetes tags, and kubernetes/website data/releases/eol.yaml for 1.24 to 1.28; minors up to 1.34 are at their end). `upgrade.kubernetes.releases` overrides them.
+ * The newest known patch of each minor release (kubernetes/kubernetes tags, and kubernetes/website data/releases/eol.yaml for 1.24 to 1.28; minors up to 1.34
+ * are end of life). `upgrade.kubernetes.releases` overrides them.
  */
 const newestPatch: Readonly<Record<number, string>> = {
   24: "v1.24.17",
@@ -22,13 +23,13 @@ const newestPatch: Readonly<Record<number, string>> = {
   37: "v1.37.2",
 };
 
-/** `v1.35.4` gives 35; undefined for what is no release of Kubernetes 1. */
+/** `v1.35.4` gives 35; undefined for anything but a release of Kubernetes 1. */
 export function kubernetesMinor(release: string): number | undefined {
   const match = /^v?1\.(\d+)(?:\.|$)/.exec(release);
   return match === null ? undefined : Number(match[1]);
 }
 
-/** One release of each minor before the wanted one, oldest first: the newest that is known, or the one that is given. */
+/** One release of each minor before the desired one, oldest first: the given one, or the newest known. */
 export function kubernetesReleasesBefore(wanted: string, given: readonly string[] = []): string[] {
   const known = new Map(Object.entries(newestPatch).map(([minor, release]) => [Number(minor), release]));
   for (const release of given) known.set(kubernetesMinor(release) ?? 0, release);
@@ -39,7 +40,7 @@ export function kubernetesReleasesBefore(wanted: string, given: readonly string[
     .map(([, release]) => release);
 }
 
-/** The releases to go through from one to another, one of each minor, the last one included. Undefined where one of them is not among those known. */
+/** The releases to go through from one to another, one per minor, the last one included. Undefined if one of them is unknown. */
 export function kubernetesReleasesBetween(
   from: string,
   to: string,
@@ -53,17 +54,18 @@ export function kubernetesReleasesBetween(
   return between.every((release) => release !== undefined) ? [...between, to] : undefined;
 }
 
-/** An upgrade of Kubernetes by one minor release, and the Talos release that it has to come before. */
+/** A Kubernetes upgrade by one minor release, and the Talos release that it must precede. */
 export interface KubernetesStop {
   readonly kubernetes: string;
   readonly before: string;
 }
 
 /**
- * Where on a way of Talos releases Kubernetes has to be upgraded: right before the first release that does not run the one there is, and no further than that asks for.
- * @param talos what runs, the hops, and the wanted release, oldest first
- * @param known one release of each minor, the wanted one among them
- * @returns the stops in order, or why there is no such way
+ * Where Kubernetes must be upgraded along a sequence of Talos releases: right before the first release that doesn't support the current one, and only as far as
+ * that requires.
+ * @param talos the running release, the hops, and the desired release, oldest first
+ * @param known one release of each minor, including the desired one
+ * @returns the stops in order, or why there is no such path
  */
 export function kubernetesStops(
   kubernetes: string,
@@ -93,13 +95,13 @@ export function kubernetesStops(
   return stops;
 }
 
-/** The next minor release of Kubernetes that Talos needs; undefined where it needs no newer one than runs. */
+/** The next minor release of Kubernetes that Talos needs; undefined if the running one is new enough. */
 function neededMinor(talos: string, runs: string): number | undefined {
   const [oldest, minor] = [oldestKubernetesFor(talos), kubernetesMinor(runs)];
   return oldest === undefined || minor === undefined || minor >= oldest ? undefined : minor + 1;
 }
 
-/** The oldest minor release of Kubernetes that a Talos release runs; undefined where that is not known. */
+/** The oldest Kubernetes minor that a Talos release supports; undefined if unknown. */
 export function oldestKubernetesFor(talos: string): number | undefined {
   return rangeOf(talos)?.[0];
 }

@@ -2,19 +2,19 @@ import { kubernetesMinor } from "./kubernetesPath.ts";
 import { supportedKubernetesRange } from "./releases.ts";
 import { VersionError } from "./version.ts";
 
-/** Something to do on a way that one release of Kubernetes cannot go all through. */
+/** A step on an upgrade path that no single Kubernetes release supports throughout. */
 export type UpgradePathStep = { talosVersion: string } | { kubernetesMinor: string };
 
-/** Releases of a way that do not run this Kubernetes, oldest first. */
+/** Releases of a path that don't support this Kubernetes, oldest first. */
 export function releasesNotRunning(kubernetes: string, releases: readonly string[]): string[] {
   const minor = kubernetesMinor(kubernetes);
   return minor === undefined ? [] : releases.filter((release) => !rangeIncludes(rangeOf(release), minor));
 }
 
 /**
- * What to do, in order, where Kubernetes has to be upgraded on the way: with as few stops as there can be, and no newer Kubernetes than the way needs.
- * Undefined where nothing is known that would do.
- * @param releases what runs, the hops, and the wanted release, oldest first
+ * The steps, in order, if Kubernetes must be upgraded on the way: as few stops as possible, and no newer Kubernetes than needed. Undefined if no known sequence
+ * works.
+ * @param releases the running release, the hops, and the desired release, oldest first
  */
 export function kubernetesSteps(
   kubernetes: string,
@@ -41,8 +41,8 @@ export function kubernetesSteps(
 }
 
 /**
- * What to do, in order, where Talos and Kubernetes both go to other releases: Kubernetes first where the new Talos does not run the old one, else Talos first, which the new
- * Kubernetes may need. Undefined where that cannot be told, or nothing is left to do.
+ * The steps, in order, if both Talos and Kubernetes change: Kubernetes first if the new Talos doesn't support the old one, otherwise Talos first, which the new
+ * Kubernetes may need. Undefined if unknown, or if nothing is left to do.
  */
 export function stepsForBothUpgrades(
   talos: { from: string; to: string },

@@ -1,24 +1,24 @@
 /** The order of a rollout as plain data: which node waits for which. */
 
-/** A node as far as its place in the order matters. */
+/** The parts of a node that determine its order. */
 export interface OrderedNode {
   name: string;
   role: "controlplane" | "worker";
-  /** The pool it is in. Default: none. */
+  /** Its pool. Default: none. */
   pool?: string | undefined;
 }
 
 /** A node and the nodes that must be finished before it is touched. */
 export interface UpgradeStep<N extends OrderedNode> {
   node: N;
-  /** Names of the nodes that come directly before it. */
+  /** Names of the nodes directly before it. */
   after: string[];
 }
 
 /**
  * How many workers may be down at once.
- * @param maxUnavailable a number, or a percentage such as `25%`: rounded down, as Kubernetes does for maxUnavailable, but at
- *   least one, since a rollout with none would never move.
+ * @param maxUnavailable a number, or a percentage such as `25%`: rounded down, as Kubernetes does for maxUnavailable, but at least one, since a rollout with
+ * zero would never proceed.
  */
 export function laneCount(workers: number, maxUnavailable: number | string): number {
   const wanted =
@@ -30,13 +30,13 @@ export function laneCount(workers: number, maxUnavailable: number | string): num
 
 /** How the workers of a pool are upgraded. */
 export interface PoolRollout {
-  /** How many of them at once. Default: that of all workers. */
+  /** How many of them at once. Default: the limit for all workers. */
   maxUnavailable?: number | string | undefined;
   /** Pools with a lower number come first. Default: 0. */
   order?: number | undefined;
 }
 
-/** Workers that have a budget together: those of a pool, or those in none. */
+/** Workers that share a budget: those of one pool, or those in none. */
 export interface WorkerGroup<N extends OrderedNode> {
   /** The pool; undefined for workers in none. */
   pool: string | undefined;
@@ -44,7 +44,7 @@ export interface WorkerGroup<N extends OrderedNode> {
   maxUnavailable: number | string;
 }
 
-/** The groups of workers in the order of the rollout: by their number, then by their first node. */
+/** The groups of workers in rollout order: by their number, then by their first node. */
 export function groupWorkers<N extends OrderedNode>(
   nodes: readonly N[],
   maxUnavailable: number | string,
@@ -65,9 +65,8 @@ export function groupWorkers<N extends OrderedNode>(
 }
 
 /**
- * Control planes in a row, then workers group by group, each in `laneCount` lanes: worker k waits for worker k - lanes, the first of each
- * lane for the last control plane, or for all of the group before. So at no time is more than one control plane, or more workers of a group
- * than its lanes, in work.
+ * Control planes in sequence, then workers group by group, each in `laneCount` lanes: worker k waits for worker k - lanes, the first of each lane for the last
+ * control plane, or for the whole previous group. So there is never more than one control plane in progress, or more workers of a group than it has lanes.
  */
 export function planUpgradeLanes<N extends OrderedNode>(
   nodes: readonly N[],
@@ -87,7 +86,7 @@ export function planUpgradeLanes<N extends OrderedNode>(
         node,
         after: names(index < lanes ? before : workers.slice(index - lanes, index - lanes + 1)),
       });
-    // The last of each lane; who came before them is done when they are.
+    // The last of each lane; their predecessors are done when they are.
     before = workers.slice(-lanes);
   }
   return steps;

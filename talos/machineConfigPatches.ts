@@ -12,7 +12,7 @@ import {
 import { nodePatch } from "./nodePatch.ts";
 import { podSecurityPlugins } from "./podSecurity.ts";
 
-/** A disk by its properties (Talos's `machine.install.diskSelector`), or by an expression alone. */
+/** A disk by its properties (Talos's `machine.install.diskSelector`), or only by an expression. */
 export interface DiskSelector {
   readonly size?: string | undefined;
   readonly name?: string | undefined;
@@ -23,40 +23,40 @@ export interface DiskSelector {
   readonly wwid?: string | undefined;
   readonly type?: string | undefined;
   readonly busPath?: string | undefined;
-  /** Contracts from v1.14 on: `disk.transport == "nvme"`. */
+  /** Contracts since v1.14: `disk.transport == "nvme"`. */
   readonly match?: string | undefined;
 }
 
 /** Everything that is patched into the generated machine configuration of one node. */
 export interface MachineConfigPatchSpec {
-  /** The contract that the configuration is generated for, `v1.12`. */
+  /** The contract the configuration is generated for, `v1.12`. */
   contract: string;
-  /** The release that the node is to run, `v1.13.9`: from 1.10, kernel arguments belong in the schematic. */
+  /** The node's desired release, `v1.13.9`: since 1.10, kernel arguments belong in the schematic. */
   talosVersion: string;
   role: "controlplane" | "worker";
   /** Host name to set. Absent: the configuration's own. */
   hostname?: string | undefined;
-  /** Installer image, so that a machine that is installed again comes back as it was. */
+  /** Installer image, so that a reinstalled machine comes back the same. */
   installerImage: string;
-  /** Disk to install to. Absent: what Talos generates. */
+  /** Disk to install to. Absent: Talos's default. */
   installDisk?: string | undefined;
-  /** Disk to install to, by its properties or, from contract v1.14 on, an expression (`match`). */
+  /** Disk to install to, by its properties or, since contract v1.14, an expression (`match`). */
   diskSelector?: DiskSelector | undefined;
   /** Links and name servers. Absent: DHCP on every link. */
   network?: { interfaces: readonly NetworkInterface[]; nameservers: readonly string[] } | undefined;
-  /** The address that the control planes share; workers ignore it. */
+  /** The control planes' shared address; workers ignore it. */
   vip?: VirtualIp | undefined;
-  /** Namespaces that PodSecurity leaves alone. */
+  /** Namespaces exempt from PodSecurity. */
   exemptNamespaces: string[];
   /** Kernel modules to load at boot. */
   kernelModules: string[];
   /** Labels of the Kubernetes node. Absent or empty: none. */
   labels?: Readonly<Record<string, string>> | undefined;
-  /** Taints of the Kubernetes node as Talos writes them, `present:NoSchedule`. Absent or empty: none. */
+  /** Taints of the Kubernetes node in Talos's format, `present:NoSchedule`. Absent or empty: none. */
   taints?: Readonly<Record<string, string>> | undefined;
   podSubnets?: string[] | undefined;
   serviceSubnets?: string[] | undefined;
-  /** Patches of the user, in order; they come last, so that they have the last word. */
+  /** The user's patches, in order; they come last and so take precedence. */
   user: string[];
 }
 
@@ -66,15 +66,15 @@ export function machineConfigPatches(spec: MachineConfigPatchSpec): string[] {
 }
 
 /**
- * The patches of this program, without the user's.
- * @param base the configuration that they are for, where it is there already: they take its forms
+ * This program's patches, without the user's.
+ * @param base the configuration they are for, if it exists: they use its forms
  */
 export function ownPatches(spec: MachineConfigPatchSpec, base?: string): string[] {
   const { contract, role, hostname, talosVersion } = spec;
   const documents = base === undefined ? undefined : parseConfig(base);
   const shape = { contract, ...(documents === undefined ? {} : { forms: formsOfFile(documents, contract) }) };
-  // Where the owner took PodSecurity out, kube-apiserver uses its defaults, and the namespaces' own labels are enough: exemptions alone are no
-  // configuration that it could load.
+  // If the owner removed PodSecurity, kube-apiserver uses its defaults, and the namespaces' own labels suffice: exemptions alone are not a configuration it can
+  // load.
   const admission = documents === undefined || podSecurityPlugins(documents).length > 0;
   const ours = [
     installImagePatch({ image: spec.installerImage, ...shape, ...installDisk(spec) }),

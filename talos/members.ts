@@ -1,41 +1,41 @@
 import { normalizeHost } from "./endpoint.ts";
 import { nodesByName } from "./nodesByName.ts";
 
-/** What happens to the machine of a node that is taken out of the settings. */
+/** What happens to the machine of a node that is removed from the settings. */
 export type OnRemove = "keep" | "reset";
 
-/** A node of the cluster, as far as leaving it is concerned. */
+/** A node of the cluster, as needed for its removal. */
 export interface Member {
   name: string;
   /** Address of its Talos API. */
   node: string;
   role: "controlplane" | "worker";
-  /** Absent: what the cluster says. */
+  /** Absent: the cluster's setting. */
   onRemove?: OnRemove;
-  /** In the state alone: its machine was reset by a removal that failed later, and is only to be forgotten. */
+  /** Only in the state: its machine was reset by a removal that failed later, and only has to be forgotten. */
   wasReset?: boolean;
 }
 
-/** A node that is in the state and no longer in the settings. */
+/** A node that is in the state but no longer in the settings. */
 export interface Departure {
   member: Member;
   /** `moved`: the same name is still listed, with another address. */
   way: OnRemove | "moved";
 }
 
-/** Whom the state knows: its own list, which a removal that failed has left longer than the settings' one. */
+/** The members in the state: after a failed removal, more than the settings list. */
 export function knownMembers(state: Readonly<Record<string, unknown>>): Member[] {
   return membersOf(state["members"] ?? state["nodes"]);
 }
 
-/** Members as inputs or states list them. */
+/** Members as listed in inputs or states. */
 export function membersOf(nodes: unknown): Member[] {
   return nodesByName(nodes).map(([, node]) => node as unknown as Member);
 }
 
 /**
- * Who leaves. A node counts as gone only if neither its name nor its address is listed any more: a machine with a new name, or with a DNS
- * name in place of its address, is still the same machine, and must not be wiped for it.
+ * The leaving nodes. A node counts as gone only if neither its name nor its address is listed any more: a machine with a new name, or with a DNS name instead
+ * of its address, is still the same machine and must not be wiped.
  */
 export function departures(
   before: readonly Member[],

@@ -1,6 +1,6 @@
 /**
- * Patches put on a machine configuration, as Talos's own machinery does it, by the rules of its types (mergeRules.ts). The result is known before anything
- * is sent to a node, so that it can be compared with what the node has. Held against the machinery in test/night/mergeFuzz.test.ts.
+ * Applies patches to a machine configuration like Talos's own machinery, by the rules of its types (mergeRules.ts). The result is known before anything is sent
+ * to a node, so it can be compared with what the node has. Compared with the machinery in test/night/mergeFuzz.test.ts.
  */
 import { coded } from "./errorCodes.ts";
 import {
@@ -22,10 +22,10 @@ import { mergeTree } from "./mergeTree.ts";
 import { applyDeletion, checkDocumentHead, splitDeletes, type Deletion } from "./patchDeletes.ts";
 import { PatchRefused } from "./patchRefused.ts";
 
-/** A patch that cannot be put on a configuration. */
+/** A patch that can't be applied to a configuration. */
 export class MergeError extends Error {
   override readonly name = "MergeError";
-  /** Its place in the list, from 0. */
+  /** Its index in the list, from 0. */
   readonly patch: number;
   readonly reason: string;
 
@@ -36,16 +36,16 @@ export class MergeError extends Error {
   }
 }
 
-/** Documents, and whether Talos has read them as a configuration: until then a JSON patch meets the text as it is. */
+/** Documents, and whether Talos has parsed them as a configuration: until then a JSON patch applies to the raw text. */
 interface State {
   readonly documents: readonly TreeMap[];
   readonly read: boolean;
 }
 
 /**
- * A configuration with the patches on it, in their order. Throws `MergeError` for a patch that does not fit or that Talos refuses to merge,
- * `ConfigTextError` for a base that is no YAML.
- * @param line the release line whose rules hold; by default the newest, which knows the documents of all
+ * Applies the patches to a configuration in order. Throws `MergeError` for a patch that doesn't fit or that Talos refuses to merge, `ConfigTextError` for a
+ * base that is not YAML.
+ * @param line the release line whose rules apply; by default the newest, which knows all documents
  */
 export function mergeConfig(base: string, patches: readonly string[], line: Line = NEWEST_LINE): string {
   let state: State = { documents: parseConfig(base), read: false };
@@ -62,12 +62,12 @@ export function mergeConfig(base: string, patches: readonly string[], line: Line
   return configText(documents.map((document) => withMainKind(read ? writeBack(document, line) : document)));
 }
 
-/** Talos writes no empty lists and maps where it does not have to, and what is there need not mean the same as nothing. */
+/** Talos omits empty lists and maps where it can, and an empty value may differ in meaning from an absent one. */
 function writeBack(document: TreeMap, line: Line): TreeMap {
   return withoutEmpty(document, ruleOf(document, line)?.shape) as TreeMap;
 }
 
-/** Talos takes a document without a kind for the main configuration by one of these keys. */
+/** By one of these keys, Talos recognizes a document without a kind as the main configuration. */
 function withMainKind(document: TreeMap): TreeMap {
   if (textOf(document, "kind") !== undefined) return document;
   if (["machine", "cluster", "debug", "persist"].some((key) => document.has(key))) return document;
@@ -112,7 +112,7 @@ function applyJsonPatchTo(
   return [applyJsonPatch(form as TreeMap, operations, json)];
 }
 
-/** One step of a patch: something to delete from a document, or a document to merge. */
+/** One step of a patch: a deletion from a document, or a document to merge. */
 interface Step {
   readonly id: string;
   readonly document: TreeMap;
@@ -122,7 +122,7 @@ interface Step {
 function mergeDocuments(documents: readonly TreeMap[], parts: readonly Tree[], line: Line): TreeMap[] {
   const steps = parts.flatMap((part) => stepsOf(part, line));
   const main = documentId(new Map(), line);
-  // What is deleted from the main configuration goes before all else, whatever document it stands in.
+  // Deletions from the main configuration come first, whatever document contains them.
   const ordered = [
     ...steps.filter((step) => step.id === main && step.deletion !== undefined),
     ...steps.filter((step) => step.id === main && step.deletion === undefined),
@@ -159,7 +159,7 @@ function applyStep(documents: TreeMap[], { id, document, deletion }: Step, line:
     return documents.with(at, mergeTree(present, document, shape, documentLabel(document)) as TreeMap);
   }
   if (present === undefined) {
-    // The older line leaves a document behind that no node takes.
+    // The older line leaves a document that no node accepts.
     if (line === NEWEST_LINE) return documents;
     throw new PatchRefused(
       `deletes ${documentLabel(document) || "from the main configuration"}, which does not exist`,
@@ -175,7 +175,7 @@ function ruleOf(document: TreeMap, line: Line): DocumentRule | undefined {
   return documentRule(textOf(document, "kind") ?? "", line);
 }
 
-/** What Talos tells documents by. */
+/** What identifies documents for Talos. */
 function documentId(document: TreeMap, line: Line): string {
   const kind = textOf(document, "kind") ?? "";
   if (kind === "") return "/v1alpha1";

@@ -1,64 +1,67 @@
 /**
- * How Talos merges machine configurations: the types of its machinery, for each line that has rules of its own. The table is generated from those types
- * (`npm run rules`), so nothing here is known of a single field.
+ * How Talos merges machine configurations: its machinery's types, for each release line with different rules. The table is generated from those types (`npm run
+ * rules`), so no individual field is known here.
  */
 import generated from "./mergeRules.json" with { type: "json" };
 
-/** A release line of Talos whose machinery the table has. */
+/** A Talos release line whose machinery is in the table. */
 export type Line = "v1.13" | "v1.14";
 
 /** Knows all documents; older lines know fewer. */
 export const NEWEST_LINE: Line = "v1.14";
 
-/** How the values of a type are merged that are read from one scalar. */
+/** How values of a type read from one scalar are merged. */
 export interface LeafRule {
-  /** `set`: a value replaces another; `always`: nothing does, too; `once`, `never`: Talos refuses; `url`: part by part; `size`: a percentage does not replace bytes. */
+  /**
+   * `set`: a value replaces another; `always`: an unset value does, too; `once`, `never`: Talos refuses; `url`: part by part; `size`: a percentage doesn't
+   * replace bytes.
+   */
   readonly merge: "set" | "always" | "once" | "never" | "url" | "size";
-  /** Texts that mean nothing is set. */
+  /** Strings that mean unset. */
   readonly zero?: readonly string[];
-  /** Those texts may be in upper case. */
+  /** Those strings may be upper case. */
   readonly fold?: boolean;
-  /** An empty text is a value. */
+  /** An empty string is a value. */
   readonly empty?: boolean;
-  /** A plain number for Go: in a pointer, zero is a value. */
+  /** A plain number in Go: as a pointer, zero is a value. */
   readonly basic?: boolean;
   /** Talos writes it as a number. */
   readonly number?: boolean;
-  /** An item of a list can be deleted by it. */
+  /** A list item can be deleted by it. */
   readonly selects?: boolean;
   /** By its octal digits. */
   readonly octal?: boolean;
 }
 
-/** How a list is merged whose items are told apart. */
+/** How a list with identifiable items is merged. */
 export interface ItemsRule {
-  /** Fields that tell an item; the first that is set counts. */
+  /** Fields that identify an item; the first one that is set counts. */
   readonly by: readonly string[];
-  /** By what tells an item: fields of it that no other value equals. */
+  /** By identifying field: fields of an item that never equal another value. */
   readonly never?: Readonly<Record<string, readonly string[]>>;
-  /** Items without any are the same. */
+  /** Items without any of them are the same. */
   readonly empty?: boolean;
   readonly then: "merge" | "replace";
-  /** Of several that fit, the last is meant. */
+  /** If several match, the last one counts. */
   readonly last?: boolean;
-  /** An item meets those of its own patch, too. */
+  /** An item also merges with those of its own patch. */
   readonly own?: boolean;
 }
 
 export interface Field {
   readonly shape: Shape;
-  /** A patch's value takes the place of the one that is there. */
+  /** A patch's value replaces the existing one. */
   readonly replace: boolean;
-  /** Talos does not write it where it is empty. */
+  /** Talos omits it if empty. */
   readonly omitEmpty: boolean;
-  /** Talos does not write it where it is not there, but writes an empty list. */
+  /** Talos omits it if absent, but writes an empty list. */
   readonly omitNil: boolean;
-  /** Comes from an embedded type: delete selectors do not see it in items. */
+  /** From an embedded type: delete selectors don't see it in items. */
   readonly inline: boolean;
 }
 
 interface Pointed {
-  /** Nothing and an empty value differ. */
+  /** Absent and empty values differ. */
   readonly pointer: boolean;
 }
 
@@ -74,9 +77,9 @@ export type Shape = Pointed &
     | {
         readonly kind: "map";
         readonly of: Shape;
-        /** A patch's values are taken as they are. */
+        /** A patch's values are taken unchanged. */
         readonly copy: boolean;
-        /** An empty map is none. */
+        /** An empty map counts as unset. */
         readonly filled: boolean;
       }
     | { readonly kind: "struct"; readonly fields: ReadonlyMap<string, Field> }
@@ -86,9 +89,9 @@ export type Shape = Pointed &
 export interface DocumentRule {
   readonly shape: Shape;
   readonly apiVersions: readonly string[];
-  /** Told from others of its kind by its name. */
+  /** Identified among others of its kind by its name. */
   readonly named: boolean;
-  /** Kinds that cannot stand beside it, with the same name if it has one. */
+  /** Kinds that can't coexist with it, under the same name if it has one. */
   readonly conflicts: readonly string[];
 }
 
@@ -122,7 +125,7 @@ interface Table {
       }
     >
   >;
-  /** Types that are the same in all lines that have them. */
+  /** Types that are identical in all lines that have them. */
   readonly types: Readonly<Record<string, Definition>>;
 }
 
@@ -130,10 +133,10 @@ const table = generated as unknown as Table;
 const shapes = new Map<string, Shape>();
 const documents = new Map<string, DocumentRule | undefined>();
 
-/** The lines that the table has. */
+/** The lines in the table. */
 const LINES = Object.keys(table.lines) as Line[];
 
-/** What a line knows of a kind of document, the empty one being the main configuration; undefined for kinds that it does not know. */
+/** A line's rule for a kind of document, the empty kind being the main configuration; undefined for unknown kinds. */
 export function documentRule(kind: string, line: Line = NEWEST_LINE): DocumentRule | undefined {
   const key = `${line} ${kind}`;
   const known = documents.get(key);
@@ -156,12 +159,12 @@ export function documentKinds(line: Line): string[] {
   return Object.keys(table.lines[line].documents);
 }
 
-/** The shape of a document's kind, of the newest line or, for kinds that are gone, of an older one. */
+/** The shape of a document kind, from the newest line or, for removed kinds, an older one. */
 export function documentShape(kind: string): Shape | undefined {
   return (documentRule(kind) ?? LINES.map((line) => documentRule(kind, line)).find((rule) => rule))?.shape;
 }
 
-/** The shape of what a key leads to; undefined where the type does not know the key. */
+/** The shape of a key's value; undefined if the type doesn't have the key. */
 export function shapeAt(shape: Shape | undefined, key: string): Shape | undefined {
   if (shape?.kind === "struct") return shape.fields.get(key)?.shape;
   if (shape?.kind === "map") return shape.of;

@@ -1,4 +1,4 @@
-/** Two trees merged as values of a type: what Talos's `merge.Merge` does with the types of mergeRules.ts. */
+/** Merges two trees as values of a type, like Talos's `merge.Merge` with the types of mergeRules.ts. */
 import {
   isLeaf,
   isNull,
@@ -22,7 +22,7 @@ interface Where {
   readonly replace: boolean;
 }
 
-/** A value with another one on it. Throws `PatchRefused` where Talos refuses. */
+/** Merges a patch value into another. Throws `PatchRefused` if Talos refuses. */
 export function mergeTree(base: Value, patch: Value, shape: Shape | undefined, path: string): Value {
   return merge(base, patch, shape, { path, replace: false });
 }
@@ -32,7 +32,7 @@ function merge(base: Value, patch: Value, shape: Shape | undefined, where: Where
   if (shape.pointer) {
     if (isAbsent(patch)) return base;
     if (isAbsent(base)) return patch;
-    // What a pointer leads to is a value even where it is zero.
+    // A pointer's target is a value even if it is zero.
     if (shape.kind === "scalar" || (shape.kind === "leaf" && shape.rule.basic)) return patch;
   }
   switch (shape.kind) {
@@ -52,7 +52,7 @@ function merge(base: Value, patch: Value, shape: Shape | undefined, where: Where
   }
 }
 
-/** For Go: not there, or null. */
+/** In Go's terms: missing, or null. */
 function isAbsent(tree: Value): tree is undefined {
   return tree === undefined || isNull(tree);
 }
@@ -153,7 +153,7 @@ function mergeStructs(base: Value, patch: Value, shape: Shape & { kind: "struct"
 const empty: TreeMap = new Map();
 const refusing = new WeakMap<Shape, readonly string[]>();
 
-/** Fields that Talos refuses to merge even where neither side has them. */
+/** Fields that Talos refuses to merge even if neither side has them. */
 function unmergeableFields(shape: Shape & { kind: "struct" }): readonly string[] {
   const known = refusing.get(shape);
   if (known !== undefined) return known;
@@ -166,7 +166,7 @@ function unmergeableFields(shape: Shape & { kind: "struct" }): readonly string[]
   return keys;
 }
 
-/** Values of no type of Talos's: what YAML makes of them, as in the configuration of an admission plugin. */
+/** Values without a Talos type, as YAML reads them, such as the configuration of an admission plugin. */
 function mergeAny(base: Tree, patch: Tree, path: string): Tree {
   const [has, sets] = [yamlType(base), yamlType(patch)];
   if (has !== sets || has === "timestamp")
@@ -183,7 +183,7 @@ function mergeAny(base: Tree, patch: Tree, path: string): Tree {
   return has !== "bool" && isZero(patch, undefined) ? base : patch;
 }
 
-/** A part that this table does not know: maps are merged, lists grow, texts replace. */
+/** A part unknown to this table: maps are merged, lists grow, strings replace. */
 function mergeUntyped(base: Value, patch: Value, where: Where): Value {
   if (patch === undefined || isNull(patch)) return base ?? patch;
   if (base === undefined) return patch;

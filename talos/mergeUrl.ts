@@ -1,8 +1,8 @@
-/** Two URLs merged as Talos does it: part by part, what the patch has over what is there. */
+/** Merges two URLs like Talos: part by part, the patch's parts override. */
 import type { Leaf } from "./configTree.ts";
 import { PatchRefused } from "./patchRefused.ts";
 
-// The parts that Go's net/url keeps apart.
+// The parts that Go's net/url distinguishes.
 const PARTS =
   /^(?:([A-Za-z][A-Za-z\d+.-]*):)?(?:\/\/(?:([^/?#@]*)@)?([^/?#]*))?([^?#]*)(\?[^#]*)?(#[\s\S]*)?$/;
 

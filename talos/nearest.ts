@@ -1,4 +1,4 @@
-/** The known name that a person most likely meant by an unknown one: the same but for case, or one edit away. */
+/** The known name most likely meant by an unknown one: the same but for case, or one edit away. */
 export function nearestName(known: readonly string[], name: string): string | undefined {
   const meant = name.toLowerCase();
   return (
@@ -7,9 +7,9 @@ export function nearestName(known: readonly string[], name: string): string | un
   );
 }
 
-/** One letter too many, missing, wrong, or two neighbours swapped. */
+/** One letter too many, missing or wrong, or two neighbors swapped. */
 function oneEditApart(a: string, b: string): boolean {
-  if (Math.min(a.length, b.length) < 3) return false; // among short words everything is one edit apart
+  if (Math.min(a.length, b.length) < 3) return false; // short words are all one edit apart
   let start = 0;
   while (start < Math.min(a.length, b.length) && a[start] === b[start]) start++;
   const [restA, restB] = [a.slice(start), b.slice(start)];

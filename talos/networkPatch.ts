@@ -1,12 +1,12 @@
 /**
- * A node's links as its machine configuration has them: `machine.network` up to contract v1.13, and from v1.14 on a document for each thing
- * (siderolabs/talos v1.14 pkg/machinery/config/types/network). Names are Talos's own.
+ * A node's links in its machine configuration: `machine.network` up to contract v1.13, and since v1.14 one document per object (siderolabs/talos v1.14
+ * pkg/machinery/config/types/network). Names are Talos's own.
  */
 import { stringify } from "yaml";
 import { readBaseLinks, type BaseLinks } from "./baseLinks.ts";
 import { contractAtLeast } from "./version.ts";
 
-/** Which link is meant, by what it is. A value may have `*` in it where Talos allows a glob. */
+/** Selects a link by its properties. A value may contain `*` where Talos allows a glob. */
 export interface DeviceSelector {
   readonly busPath?: string | undefined;
   readonly hardwareAddr?: string | undefined;
@@ -15,7 +15,7 @@ export interface DeviceSelector {
   readonly driver?: string | undefined;
 }
 
-/** A link by its name, or by what it is. */
+/** A link by its name, or by its properties. */
 export interface LinkName {
   readonly interface?: string | undefined;
   readonly deviceSelector?: DeviceSelector | undefined;
@@ -23,14 +23,14 @@ export interface LinkName {
 
 /** A link and its addresses. */
 export interface NetworkInterface extends LinkName {
-  /** With their prefix: `10.0.0.11/24`. */
+  /** With prefix length: `10.0.0.11/24`. */
   readonly addresses: readonly string[];
   readonly routes: readonly Route[];
   readonly dhcp: boolean;
   readonly mtu?: number | undefined;
 }
 
-/** A route of an interface, as the machine configuration has it. */
+/** A route of an interface, as in the machine configuration. */
 export interface Route {
   /** Absent: the default route. */
   readonly network?: string | undefined;
@@ -38,14 +38,14 @@ export interface Route {
   readonly metric?: number | undefined;
 }
 
-/** An address that the control planes share: one of them has it at a time. */
+/** An address shared by the control planes: one of them has it at a time. */
 export interface VirtualIp extends LinkName {
   readonly address: string;
 }
 
 /**
- * The links, the name servers and the virtual IP of one node; undefined where there is nothing to set. A link that the base file has keeps its DHCP
- * setting, unless DHCP is asked for; the virtual IP alone changes nothing else of it.
+ * The links, name servers and virtual IP of one node; undefined if there is nothing to set. A link in the base file keeps its DHCP setting unless DHCP is
+ * requested; the virtual IP alone changes nothing else about it.
  */
 export function networkPatch({
   interfaces = [],
@@ -58,7 +58,7 @@ export function networkPatch({
   readonly nameservers?: readonly string[] | undefined;
   readonly vip?: VirtualIp | undefined;
   readonly contract: string;
-  /** The machine configuration that the patch is for, where there is one. */
+  /** The machine configuration that the patch is for, if it exists. */
   readonly base?: string | undefined;
 }): string | undefined {
   const there = base === undefined ? undefined : readBaseLinks(base);
@@ -70,7 +70,7 @@ export function networkPatch({
     : machineNetworkPatch(links, nameservers, vip, listed, there);
 }
 
-/** The link that bears the virtual IP: the one that is named, or the only one there is. */
+/** The link for the virtual IP: the named one, or the only one. */
 export function findVipLink(
   vip: LinkName,
   interfaces: readonly NetworkInterface[],
@@ -80,7 +80,7 @@ export function findVipLink(
   return interfaces.find((link) => isSameLink(link, vip));
 }
 
-/** A link that nobody lists keeps its addresses from DHCP: Talos stops asking for them once a link is listed. */
+/** An unlisted link keeps its DHCP addresses: Talos stops requesting them once a link is listed. */
 function withVipLink(vip: VirtualIp, interfaces: readonly NetworkInterface[]): readonly NetworkInterface[] {
   if (findVipLink(vip, interfaces) !== undefined) return interfaces;
   const { interface: name, deviceSelector } = vip;
@@ -128,7 +128,7 @@ function machineNetworkPatch(
   return stringify({ machine: { network } }, { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
-/** A link that is there keeps its setting; off is what settings that do not speak of DHCP say. */
+/** An existing link keeps its setting; settings that don't mention DHCP mean off. */
 function dhcpSetting(
   link: NetworkInterface,
   listed: ReadonlySet<LinkName>,
@@ -152,7 +152,7 @@ function networkDocuments(
     const alias = match === undefined ? undefined : there?.aliasOf(match);
     const name = link.interface ?? alias ?? freeAlias(index, taken);
     const kind = there?.kindOf(name);
-    // A document for one link stops Talos from asking DHCP on all others, so a virtual IP brings none to a file.
+    // A document for one link disables DHCP on all others, so a virtual IP adds none to a file.
     const wanted = there === undefined || listed.has(link);
     return [
       ...(match === undefined || alias !== undefined
@@ -193,7 +193,7 @@ function networkDocuments(
     .join("---\n");
 }
 
-/** A name for a link by what it is. It must not look like those that the kernel gives. */
+/** A name for a link selected by its properties. It must not look like a kernel name. */
 function freeAlias(index: number, taken: Set<string>): string {
   let number = index;
   while (taken.has(`link-${number}`)) number += 1;
@@ -201,7 +201,7 @@ function freeAlias(index: number, taken: Set<string>): string {
   return `link-${number}`;
 }
 
-/** The selector in the expression language of LinkAliasConfig; every property has to fit, and may be a glob. */
+/** The selector in LinkAliasConfig's expression language; every property must match, and may be a glob. */
 function aliasExpression(selector: DeviceSelector): string {
   const value: Record<keyof DeviceSelector, string> = {
     busPath: "link.bus_path",
@@ -220,7 +220,7 @@ function aliasExpression(selector: DeviceSelector): string {
     .join(" && ");
 }
 
-/** The default route of the gateway's family. */
+/** The default route of the gateway's address family. */
 function defaultDestination({ gateway }: { gateway: string }): string {
   return gateway.includes(":") ? "::/0" : "0.0.0.0/0";
 }

@@ -1,26 +1,26 @@
 /**
- * What a preview expects of a node in a rollout. As data for every module that asks, and as one line: previews show the lines, and the engine
- * compares them, so what stands in a line stays as it is.
+ * What a preview expects of a node in a rollout. As data for other modules, and as one line: previews show the lines and the engine compares them, so the
+ * format of a line must not change.
  */
 
-/** What a node runs, or is to run. */
+/** What a node runs, or should run. */
 export interface OutlookImage {
   readonly version: string;
-  /** Absent for an image that no factory made. In a line that was read, its first twelve digits. */
+  /** Absent for an image not built by a factory. If parsed from a line, its first twelve digits. */
   readonly schematicId?: string | undefined;
-  /** The image's name in the settings; absent where images have none. */
+  /** The image's name in the settings; absent if images have none. */
   readonly name?: string | undefined;
 }
 
-/** What becomes of a node. */
+/** What will happen to a node. */
 export type NodeOutlook =
-  /** It is new in the stack: it waits for its configuration, or runs what it is to run. */
+  /** It is new in the stack: it waits for its configuration, or runs its desired image. */
   | { readonly fate: "new" | "unread"; readonly to: OutlookImage }
   | { readonly fate: "stays"; readonly runs: OutlookImage }
   | {
       readonly fate: "upgrade";
       readonly runs: OutlookImage;
-      /** Releases that it is taken through first. */
+      /** Releases it goes through first. */
       readonly hops: readonly string[];
       readonly to: OutlookImage;
       /** A control plane's etcd: `etcd 3.6.12, storage 3.6.0 -> 3.7.1`. */
@@ -48,22 +48,22 @@ export function outlookLine(outlook: NodeOutlook): string {
   }
 }
 
-/** What a line still tells. */
+/** What can be read back from a line. */
 export interface ReadOutlook {
   readonly fate: NodeOutlook["fate"];
-  /** Absent where nobody could be asked. */
+  /** Absent if the node couldn't be asked. */
   readonly runs?: OutlookImage;
   readonly hops: readonly string[];
 }
 
-/** Reads a line, whichever release has written it; undefined for one that is about no node. */
+/** Parses a line from any release; undefined for one that is not about a node. */
 export function readOutlook(line: string): ReadOutlook | undefined {
   if (line.startsWith("new in this stack")) return { fate: "new", hops: [] };
   if (line.startsWith("not read")) return { fate: "unread", hops: [] };
   const [, version, schematicId] = /^(\S+) with (?:no schematic|schematic ([0-9a-f]+))/.exec(line) ?? [];
   if (version === undefined) return undefined;
   const runs = { version, ...(schematicId === undefined ? {} : { schematicId }) };
-  // What a control plane's line says of its etcd comes last.
+  // The etcd part of a control plane's line comes last.
   const [way = ""] = line.split("; ");
   if (way.endsWith("already, no reboot")) return { fate: "stays", runs, hops: [] };
   if (!/(?:one reboot|\d+ reboots)$/.test(way)) return undefined;
@@ -75,7 +75,7 @@ export function describeImage(version: string, schematicId: string | undefined):
   return `${version} with ${schematicId === undefined ? "no schematic" : `schematic ${schematicId.slice(0, 12)}…`}`;
 }
 
-/** Where images have names: `v1.13.9, image gpu (schematic c9078f941996…)`. */
+/** If images have names: `v1.13.9, image gpu (schematic c9078f941996…)`. */
 function imageText({ version, schematicId, name }: OutlookImage): string {
   if (name === undefined || schematicId === undefined) return describeImage(version, schematicId);
   return `${version}, image ${name} (schematic ${schematicId.slice(0, 12)}…)`;

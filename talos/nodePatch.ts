@@ -1,8 +1,8 @@
-/** What a Kubernetes node is labelled and tainted with, as Talos gives it to the node. */
+/** Labels and taints of a Kubernetes node, as Talos sets them. */
 import { stringify } from "yaml";
 import { configurationForms, type ConfigurationForms } from "./features.ts";
 
-/** Sets labels and taints; undefined where there are none. A taint is written as Talos writes it: `value:Effect`, or the effect alone. */
+/** Sets labels and taints; undefined if there are none. Taints are in Talos's format: `value:Effect`, or only the effect. */
 export function nodePatch({
   labels = {},
   taints = {},

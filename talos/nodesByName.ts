@@ -1,8 +1,8 @@
 type Properties = Record<string, unknown>;
 
 /**
- * Nodes of an input or of a state, by their names: control planes first, then by name as people sort them. States of 0.1.0 have lists, and a map has
- * no order on its way through the engine.
+ * Nodes of an input or a state by name: control planes first, then in natural name order. States of 0.1.0 have lists, and the engine doesn't preserve the order
+ * of a map.
  */
 export function nodesByName(nodes: unknown): [name: string, node: Properties][] {
   if (typeof nodes !== "object" || nodes === null) return [];

@@ -2,9 +2,8 @@ import { nearestName } from "./nearest.ts";
 import { canonicalExtension, extensionName } from "./extensions.ts";
 
 /**
- * Names of the system extensions that Talos offers: the build targets, `nonfree` ones included, that the Makefile of siderolabs/extensions has on the branches
- * release-1.6 to release-1.14. New ones come with each release: an unknown name is no mistake by itself, but most often a slip, and the factory
- * refuses it only when an image is pulled.
+ * Names of Talos's system extensions: the build targets, including `nonfree` ones, in the Makefile of siderolabs/extensions on the branches release-1.6 to
+ * release-1.14. Every release adds some: an unknown name isn't necessarily wrong, but usually a typo, and the factory rejects it only when an image is pulled.
  */
 const OFFERED = (
   "amazon-ena amd-ucode amdgpu amdgpu-firmware binfmt-misc bird2 bnx2-bnx2x btrfs chelsio-drivers chelsio-firmware cloudflared crun ctr drbd dvb-cx23885 " +
@@ -22,13 +21,13 @@ const OFFERED = (
 /** Names that only the Image Factory has (siderolabs/image-factory internal/profile, the new names of renamed ones). */
 const KNOWN = [...OFFERED, "nvidia-fabric-manager-lts"];
 
-/** What to say of an official extension's name; undefined where the name is known. Names of other publishers are theirs to know. */
+/** A message about an official extension's name; undefined if the name is known. Other publishers' names are not checked. */
 export function unknownExtensionMessage(reference: string): string | undefined {
   const publisher = reference.includes("/") ? reference.slice(0, reference.lastIndexOf("/")) : "siderolabs";
   const name = extensionName(reference);
   const isKnown = KNOWN.includes(name) || KNOWN.includes(canonicalExtension(name));
   const isOfficial = publisher === "siderolabs";
-  // Another publisher's, unless only the publisher is a slip.
+  // Another publisher's, unless only the publisher is a typo.
   if (isOfficial ? isKnown : nearestName(["siderolabs"], publisher) === undefined) return undefined;
   const meant = nearestName(OFFERED, name.replaceAll("_", "-"));
   return meant === undefined

@@ -1,5 +1,5 @@
 /**
- * `$patch: delete` in a patch, as Talos does it: what is to go is taken out of the patch first and done to the configuration before the rest is merged
+ * `$patch: delete` in a patch, as in Talos: deletions are extracted from the patch first and applied to the configuration before the rest is merged
  * (configloader/internal/decoder of its machinery).
  */
 import { isLeaf, isNull, isTreeList, isTreeMap, textOf, type Tree, type TreeMap } from "./configTree.ts";
@@ -12,20 +12,20 @@ import { goDuration, integerText } from "./scalars.ts";
 export interface Deletion {
   /** The keys that lead to it; empty for the whole document. */
   readonly keys: readonly string[];
-  /** For an item of the list at that place: the field and the text that tell it. */
+  /** For an item of the list at that path: the field and the value that identify it. */
   readonly item?: { readonly key: string; readonly text: string } | undefined;
 }
 
 const DELETE = "$patch";
 
-/** Does a mapping of a patch say that what it stands for goes away? */
+/** Whether a mapping in a patch deletes its counterpart. */
 export function isDeletion(tree: Tree): tree is TreeMap {
   if (!isTreeMap(tree)) return false;
   const word = tree.get(DELETE);
   return word !== undefined && isLeaf(word) && word.text === "delete";
 }
 
-/** A document of a patch without what it deletes, which is told apart; no rest where nothing is left to merge. */
+/** Splits a patch document into its deletions and the rest; the rest is undefined if nothing is left to merge. */
 export function splitDeletes(document: TreeMap): { deletions: Deletion[]; rest: TreeMap | undefined } {
   const deletions: Deletion[] = [];
   const rest = extractDeletions(document, [], "document", deletions);
@@ -92,12 +92,12 @@ function parseDeletion(
   return { keys: place, item: { key, text: isLeaf(value) ? value.text : "" } };
 }
 
-// Talos passes over a document of which only these are left; apiVersion is not among them.
+// Talos skips a document with only these keys left; apiVersion is not among them.
 function isHead(tree: TreeMap): boolean {
   return [...tree].every(([key, value]) => isLeaf(value) && /^(?:version|kind|name)$/.test(key));
 }
 
-/** A document, which is not to be deleted as a whole, without one thing. Throws `PatchRefused` where Talos does not find it. */
+/** Deletes one part of a document, not the whole document. Throws `PatchRefused` if Talos doesn't find it. */
 export function applyDeletion(
   document: TreeMap,
   { keys, item }: Deletion,
@@ -122,7 +122,7 @@ export function applyDeletion(
     }
     const struct = of?.kind === "struct";
     if (of?.kind === "leaf" || of?.kind === "scalar") return missing(); // read as a whole
-    // A section that is no pointer is always there for Talos.
+    // For Talos, a section that is not a pointer always exists.
     const map = isTreeMap(present)
       ? present
       : present === undefined && struct && !of.pointer
@@ -145,7 +145,7 @@ export function applyDeletion(
   return deleteAt(document, shape, keys, "") as TreeMap;
 }
 
-/** Only a field that is a text can tell an item, or one that Talos writes as a text. */
+/** Only a string field, or one that Talos writes as a string, can identify an item. */
 function isDeletedItem(
   item: Tree,
   { key, text }: { key: string; text: string },
@@ -159,7 +159,7 @@ function isDeletedItem(
   const field = list.of.fields.get(key);
   if (field === undefined || field.inline) return false;
   const { shape } = field;
-  // What is not set is told by what zero is called.
+  // An unset field is identified by the name of its zero value.
   if ((value === undefined || isNull(value)) && !shape.pointer && shape.kind === "leaf" && shape.rule.selects)
     return shape.rule.zero?.[0] === text;
   if (shape.kind === "scalar" && shape.type === "string" && !shape.pointer) return ownText(value) === text;
@@ -185,7 +185,7 @@ function showPath(keys: readonly string[]): string {
     : keys.reduce((path, key) => (key.startsWith("[") ? `${path}[]` : pathOf(path, key)), "");
 }
 
-/** What tells a document, and what a patch deletes of it needs to say. */
+/** The fields that identify a document, which a patch must contain to delete parts of it. */
 export function checkDocumentHead(document: TreeMap): void {
   const [kind, apiVersion] = [textOf(document, "kind"), textOf(document, "apiVersion")];
   if ((kind === undefined) !== (apiVersion === undefined))

@@ -1,4 +1,4 @@
-/** What a patch asks for and the configuration does not have, or Talos does not do. */
+/** A patch requests something that the configuration doesn't have, or that Talos doesn't do. */
 export class PatchRefused extends Error {
   override readonly name = "PatchRefused";
 }

@@ -14,7 +14,7 @@ import { pointerKeys } from "./jsonPatch.ts";
 import { documentShape, itemShape, shapeAt, type Shape } from "./mergeRules.ts";
 import { isDeletion } from "./patchDeletes.ts";
 
-/** Tells whether one of the patches makes a difference on purpose. */
+/** Determines whether a patch causes a difference on purpose. */
 export function patchScope(
   patches: readonly string[],
 ): (difference: Pick<Difference, "path" | "change">) => boolean {
@@ -49,7 +49,7 @@ export function patchScope(
   };
 }
 
-/** Is the path the section itself or something in it? */
+/** Whether the path is the section itself or inside it. */
 export function isWithin(path: string, section: string): boolean {
   return path === section || (path.startsWith(section) && /^[.[]/.test(path.slice(section.length)));
 }

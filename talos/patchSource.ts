@@ -5,7 +5,7 @@ import { isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document, 
 export interface PatchProblem {
   /** Its index in the list, from 0. */
   readonly patch: number;
-  /** The line in the patch, from 1; absent where it is unknown. */
+  /** The line in the patch, from 1; absent if unknown. */
   readonly line?: number | undefined;
   readonly reason: string;
 }
@@ -68,7 +68,7 @@ export function nodeAt({ root }: PatchDocument, path: readonly string[]): Node |
   return isMap(node) || isSeq(node) || isScalar(node) ? node : undefined;
 }
 
-/** A parser's message without the text that it quotes, which may be a secret. */
+/** A parser's message without the quoted text, which may be a secret. */
 function withoutQuotedText(message: string): string {
   return message.split(/: |"/)[0] ?? "";
 }

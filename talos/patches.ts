@@ -1,13 +1,13 @@
 /**
- * The patches that this program adds to machine configurations, in the form of the contract: YAML text for
- * `talosctl machineconfig patch` and the provider's `configPatches`. Lists in a patch are appended to what is there
- * (siderolabs/talos pkg/machinery/config/merge), so a patch names only what is new, and is applied once.
+ * The patches that this program adds to machine configurations, in the contract's form: YAML text for `talosctl machineconfig patch` and the provider's
+ * `configPatches`. Lists in a patch are appended to existing ones (siderolabs/talos pkg/machinery/config/merge), so a patch contains only what is new, and is
+ * applied once.
  */
 import { coded } from "./errorCodes.ts";
 import { stringify } from "yaml";
 import { configurationForms, kernelArgumentPlace, type ConfigurationForms } from "./features.ts";
 
-/** Arguments that cannot be turned into a valid configuration. */
+/** Arguments that don't result in a valid configuration. */
 export class PatchError extends Error {
   override readonly name = "PatchError";
 
@@ -16,11 +16,11 @@ export class PatchError extends Error {
   }
 }
 
-/** The forms that a patch is written in. */
+/** The forms in which a patch is written. */
 interface Shape {
   /** The contract of the configuration, `v1.12`. */
   readonly contract: string;
-  /** The forms that the configuration has. Default: those that the contract generates. */
+  /** The configuration's forms. Default: those that the contract generates. */
   readonly forms?: ConfigurationForms | undefined;
 }
 
@@ -28,13 +28,10 @@ function formsOf({ contract, forms }: Shape): ConfigurationForms {
   return forms ?? configurationForms(contract);
 }
 
-/** The only namespace that Talos exempts by default. If it is listed twice, kube-apiserver does not start (siderolabs/talos#14397). */
+/** The only namespace that Talos exempts by default. If it is listed twice, kube-apiserver doesn't start (siderolabs/talos#14397). */
 export const EXEMPT_BY_TALOS = "kube-system";
 
-/**
- * Exempts namespaces from PodSecurity admission. For control planes only: workers have no such section. Undefined where
- * nothing is left to exempt.
- */
+/** Exempts namespaces from PodSecurity admission. Only for control planes: workers have no such section. Undefined if there is nothing left to exempt. */
 export function securityPatch({
   namespaces,
   ...shape
@@ -61,17 +58,16 @@ export function securityPatch({
   });
 }
 
-/** A kernel module by its name, or with parameters, `{ name: "nvme_core", parameters: ["multipath=N"] }`. */
+/** A kernel module by name, or with parameters, `{ name: "nvme_core", parameters: ["multipath=N"] }`. */
 export type KernelModule = string | { readonly name: string; readonly parameters?: readonly string[] };
 
-// JovianDSS's own instructions for Talos 1.6 always load iscsi_tcp with this argument. Talos has the module built in,
-// so neither has any effect there (siderolabs/pkgs CONFIG_ISCSI_TCP=y).
+// JovianDSS's own instructions for Talos 1.6 always load iscsi_tcp with this argument. Talos has the module built in, so neither has any effect there
+// (siderolabs/pkgs CONFIG_ISCSI_TCP=y).
 const ARGUMENTS_OF_MODULES: Readonly<Record<string, readonly string[]>> = { iscsi_tcp: ["iscsi_tcp=1"] };
 
 /**
- * Loads kernel modules at boot, for both roles. Kernel arguments are written where Talos honors `install.extraKernelArgs`.
- * Elsewhere those of the modules are left out, and explicit arguments are an error, because they belong in the schematic.
- * Undefined where there is nothing to patch.
+ * Loads kernel modules at boot, for both roles. Kernel arguments are set where Talos honors `install.extraKernelArgs`. Otherwise those of the modules are left
+ * out, and explicit arguments are an error, because they belong in the schematic. Undefined if there is nothing to patch.
  */
 export function modulePatch({
   modules,
@@ -81,7 +77,7 @@ export function modulePatch({
   kernelArgs,
 }: {
   readonly modules: readonly KernelModule[];
-  /** The release that runs, where it is known: from 1.10, kernel arguments belong in the schematic. */
+  /** The running release, if known: since 1.10, kernel arguments belong in the schematic. */
   readonly talosVersion?: string | undefined;
   /** Kernel arguments. Default: those that belong to the modules (`iscsi_tcp=1` for `iscsi_tcp`). */
   readonly kernelArgs?: readonly string[] | undefined;
@@ -113,12 +109,12 @@ export function modulePatch({
   });
 }
 
-/** Where to install: a device, or a disk selector in the form of the contract. */
+/** Where to install: a device, or a disk selector in the contract's form. */
 export type InstallDisk =
   | { readonly disk?: string | undefined; readonly diskSelector?: undefined; readonly diskMatch?: undefined }
   | {
       readonly disk?: undefined;
-      /** `machine.install.diskSelector` of contracts up to v1.13, `{ size: ">= 100GB" }`. */
+      /** `machine.install.diskSelector` for contracts up to v1.13, `{ size: ">= 100GB" }`. */
       readonly diskSelector: Readonly<Record<string, unknown>>;
       readonly diskMatch?: undefined;
     }
@@ -129,7 +125,7 @@ export type InstallDisk =
       readonly diskMatch: string;
     };
 
-/** Sets the installer image and the install disk; undefined where neither is given. */
+/** Sets the installer image and the install disk; undefined if neither is given. */
 export function installImagePatch({
   image,
   contract,
@@ -181,10 +177,7 @@ export function installImagePatch({
   });
 }
 
-/**
- * Sets a static host name. From v1.12, a HostnameConfig document has `auto: stable`, which conflicts with an explicit
- * name, so the patch turns it off.
- */
+/** Sets a static host name. Since v1.12, a HostnameConfig document has `auto: stable`, which conflicts with an explicit name, so the patch turns it off. */
 export function hostnamePatch({
   name,
   ...shape
@@ -204,7 +197,7 @@ export function hostnamePatch({
     : yamlDocuments({ machine: { network: { hostname: name } } });
 }
 
-/** Sets the subnets of pods and services, replacing existing ones; undefined where neither is given. */
+/** Sets the subnets of pods and services, replacing existing ones; undefined if neither is given. */
 export function subnetPatch({
   podSubnets = [],
   serviceSubnets = [],

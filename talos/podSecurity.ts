@@ -1,6 +1,6 @@
 /**
- * The configuration of PodSecurity admission, in either form. Talos hands it to kube-apiserver as it is, `talosctl validate` does not look at it, and
- * kube-apiserver exits on what it cannot load (kubernetes pod-security-admission admission/api).
+ * The configuration of PodSecurity admission, in either form. Talos passes it to kube-apiserver unchanged, `talosctl validate` doesn't check it, and
+ * kube-apiserver exits if it can't load it (kubernetes pod-security-admission admission/api).
  */
 import { isLeaf, isTreeList, textOf, treeAt, type Tree, type TreeMap } from "./configTree.ts";
 import { Configuration, type Finding, type Place } from "./configuration.ts";
@@ -9,7 +9,7 @@ import { Configuration, type Finding, type Place } from "./configuration.ts";
 const POD_SECURITY = "PodSecurity";
 
 interface Plugin {
-  /** Where its `configuration` is. */
+  /** The place of its `configuration`. */
   readonly place: Place;
   readonly form: "v1alpha1" | "KubeAdmissionControlConfig";
   readonly configuration: Tree | undefined;
@@ -17,7 +17,7 @@ interface Plugin {
 
 const inApiServer = ["cluster", "apiServer", "admissionControl"];
 
-/** Where a configuration has PodSecurity; empty where its owner took it out. */
+/** Where a configuration has PodSecurity; empty if its owner removed it. */
 export function podSecurityPlugins(documents: readonly TreeMap[]): readonly Plugin[] {
   const config = new Configuration(documents);
   const list = config.at(...inApiServer);
@@ -39,7 +39,7 @@ export function podSecurityPlugins(documents: readonly TreeMap[]): readonly Plug
   ];
 }
 
-/** What kube-apiserver would not start with. */
+/** Configurations that kube-apiserver would not start with. */
 export function podSecurityFindings(
   config: Configuration,
   exempter?: (namespace: string) => string,

@@ -1,10 +1,9 @@
 /**
- * Configurations made fit to be read in a preview: a mark stands in place of each secret. The text is written anew without comments, so that equal
- * configurations give equal lines. What is a secret is decided in `secrecy/` alone.
+ * Redacts configurations for previews: a mark replaces each secret. The text is reformatted without comments, so that equal configurations give equal lines.
+ * Only `secrecy/` decides what is a secret.
  *
- * A mark is made with the cluster's own secret and stays the same as long as the marked text does: `«secret 3f9a12bc»`. Where that secret is not
- * known, as in patches of a cluster that is yet to be made, the mark tells nothing: `[secret]`. With any other key a list of guesses would do to
- * find out what was marked.
+ * A mark is keyed with the cluster's own secret and stays the same as long as the redacted text does: `«secret 3f9a12bc»`. If that secret is unknown, as in
+ * patches of a cluster that doesn't exist yet, the mark reveals nothing: `[secret]`. With any other key, a list of guesses would reveal what was redacted.
  */
 import { isRecord } from "./values.ts";
 import { createHmac } from "node:crypto";
@@ -16,13 +15,13 @@ import { isMark, isSecretFlag, scrubSecrets } from "./secrecy/text.ts";
 
 /** How secrets are marked. */
 export interface RedactOptions {
-  /** Secret of the cluster that the marks are made with. Default: the one in the configuration; without one the marks tell nothing. */
+  /** The cluster secret that keys the marks. Default: the one in the configuration; without one the marks reveal nothing. */
   readonly key?: string | undefined;
   /** Values that are secret whatever their names. */
   readonly hidden?: readonly KnownSecret[] | undefined;
 }
 
-/** What stands in place of a text that is not YAML, since nothing can be told of it. */
+/** Replaces a text that is not YAML, since nothing can be determined about it. */
 const UNREADABLE = "«not YAML, so not shown»\n";
 
 /** A machine configuration or a patch, of any number of documents, without its secrets. */
@@ -30,7 +29,7 @@ export function redactMachineConfig(text: string, options: RedactOptions = {}): 
   return redactYaml(text, options);
 }
 
-/** How many secrets a text of YAML holds in plain text: what `redactMachineConfig` would mark and has not marked yet. */
+/** How many secrets a YAML text contains in plain text: what `redactMachineConfig` would redact and is not redacted yet. */
 export function countPlainSecrets(text: string): number {
   let found = 0;
   const mark = (secret: string): string => {
@@ -44,9 +43,9 @@ export function countPlainSecrets(text: string): number {
 
 /** Redacts single values and paths of one cluster's configurations, with the marks of `redactMachineConfig`. */
 export interface ConfigRedactor {
-  /** What the marks are made with, for `redactMachineConfig` to make the same; undefined where they tell nothing. */
+  /** The key of the marks, so that `redactMachineConfig` creates the same ones; undefined if they reveal nothing. */
   readonly key: string | undefined;
-  /** A scalar by where it stands: the keys that lead to it, and the kind of its document. */
+  /** Redacts a scalar by its place: the keys that lead to it, and its document's kind. */
   value(
     leaf: { readonly text: string; readonly plain: boolean },
     keys: readonly string[],
@@ -57,8 +56,8 @@ export interface ConfigRedactor {
 }
 
 /**
- * A redactor whose marks are those of the given configuration.
- * @param others configurations whose values it is asked about, too: some are secret by what stands beside them.
+ * A redactor with the marks of the given configuration.
+ * @param others further configurations whose values will be redacted: some are secret because of their context.
  */
 export function configRedactor(
   text: string,
@@ -84,7 +83,7 @@ export function configRedactor(
       const context = { ...rootContext(mark, known), name, inherited, keys, kind };
       if (bare && /^(?:true|false)$/.test(value)) return value;
       if (bare && /^[-+\d.]+$/.test(value)) {
-        // A version or an address is no number, and a long number is not the one that JavaScript makes of it.
+        // A version or an address is not a number, and JavaScript changes a long number.
         const shown = redactValue(Number(value), context);
         return typeof shown === "number" ? value : String(shown);
       }
@@ -98,7 +97,7 @@ export function configRedactor(
 }
 
 function secretMarker(key: string | undefined): (secret: string) => string {
-  // Talos makes 32 random bytes. What a person made up can be guessed, and the marks with it.
+  // Talos generates 32 random bytes. A human-chosen key can be guessed, and the marks with it.
   if (key === undefined || !looksRandom(key)) return () => "[secret]";
   return (secret) => `«secret ${createHmac("sha256", key).update(secret, "utf8").digest("hex").slice(0, 8)}»`;
 }
@@ -123,13 +122,13 @@ function readDocuments(text: string): unknown[] | undefined {
   try {
     return documents.map((document) => document.toJS() as unknown).filter((value) => value !== null);
   } catch {
-    return undefined; // an alias without its anchor, or a bomb of aliases
+    return undefined; // an alias without its anchor, or an alias bomb
   }
 }
 
 /**
- * The cluster's secret is the same on all its nodes and stays, so marks of different nodes can be compared. Anything else in a configuration is no key:
- * names can be known, and a text whose secret is marked is known but for that secret.
+ * The cluster's secret is permanent and the same on all its nodes, so marks of different nodes can be compared. Nothing else in a configuration can be a key:
+ * names may be known, and so may a text except for its redacted secret.
  */
 function markKey(documents: readonly unknown[]): string | undefined {
   for (const document of documents) {
@@ -142,16 +141,16 @@ function markKey(documents: readonly unknown[]): string | undefined {
 }
 
 interface Context {
-  /** The name of the field that the value stands in; of its list, for an item. */
+  /** The name of the value's field; of the list, for an item. */
   readonly name: string;
-  /** Does it stand in a mapping that is secret as a whole, such as a Secret's data? */
+  /** Whether it is inside a mapping that is secret as a whole, such as a Secret's data. */
   readonly inherited: boolean;
   readonly mark: (secret: string) => string;
   readonly known: KnownSecrets;
-  /** The keys that lead to the value, and the kind of its document. */
+  /** The keys that lead to the value, and its document's kind. */
   readonly keys: readonly string[];
   readonly kind: string | undefined;
-  /** Is told of every scalar that is secret by what stands beside or above it. */
+  /** Called for every scalar that is secret because of its siblings or parents. */
   readonly note?: ((value: string, keys: readonly string[], kind: string | undefined) => void) | undefined;
 }
 
@@ -190,7 +189,7 @@ function redactList(list: readonly unknown[], context: Context): unknown[] {
 function redactMapping(value: Readonly<Record<string, unknown>>, context: Context): unknown {
   const kind = context.keys.length === 0 && typeof value["kind"] === "string" ? value["kind"] : context.kind;
   const secretObject = value["kind"] === "Secret";
-  // An environment variable as Kubernetes writes it.
+  // An environment variable in Kubernetes notation.
   const named = value["name"] ?? value["key"];
   const secretVariable = typeof named === "string" && isSecretName(named);
   const entries = Object.entries(value).map(([name, item]) => {
@@ -206,7 +205,7 @@ function redactMapping(value: Readonly<Record<string, unknown>>, context: Contex
   return Object.fromEntries(entries);
 }
 
-/** The scalars of a configuration that are secret by what stands beside or above them, which nobody sees who looks at them alone. */
+/** The scalars of a configuration that are secret because of their siblings or parents, which can't be recognized in isolation. */
 function secretsByContext(text: string): KnownSecret[] {
   const found: KnownSecret[] = [];
   const note = (value: string, keys: readonly string[], kind: string | undefined): void => {
@@ -218,7 +217,7 @@ function secretsByContext(text: string): KnownSecret[] {
   return found;
 }
 
-// Fields of files and manifests: their text can hold anything.
+// Fields of files and manifests: their text can contain anything.
 const EMBEDDED = /^(?:contents?|inlineManifest)$/i;
 
 function redactText(text: string, { name, inherited, mark, known, keys, kind }: Context): string {
@@ -231,7 +230,7 @@ function redactText(text: string, { name, inherited, mark, known, keys, kind }: 
   return scrubSecrets(known.without(text, mark), mark, /^(?:environment|env|envs|variables)$/i.test(name));
 }
 
-/** Text of a file: a manifest of Kubernetes is looked through, anything else is not shown at all. */
+/** Redacts file content: a Kubernetes manifest is scanned, anything else is hidden completely. */
 function redactEmbedded(text: string, mark: Context["mark"], known: KnownSecrets): string {
   const documents = readDocuments(text);
   const manifest = documents?.every((document) => isRecord(document) && typeof document["kind"] === "string");

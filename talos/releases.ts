@@ -1,6 +1,6 @@
 /**
- * The Talos release lines this program knows: which nodes each accepts and which Kubernetes it runs. A new line is one
- * more row of `RELEASES`; features.ts and extensions.ts have what else it does in its own way.
+ * The Talos release lines this program knows: which nodes each accepts and which Kubernetes it supports. A new line is one more row of `RELEASES`; other
+ * differences are in features.ts and extensions.ts.
  */
 import { compareVersions, contractOf, parseVersion, type Contract, type TalosVersion } from "./version.ts";
 
@@ -8,16 +8,16 @@ const KUBERNETES =
   /^v?(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$/;
 
 interface ReleaseFacts {
-  /** The oldest minor whose nodes the installer of this line accepts. */
+  /** The oldest minor whose nodes this line's installer accepts. */
   readonly oldestHost: number;
-  /** The Kubernetes minors that this line runs, both ends included. */
+  /** The Kubernetes minors that this line supports, both ends included. */
   readonly kubernetes: readonly [oldest: number, newest: number];
-  /** The newest patch release that this program knows. */
+  /** The newest patch release this program knows. */
   readonly newest: string;
 }
 
-// siderolabs/talos pkg/machinery/compatibility/talosNNN, read at v1.13.9 and v1.14.1. The newest host is always the
-// line after the target's (MaximumHostDowngradeVersion is target+2, exclusive).
+// siderolabs/talos pkg/machinery/compatibility/talosNNN, read at v1.13.9 and v1.14.1. The newest host is always the line after the target's
+// (MaximumHostDowngradeVersion is target+2, exclusive).
 const RELEASES: Readonly<Record<number, ReleaseFacts>> = {
   6: { oldestHost: 3, kubernetes: [24, 29], newest: "v1.6.8" },
   7: { oldestHost: 4, kubernetes: [25, 30], newest: "v1.7.7" },
@@ -36,7 +36,7 @@ export const KNOWN_CONTRACTS: readonly Contract[] = Object.keys(RELEASES)
   .sort((a, b) => a - b)
   .map((minor): Contract => `v1.${minor}`);
 
-/** Is it of a line that is newer than all this program knows? */
+/** Whether its line is newer than all lines this program knows. */
 function isNewerThanKnown(version: string): boolean {
   const { major, minor } = parseVersion(version);
   return major > 1 || (major === 1 && minor > Math.max(...Object.keys(RELEASES).map(Number)));
@@ -46,10 +46,7 @@ function factsOf({ major, minor }: TalosVersion): ReleaseFacts | undefined {
   return major === 1 ? RELEASES[minor] : undefined;
 }
 
-/**
- * The releases that a node may have to go through before `to`, oldest first: of every minor before it the newest patch that is known, or the one
- * that is given.
- */
+/** The releases that a node may have to go through before `to`, oldest first: for every minor before it the given release, or the newest known patch. */
 export function releasesBefore(to: string, given: readonly string[] = []): string[] {
   const { major, minor } = parseVersion(to);
   if (major !== 1) return [];
@@ -61,23 +58,23 @@ export function releasesBefore(to: string, given: readonly string[] = []): strin
     .map(([, release]) => release);
 }
 
-/** May a node go from one release to another? */
+/** Whether a node may go from one release to another. */
 export interface VersionSkew {
   /** False: the installer refuses, and no override helps. */
   readonly allowed: boolean;
-  /** True: at most one minor apart, the only step that Talos tests. Where false, an explicit override is needed. */
+  /** True: at most one minor apart, the only step that Talos tests. If false, an explicit override is required. */
   readonly adjacent: boolean;
-  /** A downgrade is a step too, and allowed to the line before. */
+  /** A downgrade is a step too, and allowed to the previous line. */
   readonly direction: "same" | "upgrade" | "downgrade";
-  /** For people: why it is refused, or what an override would risk, or that it is supported. */
+  /** For the user: why it is refused, what an override would risk, or that it is supported. */
   readonly reason: string;
-  /** The contracts to pass through, one minor at a time, where the step is not adjacent; else empty. */
+  /** The contracts to go through, one minor at a time, if the step is not adjacent; else empty. */
   readonly via: readonly Contract[];
 }
 
 /**
- * The version skew between the release a node runs and the one it shall run. `allowed` is what the installer
- * enforces, `adjacent` what Talos supports; a pre-release counts as its line, as in the installer.
+ * The version skew between a node's running and desired release. `allowed` is what the installer enforces, `adjacent` what Talos supports; a pre-release counts
+ * as its line, as in the installer.
  */
 export function versionSkew(from: string, to: string): VersionSkew {
   const [host, target] = [parseVersion(from), parseVersion(to)];
@@ -142,14 +139,14 @@ export function versionSkew(from: string, to: string): VersionSkew {
   );
 }
 
-/** Why this program takes no node to a release that is newer than what it knows; undefined for any other. */
+/** Why this program refuses releases newer than it knows; undefined for any other. */
 export function unknownReleaseReason(version: string): string | undefined {
   if (!isNewerThanKnown(version)) return undefined;
   const newest = KNOWN_CONTRACTS.at(-1) ?? "";
   return `newer than this version of the program supports (up to ${newest}): neither the upgrade path nor etcd's can be checked; use a release of ${newest}, or a newer version of the program`;
 }
 
-/** The Kubernetes minors a Talos release runs, both ends included; undefined for a line this program does not know. */
+/** The Kubernetes minors that a Talos release supports, both ends included; undefined for a line this program doesn't know. */
 export function supportedKubernetesRange(
   version: string,
 ): { readonly oldest: string; readonly newest: string } | undefined {
@@ -157,7 +154,7 @@ export function supportedKubernetesRange(
   return facts && { oldest: `v1.${facts.kubernetes[0]}`, newest: `v1.${facts.kubernetes[1]}` };
 }
 
-/** Undefined where the Talos release runs this Kubernetes version, else why not, for people. */
+/** Undefined if the Talos release supports this Kubernetes version, else the reason, for the user. */
 export function kubernetesProblem(version: string, kubernetesVersion: string): string | undefined {
   const match = KUBERNETES.exec(kubernetesVersion);
   if (match === null) return `"${kubernetesVersion}" is not a Kubernetes version such as "v1.35.2"`;

@@ -1,6 +1,6 @@
 /**
- * The API versions of Kubernetes that go, by the minor release that is without them (k8s.io/api, APILifecycleRemoved of v0.37.1, and of older releases for what is
- * gone from it). From the oldest release on that a known Talos runs.
+ * Removed Kubernetes API versions, by the first minor release without them (k8s.io/api, APILifecycleRemoved of v0.37.1, and of older releases for APIs missing
+ * there). Starts with the oldest release that a known Talos supports.
  */
 const removed: Readonly<Record<number, Readonly<Record<string, readonly string[]>>>> = {
   25: {
@@ -44,8 +44,8 @@ const removed: Readonly<Record<number, Readonly<Record<string, readonly string[]
 };
 
 /**
- * Which of the objects that a program declares are of an API version that the release does not have, each kind once: `CronJob of batch/v1beta1 (gone in v1.25)`.
- * @param types type tokens of Pulumi, `kubernetes:apps/v1:DaemonSet`; others are none of Kubernetes
+ * Declared objects whose API version the release doesn't have, each kind once: `CronJob of batch/v1beta1 (gone in v1.25)`.
+ * @param types Pulumi type tokens, `kubernetes:apps/v1:DaemonSet`; others are ignored
  * @param kubernetesVersion `v1.36.1`
  */
 export function removedObjects(types: Iterable<string>, kubernetesVersion: string): string[] {

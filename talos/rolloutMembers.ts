@@ -1,6 +1,6 @@
 import type { Endpoints } from "./endpoint.ts";
 
-/** A node of a rollout, and what it is to run. */
+/** A node of a rollout, and its desired image. */
 export interface RolloutMember {
   name: string;
   /** Address of its Talos API. */
@@ -12,9 +12,9 @@ export interface RolloutMember {
 }
 
 /**
- * Many nodes as one text: `w1 10.0.0.21, gpu1 10.0.0.31 v1.13.9 376567988ad3…`. Every node of a rollout lists its group, so as objects 500 nodes were 250,000 objects
- * in the program, the engine and the state.
- * @param own what the node runs that lists them: left out where another node runs the same
+ * Many nodes as one text: `w1 10.0.0.21, gpu1 10.0.0.31 v1.13.9 376567988ad3…`. Every node of a rollout lists its group, so as objects 500 nodes were 250,000
+ * objects in the program, the engine and the state.
+ * @param own the image of the node that lists them: omitted for nodes with the same image
  */
 export function formatMembers(
   members: readonly RolloutMember[],
@@ -28,7 +28,7 @@ export function formatMembers(
     .join(", ");
 }
 
-/** The nodes of such a text. */
+/** Parses such a text. */
 export function parseMembers(text: string): RolloutMember[] {
   return parseNames(text).map((entry) => {
     const [name = "", node = "", talosVersion, schematicId] = entry.split(" ");
@@ -42,7 +42,7 @@ export function parseMembers(text: string): RolloutMember[] {
 }
 
 /**
- * Where these nodes are reached, as far as that is said of them alone: `10.0.0.21 gateway:50021`. Empty where nothing is.
+ * The endpoints that apply only to these nodes: `10.0.0.21 gateway:50021`. Empty if there are none.
  * @param addresses of the nodes
  */
 export function formatEndpoints(endpoints: Endpoints | undefined, addresses: readonly string[]): string {
@@ -54,7 +54,7 @@ export function formatEndpoints(endpoints: Endpoints | undefined, addresses: rea
     .join(", ");
 }
 
-/** The endpoints of such a text. */
+/** Parses such a text. */
 export function parseEndpoints(text: string): Endpoints {
   return Object.fromEntries(
     parseNames(text).map((entry) => {
@@ -69,7 +69,7 @@ export function formatNames(names: readonly string[]): string {
   return names.join(", ");
 }
 
-/** The parts of a text that `formatNames` or `formatMembers` has written. */
+/** Splits a text written by `formatNames` or `formatMembers`. */
 export function parseNames(text: string): string[] {
   return text === "" ? [] : text.split(", ");
 }

@@ -1,4 +1,4 @@
-/** What a deployment would do to the nodes, as it is approved: in one form, without secrets, with a digest. */
+/** What a deployment would do to the nodes, for approval: in canonical form, without secrets, with a digest. */
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { canonicalJson } from "./values.ts";
@@ -6,25 +6,25 @@ import { canonicalJson } from "./values.ts";
 const nodeSchema = z.strictObject({
   address: z.string(),
   role: z.enum(["controlplane", "worker"]),
-  /** The node runs another image than it is to run. */
+  /** The node runs a different image than desired. */
   upgrade: z
     .strictObject({
-      /** Release and schematic that run: `v1.13.7 with schematic <ID>`, or `not read` where the node did not answer. */
+      /** Running release and schematic: `v1.13.7 with schematic <ID>`, or `not read` if the node didn't answer. */
       from: z.string(),
       to: z.string(),
       image: z.string(),
-      /** Releases on the way, where it is several minor releases behind. */
+      /** Intermediate releases, if it is several minor releases behind. */
       through: z.array(z.string()).optional(),
     })
     .optional(),
-  /** The lines in which the node's machine configuration differs from the wanted one, and a digest of them uncut. */
+  /** The lines in which the node's machine configuration differs from the desired one, and a digest of them in full length. */
   configuration: z.strictObject({ lines: z.array(z.string()), digest: z.string() }).optional(),
-  /** The release of Kubernetes that it is to run, and what runs now of each component that is of another. */
+  /** The desired Kubernetes release, and the running one of each component that differs. */
   kubernetes: z
     .strictObject({
       to: z.string(),
       from: z.record(z.string(), z.string()),
-      /** Minor releases on the way, each a complete upgrade. */
+      /** Intermediate minor releases, each a complete upgrade. */
       through: z.array(z.string()).optional(),
     })
     .optional(),
@@ -34,35 +34,35 @@ const nodeSchema = z.strictObject({
 
 const planSchema = z.strictObject({
   stack: z.string(),
-  /** Nodes to which something is done, by name. */
+  /** Affected nodes, by name. */
   nodes: z.record(z.string(), nodeSchema),
-  /** Nodes that leave, by name, and what happens to the machine. */
+  /** Leaving nodes, by name, and what happens to the machine. */
   leaving: z.record(
     z.string(),
     z.strictObject({ address: z.string(), way: z.enum(["reset", "keep", "moved"]) }),
   ),
 });
 
-/** A node to which something is done. */
+/** An affected node. */
 export type PlannedNode = z.infer<typeof nodeSchema>;
 
-/** The nodes to which something is done, and what. Objects of Kubernetes are no part of it: they disturb no node. */
+/** The affected nodes, and what is done to them. Kubernetes objects are not part of it: they disturb no node. */
 export type RolloutPlan = z.infer<typeof planSchema>;
 
-/** A plan that was approved. */
+/** An approved plan. */
 export interface ApprovedPlan {
-  /** Its digest, as the preview and its report show it; `none` approves nothing. */
+  /** Its digest, as shown in the preview and its report; `none` approves nothing. */
   digest: string;
-  /** The plan itself, to name the differences. Default: the digests, and what would be done now, are all that is told. */
+  /** The plan itself, to show the differences. Default: only the digests and the current plan are shown. */
   plan?: RolloutPlan | undefined;
 }
 
-/** What is done with a node, as far as the plan tells it apart. */
+/** The kinds of actions on a node that a plan distinguishes. */
 export type PlannedAction = "upgrade" | "configuration" | "kubernetes" | "leaving";
 
 const written = z.object({ digest: z.string(), plan: planSchema });
 
-/** The plan in one line, the same whatever order its nodes and keys are in. */
+/** The plan in one line, independent of the order of nodes and keys. */
 export function canonicalPlan(plan: RolloutPlan): string {
   return canonicalJson(plan);
 }
@@ -72,12 +72,12 @@ export function planDigest(plan: RolloutPlan): string {
   return createHash("sha256").update(canonicalPlan(plan)).digest("hex");
 }
 
-/** The plan as a file: what `parsePlanFile` takes. */
+/** The plan as a file for `parsePlanFile`. */
 export function formatPlanFile(plan: RolloutPlan): string {
   return `${JSON.stringify({ digest: planDigest(plan), plan }, null, 2)}\n`;
 }
 
-/** A plan that a preview's report has written, or why it is none. The digest in the file counts for nothing: it is made anew. */
+/** Parses a plan written by a preview's report, or returns why it is invalid. The digest in the file is ignored and recomputed. */
 export function parsePlanFile(text: string): RolloutPlan | { problem: string } {
   let given: unknown;
   try {
@@ -89,7 +89,7 @@ export function parsePlanFile(text: string): RolloutPlan | { problem: string } {
   return read.success ? read.data.plan : { problem: "is not a plan written by a preview report" };
 }
 
-/** A plan from an input of a resource, as it is or as its text; undefined where it is none. */
+/** A plan from a resource input, as an object or as text; undefined if it is invalid. */
 export function planFromInput(value: unknown): RolloutPlan | undefined {
   if (typeof value !== "string") return planSchema.safeParse(value).data;
   try {
@@ -99,12 +99,12 @@ export function planFromInput(value: unknown): RolloutPlan | undefined {
   }
 }
 
-/** Nothing is done to any node. */
+/** Whether the plan does nothing to any node. */
 export function isEmptyPlan({ nodes, leaving }: RolloutPlan): boolean {
   return Object.keys(nodes).length + Object.keys(leaving).length === 0;
 }
 
-/** May the plan's deployment do this to the node? */
+/** Whether the plan includes this action on the node. */
 export function planAllows({ nodes, leaving }: RolloutPlan, name: string, action: PlannedAction): boolean {
   if (action === "leaving") return leaving[name] !== undefined;
   const node = nodes[name];
@@ -112,12 +112,12 @@ export function planAllows({ nodes, leaving }: RolloutPlan, name: string, action
   return node?.[action] !== undefined;
 }
 
-/** One line for each thing that is done to a node. */
+/** One line per action on a node. */
 export function planLines(plan: RolloutPlan): string[] {
   return [...affectedNames(plan)].flatMap((name) => describeNode(name, plan));
 }
 
-/** How what would be done now differs from what was approved; empty where it does not. */
+/** How the current plan differs from the approved one; empty if it doesn't. */
 export function planDifferences(approved: RolloutPlan, now: RolloutPlan): string[] {
   const stack =
     approved.stack === now.stack ? [] : [`it was approved for stack ${approved.stack}, not ${now.stack}`];
@@ -128,7 +128,7 @@ export function planDifferences(approved: RolloutPlan, now: RolloutPlan): string
     const added = after.filter((line) => !before.includes(line));
     const told = [...gone.map((line) => `approved: ${line}`), ...added.map((line) => `now: ${line}`)];
     if (after.length === 0) told.push(`now: ${name}: nothing to do`);
-    // Lines are cut where they are long; their digest is not.
+    // Long lines are shortened; their digest is not.
     return told.length > 0 ? told : [`${name}: its machine configuration differs beyond what the lines show`];
   });
   return [...stack, ...nodes];

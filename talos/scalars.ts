@@ -1,11 +1,11 @@
-/** What scalars of a machine configuration mean to Go: by the type of the field they are for, or, where it has none, by what YAML makes of them. */
+/** What scalars of a machine configuration mean to Go: by the type of their field or, without one, as YAML reads them. */
 import { isLeaf, isNull, isTreeList, isTreeMap, type Leaf, type Tree } from "./configTree.ts";
 import { isFloat, isInteger, isTimestamp } from "./goYamlScalar.ts";
 import type { Scalar, Shape } from "./mergeRules.ts";
 
 export type YamlType = "map" | "list" | "null" | "bool" | "int" | "float" | "timestamp" | "string";
 
-/** The type that Go's YAML library gives a value that may be of any. */
+/** The type that Go's YAML library gives an untyped value. */
 export function yamlType(tree: Tree): YamlType {
   if (isTreeMap(tree)) return "map";
   if (isTreeList(tree)) return "list";
@@ -19,7 +19,7 @@ export function yamlType(tree: Tree): YamlType {
   return isTimestamp(text) ? "timestamp" : "string";
 }
 
-/** Go's IsZero: nothing, or a value that is as good as nothing. What a pointer leads to never is. */
+/** Go's IsZero: unset, or a zero value. A pointer's target never is. */
 export function isZero(tree: Tree | undefined, shape: Shape | undefined): boolean {
   if (tree === undefined || isNull(tree)) return true;
   if (shape?.pointer === true) return false;
@@ -61,7 +61,7 @@ function isZeroScalar(leaf: Leaf, type: Scalar): boolean {
   return text === "" || (type !== "string" && /^(?:0|false|-0|0s)$/.test(text));
 }
 
-/** A scalar as one text for all ways to write it in a field of the type. */
+/** A scalar as one text for all notations in a field of the type. */
 export function scalarText(leaf: Leaf, type: Scalar): string {
   const { text } = leaf;
   if (isNull(leaf)) return "";
@@ -81,7 +81,7 @@ export function scalarText(leaf: Leaf, type: Scalar): string {
   }
 }
 
-/** An integer in digits, of any size: `0x10`, `0o20`, `020` and `16` are 16. Undefined for what is none. */
+/** An integer in digits, of any size: `0x10`, `0o20`, `020` and `16` are 16. Undefined if invalid. */
 export function integerText(text: string): string | undefined {
   if (!isInteger(text)) return undefined;
   const bare = text.replaceAll("_", "");
@@ -101,7 +101,7 @@ const NANOSECONDS: Readonly<Record<string, number>> = {
   h: 3600e9,
 };
 
-/** A duration in seconds: `5m`, `5m0s` and `300s` are `300s`. Undefined for what is none. */
+/** A duration in seconds: `5m`, `5m0s` and `300s` are `300s`. Undefined if invalid. */
 export function durationText(text: string): string | undefined {
   const match =
     /^([-+]?)((?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h)(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*)$/.exec(

@@ -1,15 +1,14 @@
 /**
- * The Image Factory's schematic: which extensions, kernel arguments and so on an image has. Its ID is the SHA-256 of
- * the document as the factory writes it (siderolabs/image-factory pkg/schematic), so it can be known without asking.
- * The factory serves an ID only after the document was registered there.
+ * The Image Factory's schematic: an image's extensions, kernel arguments and so on. Its ID is the SHA-256 of the document as the factory writes it
+ * (siderolabs/image-factory pkg/schematic), so it can be computed without asking. The factory serves an ID only after the document was registered there.
  */
 import { coded } from "./errorCodes.ts";
 import { createHash } from "node:crypto";
 import { GoStruct, marshalGoYaml, type GoValue } from "./goYaml.ts";
 
-/** A schematic, field for field as the Image Factory takes it. Lists keep their order: it is part of the ID. */
+/** A schematic, field for field as the Image Factory accepts it. Lists keep their order: it is part of the ID. */
 export interface Schematic {
-  /** Who owns it; only the factory's Enterprise edition takes one. */
+  /** Its owner; only the factory's Enterprise edition accepts one. */
   readonly owner?: string;
   /** A board's overlay, for single-board computers. */
   readonly overlay?: {
@@ -17,20 +16,20 @@ export interface Schematic {
     readonly image?: string;
     /** The overlay's name, `rpi_generic`. */
     readonly name?: string;
-    /** Whatever the overlay takes, `{ configTxtAppend: "…" }`. */
+    /** Options of the overlay, `{ configTxtAppend: "…" }`. */
     readonly options?: { readonly [key: string]: OverlayOption };
   };
   readonly customization?: {
-    /** A machine configuration that the image brings along. */
+    /** A machine configuration embedded in the image. */
     readonly embeddedMachineConfiguration?: string;
     readonly extraKernelArgs?: readonly string[];
     /** Initial META values: the key as a number from 0 to 255, `{ key: 10, value: "…" }`. */
     readonly meta?: readonly { readonly key: number; readonly value: string }[];
     readonly systemExtensions?: {
-      /** `siderolabs/iscsi-tools` and others of the factory's list for the release. */
+      /** `siderolabs/iscsi-tools` and others from the factory's list for the release. */
       readonly officialExtensions?: readonly string[];
     };
-    /** Which bootloader the image has; `none` leaves it to Talos. */
+    /** The image's bootloader; `none` leaves it to Talos. */
     readonly bootloader?: Bootloader;
     readonly secureboot?: {
       /** When the SecureBoot keys are enrolled on first boot. */
@@ -38,7 +37,7 @@ export interface Schematic {
       readonly includeWellKnownCertificates?: boolean;
     };
     readonly diskImage?: {
-      /** In bytes; 512 where absent. */
+      /** In bytes; 512 if absent. */
       readonly sectorSize?: number;
     };
   };
@@ -55,21 +54,21 @@ export type OverlayOption =
   | { readonly [key: string]: OverlayOption };
 
 const BOOTLOADERS = ["none", "dual-boot", "sd-boot", "grub"] as const;
-/** Which boot loader a disk image gets; the factory chooses by release and firmware where it is left out. */
+/** A disk image's boot loader; by default the factory chooses by release and firmware. */
 export type Bootloader = (typeof BOOTLOADERS)[number];
 
 const ENROLL_KEYS = ["off", "manual", "if-safe", "force"] as const;
-/** Whether the SecureBoot keys are enrolled at the first boot (systemd-boot's `secure-boot-enroll`). */
+/** Whether the SecureBoot keys are enrolled at first boot (systemd-boot's `secure-boot-enroll`). */
 export type EnrollKeys = (typeof ENROLL_KEYS)[number];
 
-/** One thing that is wrong with a schematic. */
+/** One problem in a schematic. */
 export interface SchematicProblem {
   /** `customization.meta[0].key`; empty for the document itself. */
   readonly path: string;
   readonly reason: string;
 }
 
-/** A document that is no schematic; lists everything that is wrong with it at once. */
+/** An invalid schematic; lists all of its problems at once. */
 export class SchematicError extends Error {
   override readonly name = "SchematicError";
   readonly problems: readonly SchematicProblem[];
@@ -82,8 +81,8 @@ export class SchematicError extends Error {
 }
 
 /**
- * Checks a value read from a settings file. Unknown keys, wrong types and values that the factory would refuse are
- * problems; an empty key (`systemExtensions:` without a value) counts as absent, as it does for the factory.
+ * Checks a value read from a settings file. Unknown keys, wrong types and values that the factory would reject are problems; an empty key (`systemExtensions:`
+ * without a value) counts as absent, as it does for the factory.
  */
 export function parseSchematic(value: unknown): Schematic {
   const problems: SchematicProblem[] = [];
@@ -176,7 +175,7 @@ const checkOptions: Check = (value, path, report) => {
   );
 };
 
-// Between 2^53 and 2^64 the factory reads whole numbers exactly, which a JavaScript number can no longer tell apart.
+// Between 2^53 and 2^64 the factory reads integers exactly, which JavaScript numbers can't represent.
 const checkOptionNumber: Check = (value, path, report) => {
   const number = value as number;
   if (Number.isInteger(number) && !Number.isSafeInteger(number) && Math.abs(number) < 2 ** 64) {
@@ -219,7 +218,7 @@ function describeKind(value: unknown): string {
   return typeof value === "string" ? "text" : `a ${typeof value}`;
 }
 
-/** The ID of a schematic: 64 hexadecimal digits. Throws `SchematicError` for a document the factory would refuse. */
+/** The ID of a schematic: 64 hexadecimal digits. Throws `SchematicError` for a document the factory would reject. */
 export function schematicId(schematic: Schematic): string {
   return createHash("sha256").update(canonicalSchematic(schematic), "utf8").digest("hex");
 }
@@ -229,14 +228,14 @@ function canonicalSchematic(schematic: Schematic): string {
   return marshalGoYaml(toGo(parseSchematic(schematic)));
 }
 
-/** The document to register at the factory. The canonical form, but for texts which that form could not carry there. */
+/** The document to register at the factory. The canonical form, except for texts that it can't transport. */
 export function schematicYaml(schematic: Schematic): string {
   return marshalGoYaml(toGo(parseSchematic(schematic)), { portable: true });
 }
 
 type Field = readonly [name: string, value: GoValue];
 
-// Fields in the order of the factory's structs; what is empty is left out (omitempty), but for `customization`.
+// Fields in the order of the factory's structs; empty ones are left out (omitempty), except `customization`.
 function toGo({ owner, overlay, customization = {} }: Schematic): GoStruct {
   const overlayFields: readonly Field[] = [
     ["image", overlay?.image ?? ""],

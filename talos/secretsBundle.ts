@@ -1,6 +1,6 @@
 /**
- * What the owner of a running cluster has on file, read into what the Talos provider takes: a secrets bundle
- * (`talosctl gen secrets`), a talosconfig, or the cluster's `controlplane.yaml`. Errors name the path, never a value.
+ * Converts the files of a running cluster's owner to what the Talos provider takes: a secrets bundle (`talosctl gen secrets`), a talosconfig, or the cluster's
+ * `controlplane.yaml`. Errors name the path, never a value.
  */
 import { isRecord } from "./values.ts";
 import { coded } from "./errorCodes.ts";
@@ -18,7 +18,7 @@ export interface MachineSecrets {
   readonly secrets: {
     readonly bootstrapToken: string;
     readonly secretboxEncryptionSecret: string;
-    /** Only clusters that began before Talos 1.3 have it. */
+    /** Only in clusters created before Talos 1.3. */
     readonly aescbcEncryptionSecret?: string;
   };
   readonly trustdinfo: { readonly token: string };
@@ -31,7 +31,7 @@ export interface MachineSecrets {
   };
 }
 
-/** The client side of a Talos cluster, out of one context of a talosconfig. Certificates and key are base64 PEM. */
+/** The client credentials of one talosconfig context. Certificates and key are base64 PEM. */
 export interface ClientCredentials {
   readonly context: string;
   readonly caCertificate: string;
@@ -41,14 +41,14 @@ export interface ClientCredentials {
   readonly nodes: readonly string[];
 }
 
-/** One thing that is wrong with a file. */
+/** One problem in a file. */
 export interface FileProblem {
-  /** Where: `certs.etcd.key`, or `line 4` for a file that is not YAML. */
+  /** Its path: `certs.etcd.key`, or `line 4` for a file that is not YAML. */
   readonly path: string;
   readonly reason: string;
 }
 
-/** A file that cannot be used; lists everything that is wrong with it at once. */
+/** An unusable file; lists all of its problems at once. */
 export class SecretsError extends Error {
   override readonly name = "SecretsError";
   readonly problems: readonly FileProblem[];
@@ -67,7 +67,7 @@ type Mapping = Readonly<Record<string, unknown>>;
 export function parseSecretsBundle(text: string): MachineSecrets {
   const read = new Reader("the secrets bundle", firstDocument("the secrets bundle", text));
   const aescbc = read.optional("secrets.aescbcencryptionsecret");
-  // Bundles of clusters that began before Talos 1.3 have only the AES-CBC secret; the provider wants the other field.
+  // Bundles of clusters created before Talos 1.3 have only the AES-CBC secret; the provider expects the other field.
   const secretbox =
     aescbc === undefined
       ? read.text("secrets.secretboxencryptionsecret")
@@ -92,7 +92,7 @@ export function parseSecretsBundle(text: string): MachineSecrets {
   return secrets;
 }
 
-/** Reads one context of a talosconfig: the named one, or the one the file says is current. */
+/** Reads one context of a talosconfig: the named one, or the file's current one. */
 export function parseTalosconfig(text: string, context?: string): ClientCredentials {
   const what = "the talosconfig";
   const root = firstDocument(what, text);
@@ -122,8 +122,8 @@ export function parseTalosconfig(text: string, context?: string): ClientCredenti
 }
 
 /**
- * Reads a cluster's secrets out of a control plane's machine configuration. A worker's does not do: it has neither the
- * keys of the authorities nor etcd's. From contract v1.14 on most of them stand in documents of their own, as PEM.
+ * Reads a cluster's secrets from a control plane's machine configuration. A worker's isn't enough: it has neither the CA keys nor etcd's. Since contract v1.14
+ * most of them are in separate documents, as PEM.
  */
 export function secretsFromMachineConfig(text: string): MachineSecrets {
   const what = "the machine configuration";
@@ -180,7 +180,7 @@ export function secretsFromMachineConfig(text: string): MachineSecrets {
   return secrets;
 }
 
-/** The v1alpha1 document with the other ones as fields by their kind, so that all have a path. */
+/** The v1alpha1 document with the others as fields by kind, so that everything has a path. */
 function withKinds(config: Mapping, documents: readonly Mapping[]): Mapping {
   return {
     ...Object.fromEntries(documents.map((document) => [String(document["kind"]), document])),
@@ -188,7 +188,7 @@ function withKinds(config: Mapping, documents: readonly Mapping[]): Mapping {
   };
 }
 
-// From v1.14 on the secrets that encrypt etcd stand in a list of providers, each with a list of keys.
+// Since v1.14 the secrets that encrypt etcd are in a list of providers, each with a list of keys.
 function encryptionPaths(documents: readonly Mapping[]): { secretbox: string; aescbc: string } {
   const document = documents.find(({ kind }) => kind === "KubeEtcdEncryptionConfig");
   if (document === undefined) {
@@ -211,7 +211,7 @@ function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** Reads fields by path and collects what is wrong, so that an owner hears of everything at once. */
+/** Reads fields by path and collects all problems, so that they are reported at once. */
 class Reader {
   readonly #what: string;
   readonly #root: unknown;
@@ -242,7 +242,7 @@ class Reader {
     );
   }
 
-  // Bootstrap and trustd tokens have the form of kubeadm's (siderolabs/talos generate/secrets).
+  // Bootstrap and trustd tokens have kubeadm's format (siderolabs/talos generate/secrets).
   token(path: string): string {
     const value = this.text(path);
     if (value === "" || /^[^.\s]+\.[^.\s]+$/.test(value)) return value;
@@ -252,7 +252,7 @@ class Reader {
   pem(path: string, label: "CERTIFICATE" | "KEY"): string {
     const value = this.text(path);
     if (value === "") return value;
-    // Newer documents hold PEM as it is; the provider takes base64 of it everywhere.
+    // Newer documents contain plain PEM; the provider always takes base64 of it.
     if (value.includes("-----BEGIN "))
       return this.#labelled(path, value, Buffer.from(value).toString("base64"), label);
     const decoded = /^[A-Za-z0-9+/\s]+=*\s*$/.test(value)
@@ -308,7 +308,7 @@ function allDocuments(what: string, text: string): Mapping[] {
   const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false });
   const documents = Array.isArray(parsed) ? parsed : [];
   const problems = documents.flatMap((document) =>
-    // The parser's own message may quote the file, so only its code and the line are passed on.
+    // The parser's message may quote the file, so only its code and the line are passed on.
     document.errors.map(({ code, pos }) => ({
       path: `line ${lines.linePos(pos[0]).line}`,
       reason: `is not YAML (${code.toLowerCase().replaceAll("_", " ")})`,

@@ -1,6 +1,6 @@
 /**
- * What Talos's machinery generates for a new cluster, contract by contract, with marks in place of all that is not known yet: patches are put on it in the
- * preview, before there are secrets. `npm run skeletons` writes the data; test/lab/skeletons.test.ts holds it against the machinery.
+ * What Talos's machinery generates for a new cluster, per contract, with marks for everything that is still unknown: the preview applies patches to it before
+ * there are secrets. `npm run skeletons` writes the data; test/lab/skeletons.test.ts compares it with the machinery.
  */
 import { configText, isLeaf, isTreeList, parseConfig, type Tree } from "./configTree.ts";
 import type { MachineSecrets } from "./secretsBundle.ts";
@@ -20,7 +20,7 @@ type Role = "controlplane" | "worker";
 
 const MARK = /<([\w.]+)(\|pem)?>/g;
 
-/** The configuration that is generated for a contract, with the values put in; marks stay for the others. Undefined for a contract that is not known. */
+/** The generated configuration of a contract, with the values filled in; marks stay for the others. Undefined for an unknown contract. */
 export function skeletonConfig(
   contract: string,
   role: Role,
@@ -39,7 +39,7 @@ function fillLines(lines: readonly string[], values: ReadonlyMap<string, string>
 }
 
 /**
- * The configuration that is generated for a contract, whole. Throws where a value is missing that the contract needs.
+ * The complete generated configuration of a contract. Throws if a value that the contract needs is missing.
  * @param values everything that a skeleton leaves open
  */
 export function generatedConfig(contract: string, role: Role, values: SkeletonValues): string {
@@ -54,7 +54,7 @@ export function generatedConfig(contract: string, role: Role, values: SkeletonVa
   return fillLines(lines, known);
 }
 
-/** The secrets of a bundle, by the marks that stand for them. */
+/** The secrets of a bundle, by their marks. */
 export function secretMarks(secrets: MachineSecrets): ReadonlyMap<string, string> {
   const { certs } = secrets;
   const pairs = { etcd: certs.etcd, k8s: certs.k8s, k8sAggregator: certs.k8sAggregator, os: certs.os };
@@ -94,7 +94,7 @@ function valuesByMark({
 function fillTree(tree: Tree, values: ReadonlyMap<string, string>): Tree {
   if (isTreeList(tree)) return tree.map((item) => fillTree(item, values));
   if (!isLeaf(tree)) return new Map([...tree].map(([key, value]) => [key, fillTree(value, values)]));
-  // `|pem`: decoded, as the documents of v1.14 have certificates and keys.
+  // `|pem`: decoded, since the documents of v1.14 contain plain certificates and keys.
   const text = tree.text.replace(MARK, (mark, name: string, pem?: string) => {
     const value = values.get(`<${name}>`);
     if (value === undefined) return mark;

@@ -5,9 +5,9 @@ import { kindOf, type PatchDocument, type PatchProblem } from "./patchSource.ts"
 import { versionAtLeast } from "./version.ts";
 
 /**
- * Keys of a patch that Talos's own types do not have: Talos refuses the whole configuration for one of them. The types are those of the machinery's lines
- * 1.13 and 1.14; of an older release only what looks like a slip is told, since it may know keys that are gone.
- * @param talosVersion the release that the node is to run; undefined where it is not known
+ * Keys of a patch that Talos's own types don't have: Talos rejects the whole configuration because of one. The types are those of the machinery's lines 1.13
+ * and 1.14; for an older release only likely typos are reported, since it may know keys that are gone.
+ * @param talosVersion the node's desired release; undefined if unknown
  */
 export function findUnknownKeys(part: PatchDocument, talosVersion: string | undefined): PatchProblem[] {
   const { kind } = kindOf(part);
@@ -33,7 +33,7 @@ export function findUnknownKeys(part: PatchDocument, talosVersion: string | unde
       if (name === undefined || name === "$patch" || name === "<<") continue;
       const place = path === "" ? name : `${path}.${name}`;
       const below = known.flatMap((shape) => shapeAt(shape, name) ?? []);
-      // The sections of the main document are judged where its form is.
+      // The main document's sections are checked where their form is defined.
       if (below.length > 0 || (path === "" && kind === "")) visit(value, below, place);
       else if (known.every((shape) => shape.kind === "struct")) tell(key as Node, place, name, known);
     }

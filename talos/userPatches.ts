@@ -1,6 +1,6 @@
 /**
- * Checks the patches that users provide before a node sees them: first as text, then by the configuration that they produce. The rules for the result are those of
- * talos/checkConfig.ts; this file finds the patch that causes each problem. What only Talos can judge is left to Talos.
+ * Checks the patches that users provide before a node sees them: first as text, then by the configuration that they produce. The rules for the result are those
+ * of talos/checkConfig.ts; this file finds the patch that causes each problem. What only Talos can judge is left to Talos.
  */
 import { isMap, isScalar, isSeq, type Node } from "yaml";
 import { ConfigTextError, parseConfig, type TreeMap } from "./configTree.ts";
@@ -16,17 +16,17 @@ import { skeletonConfig } from "./skeleton.ts";
 import { findUnknownKeys } from "./unknownKeys.ts";
 import { contractAtLeast, versionAtLeast } from "./version.ts";
 
-/** What the patches are for, and what this program sets itself. */
+/** The target of the patches, and what this program sets itself. */
 export interface UserPatchContext {
-  /** Absent for patches of both roles: they are checked as text only. */
+  /** Absent for patches of both roles: only their text is checked. */
   readonly role?: "controlplane" | "worker" | undefined;
-  /** Absent where it is unknown: rules that only some contracts have are skipped. */
+  /** Absent if unknown: rules that only apply to some contracts are skipped. */
   readonly contract?: string | undefined;
-  /** The installer image that is set by settings. */
+  /** The installer image from the settings. */
   readonly image?: string | undefined;
-  /** The hostname that is set by settings. */
+  /** The hostname from the settings. */
   readonly hostname?: string | undefined;
-  /** The namespaces that are exempted by settings. */
+  /** The exempted namespaces from the settings. */
   readonly namespaces?: readonly string[] | undefined;
   /** The node's existing configuration. Absent: the one generated for the contract. */
   readonly base?: string | undefined;
@@ -34,9 +34,9 @@ export interface UserPatchContext {
   readonly baseName?: string | undefined;
   /** The configuration generated for the contract, with values from the settings. Default: with placeholders for all of them. */
   readonly generated?: string | undefined;
-  /** The patches of this program, which come first. */
+  /** This program's patches, which come first. */
   readonly own?: readonly string[] | undefined;
-  /** The release that the node is to run; it may know more documents than its contract generates. */
+  /** The node's desired release; it may know more documents than its contract generates. */
   readonly talosVersion?: string | undefined;
 }
 
@@ -44,9 +44,9 @@ export interface UserPatchContext {
 export interface PatchVerdict {
   /** In the order of the patches; they are applied in this order. */
   readonly problems: readonly PatchProblem[];
-  /** Problems that were there before the user's patches. */
+  /** Problems that existed before the user's patches. */
   readonly ofBase: readonly Finding[];
-  /** The configuration with all patches; absent where they cannot be applied. */
+  /** The configuration with all patches; absent if they can't be applied. */
   readonly merged?: readonly TreeMap[];
 }
 
@@ -68,7 +68,7 @@ export function evaluatePatches(patches: readonly string[], context: UserPatchCo
   };
 }
 
-/** Problems of one document of a patch, regardless of the configuration that it is applied to. */
+/** Problems of one patch document, regardless of the configuration it is applied to. */
 function textProblems(part: PatchDocument, context: UserPatchContext): PatchProblem[] {
   const { contents } = part.root;
   if (isSeq(contents)) return [];
@@ -86,7 +86,7 @@ function documentProblems(part: PatchDocument, context: UserPatchContext): Patch
     return say(`document kind ${kind} does not exist in Talos v1.14 or older`);
   const { contract, base, talosVersion } = context;
   if (!KINDS_SINCE_1_14.has(kind) || contract === undefined || contractAtLeast(contract, 14)) return [];
-  // A release reads all of its documents, and the user's file may have any of them; a generated configuration has only those of the contract.
+  // A release reads all of its documents, and the user's file may contain any of them; a generated configuration has only the contract's.
   if (base !== undefined && talosVersion !== undefined && versionAtLeast(talosVersion, 14)) return [];
   return say(
     `document kind ${kind} needs contract v1.14 or newer; with contract ${contract}, its settings belong in the v1alpha1 document`,
@@ -113,7 +113,7 @@ function evaluateResult(
   context: UserPatchContext,
 ): PatchVerdict {
   const { role, contract } = context;
-  // A generated configuration with only this program's patches has no problems, which a test checks against Talos for every contract.
+  // A generated configuration with only this program's patches has no problems; a test checks that against Talos for every contract.
   if (role === undefined || (context.base === undefined && patches.length === 0))
     return { problems: [], ofBase: [] };
   const start =
@@ -188,7 +188,7 @@ function describeExempter(name: string, { base, baseName, namespaces = [] }: Use
   return namespaces.includes(name) ? "the settings already exempt it" : "another patch already exempts it";
 }
 
-/** The line of a patch that a finding comes from; undefined where it is unknown. */
+/** The line of a patch that a finding comes from; undefined if unknown. */
 function lineOfFinding({ places }: Finding, parts: readonly PatchDocument[]): number | undefined {
   for (const place of places) {
     for (const part of parts.toReversed()) {

@@ -1,9 +1,9 @@
-/** A mapping, as YAML and JSON have them. */
+/** A mapping, as in YAML and JSON. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** One text for what is the same, in whatever order its keys came: JSON with sorted keys. */
+/** One text for equal values in any key order: JSON with sorted keys. */
 export function canonicalJson(value: unknown): string {
   return (
     JSON.stringify(value, (_key, part: unknown) =>

@@ -1,18 +1,18 @@
 /**
- * How Talos versions are written and ordered. Two things carry one: the *release* is the OS a node runs (`v1.13.9`),
- * the *contract* is the shape of the machine configuration (`v1.12`) and stays where the cluster was made.
+ * Parses and compares Talos versions. There are two kinds: the *release* is the OS a node runs (`v1.13.9`), the *contract* is the format of the machine
+ * configuration (`v1.12`) and stays the one the cluster was created with.
  *
- * What differs between them stands in releases.ts (which release reaches which, and the Kubernetes it runs), features.ts
- * (what a release or a contract does in its own way) and extensions.ts (what it brings for iSCSI), and nowhere else.
+ * Differences between versions are only in releases.ts (upgrade paths and supported Kubernetes), features.ts (behavior of releases and contracts) and
+ * extensions.ts (iSCSI).
  */
 import { SemVer, compare as compareSemver } from "semver";
 
-/** A bad version or contract string. The message says what was read and what would be right. */
+/** An invalid version or contract string. The message shows the value and a valid example. */
 export class VersionError extends Error {
   override readonly name = "VersionError";
 }
 
-/** A Talos release, taken apart. */
+/** A parsed Talos release. */
 export interface TalosVersion {
   /** As written: `v1.13.9`, `v1.14.0-rc.1`. */
   readonly text: string;
@@ -23,11 +23,11 @@ export interface TalosVersion {
   readonly prerelease?: string;
 }
 
-/** The shape of the machine configuration: a release without its patch number, `v1.12`. */
+/** The format of the machine configuration: a release without its patch number, `v1.12`. */
 export type Contract = `v${number}.${number}`;
 
-// Talos tags pre-releases alpha, beta and rc, counted from 0 (siderolabs/talos tags). Four digits are more than any part
-// has; longer ones are a slip of the hand and beyond what can be counted with.
+// Talos tags pre-releases alpha, beta and rc, counted from 0 (siderolabs/talos tags). No part has more than four digits; longer ones are typos and exceed safe
+// numbers.
 const RELEASE =
   /^v(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})(?:-((?:alpha|beta|rc)\.(?:0|[1-9]\d{0,3})))?$/;
 const CONTRACT = /^v(0|[1-9]\d{0,3})\.(0|[1-9]\d{0,3})$/;
@@ -51,28 +51,28 @@ export function parseVersion(text: string): TalosVersion {
   };
 }
 
-/** `v1.13.9` gives 13; undefined for a build of one's own, of which nothing is known. */
+/** `v1.13.9` gives 13; undefined for a custom build, about which nothing is known. */
 export function talosMinor(text: string): number | undefined {
   return RELEASE.test(text) && text.startsWith("v1.") ? parseVersion(text).minor : undefined;
 }
 
-/** Orders two releases, pre-releases before their final one. */
+/** Orders two releases, pre-releases before their final release. */
 export function compareVersions(a: string, b: string): -1 | 0 | 1 {
   return compareSemver(new SemVer(parseVersion(a).text), new SemVer(parseVersion(b).text));
 }
 
-/** The oldest of some releases. */
+/** The oldest of several releases. */
 export function oldestOf(releases: readonly [string, ...string[]]): string {
   return releases.reduce((a, b) => (compareVersions(a, b) <= 0 ? a : b));
 }
 
-/** The contract that a release generates by itself: `v1.13.9` gives `v1.13`. */
+/** The contract that a release generates by default: `v1.13.9` gives `v1.13`. */
 export function contractOf(version: string): Contract {
   const { major, minor } = parseVersion(version);
   return `v${major}.${minor}`;
 }
 
-/** Reads a contract, `v1.12`. Throws `VersionError` for anything else, a full release included. */
+/** Parses a contract, `v1.12`. Throws `VersionError` for anything else, including a full release. */
 export function parseContract(text: string): Contract {
   const match = CONTRACT.exec(text);
   if (match === null) {
@@ -83,14 +83,14 @@ export function parseContract(text: string): Contract {
   return `v${Number(match[1])}.${Number(match[2])}`;
 }
 
-/** Is the contract at least `v1.<minor>`? */
+/** Whether the contract is `v1.<minor>` or newer. */
 export function contractAtLeast(contract: string, minor: number): boolean {
   const match = CONTRACT.exec(parseContract(contract));
   const [major, own] = [Number(match?.[1]), Number(match?.[2])];
   return major > 1 || (major === 1 && own >= minor);
 }
 
-/** Is the release of the line `v1.<minor>` or newer? A pre-release belongs to its line. */
+/** Whether the release's line is `v1.<minor>` or newer. A pre-release belongs to its line. */
 export function versionAtLeast(version: string, minor: number): boolean {
   const parsed = parseVersion(version);
   return parsed.major > 1 || (parsed.major === 1 && parsed.minor >= minor);

@@ -1,18 +1,18 @@
 import { Temporal } from "temporal-polyfill";
 import { weekdays, type UpgradeWindow } from "./upgradeWindows.ts";
 
-/** What upgrade windows mean at a moment. Apart from their data, since the calendar takes its time to load. */
+/** The state of upgrade windows at a moment. Separate from their data because the calendar is slow to load. */
 
-/** Whether a window is open, and until when it stays so or when the next one opens, for people. */
+/** Whether a window is open, and until when or when the next one opens, for messages. */
 export type WindowState =
   { open: true; closes: string; now: string } | { open: false; opens: string; now: string };
 
-// A window that opens once a week opens within eight days, wherever the week begins.
+// A window that opens once a week opens within eight days, wherever the week starts.
 const daysAhead = 8;
 
 /**
- * The windows at a moment. A time that daylight saving skips is an hour later that day; of one that comes twice the first counts, so a
- * window never closes later than its wall clock says.
+ * The windows at a moment. A time that daylight saving skips moves one hour later that day; if a time occurs twice, the first counts, so a window never closes
+ * later than its local time says.
  * @param now milliseconds since 1970
  * @param windows at least one
  */
@@ -50,7 +50,7 @@ function spansAround({ days, from, to, timeZone }: UpgradeWindow, moment: Tempor
             ? timeOnDay(day.add({ days: 1 }), to, timeZone)
             : timeOnDay(day, to, timeZone),
       }))
-      // What daylight saving leaves nothing of.
+      // Windows that daylight saving eliminates.
       .filter(({ opens, closes }) => compareTimes(opens, closes) < 0)
   );
 }

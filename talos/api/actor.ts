@@ -3,7 +3,7 @@ import type { ApplyAnswer, CallOptions, TalosActor } from "./talosClient.ts";
 import type { TalosConnection } from "./transport.ts";
 import * as wire from "./wire.ts";
 
-/** Connects to a node's API with everything it offers. For `provider/gate` alone: a lint rule keeps it out of every other module. */
+/** Connects to a node's API with all calls. Only for `provider/gate`: a lint rule keeps every other module from importing it. */
 export function connectActor(connection: TalosConnection): TalosActor {
   return new GrpcTalosActor(connection);
 }
@@ -18,7 +18,7 @@ class GrpcTalosActor extends GrpcTalosReader implements TalosActor {
   }
 
   async applyFirstConfiguration(data: string, call?: CallOptions): Promise<ApplyAnswer> {
-    // The maintenance service knows no mode that does not reboot (siderolabs/talos v1.13 internal/app/maintenance/server.go).
+    // The maintenance service has no mode that doesn't reboot (siderolabs/talos v1.13 internal/app/maintenance/server.go).
     const request = { data: Buffer.from(data), mode: "AUTO" };
     return wire.toApplyAnswer(await this.one("ApplyConfiguration", request, withLongDeadline(call)));
   }
@@ -52,7 +52,7 @@ class GrpcTalosActor extends GrpcTalosReader implements TalosActor {
       graceful: true,
       reboot: true,
       mode: "SYSTEM_DISK",
-      // Whole disks of the user are never named here.
+      // The user's whole disks are never named here.
       systemPartitionsToWipe: ["STATE", "EPHEMERAL"].map((label) => ({ label, wipe: true })),
     };
     const reply = await this.one("Reset", request, withLongDeadline(call));

@@ -23,11 +23,11 @@ import { splitEndpoint, isItself } from "../endpoint.ts";
 import { ownEndpoint, Transport, type TalosConnection } from "./transport.ts";
 import * as wire from "./wire.ts";
 
-// CRI's containerd, namespace "system": where installer images are kept (siderolabs/talos v1.13 talosctl upgrade).
+// CRI's containerd, namespace "system": where installer images are stored (siderolabs/talos v1.13 talosctl upgrade).
 export const systemImages = { driver: "CRI", namespace: "NS_SYSTEM" };
 const minute = 60_000;
 
-/** Connects to a node's API, to read. Nothing is sent before the first call. */
+/** Connects to a node's API for reading. Nothing is sent before the first call. */
 export function connectTalos(connection: TalosConnection): TalosReader {
   return new GrpcTalosReader(connection);
 }
@@ -75,7 +75,7 @@ export class GrpcTalosReader implements TalosReader {
   ): Promise<{ installed: InstalledExtension[]; schematicId: string | undefined }> {
     const [extensions, factory] = await Promise.all([
       listResources(this.transport, "runtime", "ExtensionStatuses.runtime.talos.dev", call),
-      // From Talos 1.14 on; the older releases show the schematic as an extension only.
+      // Since Talos 1.14; older releases only list the schematic as an extension.
       getResource(
         this.transport,
         "runtime",
@@ -113,7 +113,7 @@ export class GrpcTalosReader implements TalosReader {
     try {
       for await (const entry of this.transport.stream(this.api.machine, "List", { root: path }, call)) {
         const name = entry["relativeName"];
-        // The folder itself comes first, as "."; an entry with an error was gone before it could be looked at.
+        // The folder itself comes first, as "."; an entry with an error disappeared before it could be read.
         if (entry["error"] === "" && typeof name === "string" && name !== ".") names.push(name);
       }
       return names;
@@ -160,7 +160,7 @@ export class GrpcTalosReader implements TalosReader {
 
   async bootedWithUki(call?: CallOptions): Promise<boolean | undefined> {
     const state = await this.#securityState(call);
-    // Left out where it is false (siderolabs/talos v1.13.9 runtime/security_status.go).
+    // Omitted if false (siderolabs/talos v1.13.9 runtime/security_status.go).
     return state && state["bootedWithUKI"] === true;
   }
 
@@ -214,8 +214,8 @@ export class GrpcTalosReader implements TalosReader {
     { major, minor }: { major: number; minor: number },
     call?: CallOptions,
   ): Promise<boolean> {
-    // etcd looks first whether the target is right, which for data of 3.6 is 3.5, and then whether a downgrade is under way
-    // (etcd v3.7.1 server/etcdserver/version/version.go; Talos passes no target before 3.5 on to it).
+    // etcd first checks the target, which must be 3.5 for data of 3.6, and then whether a downgrade is in progress (etcd v3.7.1
+    // server/etcdserver/version/version.go; Talos passes it no target before 3.5).
     if (minor < 6) return false;
     try {
       await this.one("EtcdDowngradeValidate", { version: `${major}.${minor - 1}` }, call);
@@ -232,7 +232,7 @@ export class GrpcTalosReader implements TalosReader {
     const pieces: Buffer[] = [];
     for await (const piece of this.transport.stream(this.api.machine, "Kubeconfig", {}, call))
       if (Buffer.isBuffer(piece["bytes"])) pieces.push(piece["bytes"]);
-    // Only who needs it loads what reads archives.
+    // The archive reader is loaded on demand.
     return (await import("./kubeconfig.ts")).extractKubeconfig(Buffer.concat(pieces));
   }
 
@@ -299,7 +299,7 @@ export class GrpcTalosReader implements TalosReader {
     const [kernel, own] = await Promise.all([
       this.#text("Dmesg", { follow: false, tail: false }, call),
       this.#text("Logs", machined, call).catch((error: unknown) => {
-        // A release that does not have this log says what it has to say in the kernel's.
+        // A release without this log writes the same to the kernel's.
         if (error instanceof TalosError && (error.kind === "failed" || error.kind === "notFound")) return "";
         throw error;
       }),
@@ -308,7 +308,7 @@ export class GrpcTalosReader implements TalosReader {
   }
 
   async upgradeFailure(actorId: string, call?: CallOptions): Promise<string | undefined> {
-    // The events that came before this call are asked for too, so that a failure cannot slip in between.
+    // Also requests the events before this call, so that no failure is missed in between.
     const request = { tailEvents: -1, withActorId: actorId };
     try {
       for await (const event of this.transport.stream(
@@ -327,7 +327,7 @@ export class GrpcTalosReader implements TalosReader {
   }
 
   async inMaintenance(): Promise<boolean> {
-    // The node itself, never an endpoint that forwards: that one may be the machine without a configuration.
+    // The node itself, never a forwarding endpoint: that could be the machine without a configuration.
     const { host, port } = splitEndpoint(ownEndpoint(this.#endpoints, this.node));
     return acceptsAnyClient(host, port);
   }
@@ -356,7 +356,7 @@ export class GrpcTalosReader implements TalosReader {
     this.transport.close();
   }
 
-  /** A call of MachineService that one node answers. */
+  /** A MachineService call answered by one node. */
   protected async one(method: string, request: object, call?: CallOptions): Promise<Record<string, unknown>> {
     const service: ServiceDefinition = this.api.machine;
     const response = await this.transport.unary(service, method, request, call);

@@ -4,10 +4,10 @@ import { loadTalosApi } from "./load.ts";
 import type { CallOptions } from "./talosClient.ts";
 import type { Transport } from "./transport.ts";
 
-/** A resource of Talos's own state: its id and its spec. */
+/** A resource of Talos's own state: its ID and its spec. */
 export interface CosiResource {
   id: string;
-  /** When it was written last, in milliseconds since 1970; undefined where the server does not say. */
+  /** Last update, in milliseconds since 1970; undefined if the server doesn't report it. */
   updatedMs: number | undefined;
   spec: Record<string, unknown>;
 }
@@ -29,7 +29,7 @@ export async function getResource(
   }
 }
 
-/** The YAML of one resource's spec as it came; undefined if there is none. For specs that are no mapping. */
+/** The raw YAML of one resource's spec; undefined if there is none. For specs that are not mappings. */
 export async function getSpecText(
   transport: Transport,
   namespace: string,
@@ -47,7 +47,7 @@ export async function getSpecText(
   }
 }
 
-/** Lists the resources of a type; none where this Talos release does not know the type. */
+/** Lists the resources of a type; empty if this Talos release doesn't have the type. */
 export async function listResources(
   transport: Transport,
   namespace: string,
@@ -57,7 +57,7 @@ export async function listResources(
   return list(transport, namespace, type, cosiResource, options);
 }
 
-/** The specs of a type that are lists, in the order of their resources' ids. */
+/** Specs that are lists, ordered by resource ID. */
 export async function listLists(
   transport: Transport,
   namespace: string,
@@ -103,8 +103,7 @@ async function list<T>(
   return resources;
 }
 
-// Talos answers PermissionDenied, not NotFound, for a type that it does not have (siderolabs/talos v1.13
-// internal/app/resources/access.go).
+// Talos returns PermissionDenied, not NotFound, for a type it doesn't have (siderolabs/talos v1.13 internal/app/resources/access.go).
 function isAbsent(error: TalosError): boolean {
   return error.kind === "notFound" || (error.kind === "denied" && error.detail.includes("is not supported"));
 }
@@ -114,8 +113,7 @@ interface WireResource {
   spec?: { yamlSpec?: string };
 }
 
-// Get and List fill in the YAML form of every spec (cosi-project/runtime pkg/state/protobuf/server), so that a client
-// needs no message per resource type.
+// Get and List include the YAML form of every spec (cosi-project/runtime pkg/state/protobuf/server), so a client needs no message per resource type.
 function cosiResource(wire: unknown): CosiResource | undefined {
   const resource = wire as WireResource | null | undefined;
   if (resource === null || resource === undefined) return undefined;

@@ -5,8 +5,8 @@ import { certificateErrorPattern } from "./errors.ts";
 const limitMs = 2_000;
 
 /**
- * Why TLS to a node fails; undefined if it does not, or if nothing answers at all. gRPC says only "failed to connect"
- * when a node refuses the client certificate, because in TLS 1.3 the refusal comes after the handshake.
+ * Why TLS to a node fails; undefined if it works, or if nothing answers. gRPC says only "failed to connect" when a node rejects the client certificate, because
+ * in TLS 1.3 the rejection comes after the handshake.
  */
 export async function diagnoseTls(
   host: string,
@@ -26,7 +26,7 @@ export async function diagnoseTls(
       finish(undefined);
     }, limitMs);
     socket.once("secureConnect", () => (shookHands = true));
-    // An HTTP/2 server speaks first: whoever gets a byte has been let in.
+    // An HTTP/2 server speaks first: a received byte means the client was accepted.
     socket.once("data", () => {
       finish(undefined);
     });
@@ -42,10 +42,10 @@ export async function diagnoseTls(
   });
 }
 
-/** Does TLS to a node work without a client certificate? Only Talos in maintenance mode, which has no authority yet, allows that. */
+/** Whether TLS works without a client certificate. Only Talos in maintenance mode, which has no CA yet, allows that. */
 export async function acceptsAnyClient(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    // The certificate cannot be checked: the machine made it for itself. Nothing is sent to it here.
+    // The certificate can't be verified: the machine signed it itself. Nothing is sent to it here.
     const socket = connect({ host, port, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
     const finish = (result: boolean): void => {
       clearTimeout(timer);
@@ -55,7 +55,7 @@ export async function acceptsAnyClient(host: string, port: number): Promise<bool
     const timer = setTimeout(() => {
       finish(false);
     }, limitMs);
-    // As above: whoever gets the server's first byte has been let in.
+    // As above: a received byte means the client was accepted.
     socket.once("data", () => {
       finish(true);
     });
@@ -67,7 +67,7 @@ export async function acceptsAnyClient(host: string, port: number): Promise<bool
   });
 }
 
-/** What TLS trouble with an endpoint that forwards is called: in words that nobody takes for the node's. */
+/** Describes TLS trouble with a forwarding endpoint, worded so that it isn't mistaken for the node's. */
 export function endpointTlsMessage(host: string, told: string): string {
   const name = `the endpoint ${host}`;
   if (told.startsWith("the node does not accept")) return told.replace("the node", name);

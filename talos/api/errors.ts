@@ -1,31 +1,31 @@
-/** What went wrong in a call to the Talos API, as far as a caller can act on it. */
+/** The kinds of Talos API errors that callers handle differently. */
 export type TalosErrorKind =
-  /** nothing answers, or the connection broke in the middle */
+  /** nothing answers, or the connection broke during the call */
   | "unreachable"
-  /** no answer within the deadline; whether the call had an effect is not known */
+  /** no answer within the deadline; whether the call had an effect is unknown */
   | "timeout"
   /** TLS failed: another cluster's CA, an expired certificate, a node in maintenance mode, a wrong clock */
   | "certificate"
-  /** the role in the client certificate does not allow this call */
+  /** the client certificate's role doesn't allow this call */
   | "denied"
-  /** this Talos release does not have the call */
+  /** this Talos release doesn't have the call */
   | "unimplemented"
   | "notFound"
   /** the node is in the middle of another upgrade, reboot or reset */
   | "locked"
-  /** the caller stopped the call */
+  /** the caller cancelled the call */
   | "cancelled"
-  /** the node answered with an error of its own */
+  /** the node returned an error of its own */
   | "failed";
 
-/** An error of the Talos API. Its message names the node, the call and what the node said. */
+/** An error of the Talos API. Its message names the node, the call and the node's error. */
 export class TalosError extends Error {
   override readonly name = "TalosError";
   readonly kind: TalosErrorKind;
   readonly node: string;
   /** The method, for example `MachineService.Version`. */
   readonly call: string;
-  /** What was said, in one line. */
+  /** The error text, in one line. */
   readonly detail: string;
 
   constructor(kind: TalosErrorKind, node: string, call: string, detail: string) {
@@ -37,7 +37,7 @@ export class TalosError extends Error {
   }
 }
 
-/** True for an error that says nothing about the node's state: it may be booting, or the network is gone for a while. */
+/** True for an error that says nothing about the node's state: it may be booting, or the network may be down for a while. */
 export function isTransient(error: unknown): boolean {
   return error instanceof TalosError && (error.kind === "unreachable" || error.kind === "timeout");
 }
@@ -58,10 +58,10 @@ const statusCodes = {
   unauthenticated: 16,
 } as const;
 
-/** Recognises what TLS libraries say when it is the certificates that do not fit. */
+/** Matches TLS libraries' errors about mismatched certificates. */
 export const certificateErrorPattern =
   /certificate|self.signed|CERT_|ERR_TLS|SSL routines|tlsv1|sslv3|alert (bad|unknown|handshake)|altnames|EPROTO/i;
-// grpc-js reports a connection that broke under a running call as INTERNAL or CANCELLED.
+// grpc-js reports a connection that breaks during a call as INTERNAL or CANCELLED.
 const brokenConnectionPattern =
   /RST_STREAM|ECONNRESET|ECONNREFUSED|EPIPE|connection (dropped|reset|closed)|EOF|socket hang up|Call cancelled/i;
 // siderolabs/talos v1.13 lifecycle.go ("another installation/upgrade is already in progress"), v1alpha1_server.go
@@ -77,7 +77,7 @@ function isGrpcError(error: unknown): error is GrpcError {
   return typeof error === "object" && error !== null && "code" in error && "details" in error;
 }
 
-/** Turns what grpc-js throws into a TalosError. */
+/** Converts grpc-js errors to a TalosError. */
 export function toTalosError(
   error: unknown,
   node: string,
@@ -122,14 +122,14 @@ function errorKind(code: number, detail: string): TalosErrorKind {
 const pem = /-----BEGIN [A-Z0-9 ]+-----[\s\S]*?(-----END [A-Z0-9 ]+-----|$)/g;
 const base64Pem = /LS0tLS1CRUdJTi[A-Za-z0-9+/=]+/g;
 
-/** Errors travel to terminals and logs: one line, and no key material whoever put it there. */
+/** Errors end up in terminals and logs: one line, and no key material whatever its origin. */
 function sanitizeLine(text: string): string {
   return (
     text
       .replace(pem, "[PEM]")
       .replace(base64Pem, "[PEM]")
       .replace(/\s*Resolution note:\s*$/, "")
-      // What grpc-js wraps around the reason.
+      // The wrapping that grpc-js adds to the reason.
       .replace(/^No connection established\. Last error: (Error: )?/, "")
       .replace(/ \(\d{4}-\d\d-\d\dT[^)]*\)/, "")
       .replace(/^Deadline exceeded after ([\d.]+)s.*$/s, "no answer within $1 s")

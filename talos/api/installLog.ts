@@ -1,27 +1,27 @@
-/** What an installer did in the present boot of a node, as the node's own logs tell. */
+/** An installer run in the node's current boot, from the node's own logs. */
 export interface LoggedInstall {
   /** The installer image as the node names it, with its digest. */
   image: string;
   state: "running" | "completed" | "failed";
 }
 
-/** What the logs of the present boot tell of installations. */
+/** Installations in the current boot, from the logs. */
 export interface InstallHistory {
-  /** The latest one; undefined if none is told of. */
+  /** The latest one; undefined if none is logged. */
   last: LoggedInstall | undefined;
-  /** Every image that was installed to the end in this boot, in order. */
+  /** Every image whose installation completed in this boot, in order. */
   completed: string[];
-  /** False where the beginning of the boot is no longer in the kernel's buffer: what it told is unknown then. */
+  /** False if the start of the boot is no longer in the kernel's buffer: its contents are then unknown. */
   complete: boolean;
 }
 
-// Up to Talos 1.13 in the kernel's log, `starting upgrade: installer_image=…@sha256:…, disk=…` and `upgrade completed successfully:
-// exit_code=0`; from 1.14 on in machined's, in zap's console form (siderolabs/talos v1.14 internal/app/lifecycle/lifecycle.go).
+// Up to Talos 1.13 in the kernel's log, `starting upgrade: installer_image=…@sha256:…, disk=…` and `upgrade completed successfully: exit_code=0`; since 1.14 in
+// machined's, in zap's console format (siderolabs/talos v1.14 internal/app/lifecycle/lifecycle.go).
 const beginPattern = /starting upgrade\b.*?installer_image["']?[=:]\s*"?([^\s",}]+)/;
 const endPattern = /upgrade completed\b.*?exit_code["']?[=:]\s*0\b/;
 const failurePattern = /upgrade failed\b/;
 
-/** Reads the kernel's log and machined's, both of one boot. */
+/** Parses the logs of the kernel and machined, both of one boot. */
 export function parseInstallHistory(kernel: string, machined: string): InstallHistory {
   const completed: string[] = [];
   let last: LoggedInstall | undefined;
@@ -36,7 +36,7 @@ export function parseInstallHistory(kernel: string, machined: string): InstallHi
   return { last, completed, complete: /\bLinux version \d/.test(kernel) };
 }
 
-/** Is it this image? A name with a tag is the same with and without the digest that the node adds to it. */
+/** Whether it is this image. A tagged name matches with and without the digest that the node adds to it. */
 export function isSameImage(logged: string, image: string): boolean {
   return logged === image || logged.startsWith(`${image}@`);
 }

@@ -2,7 +2,7 @@ import { text } from "node:stream/consumers";
 import { gunzipSync } from "node:zlib";
 import { extract } from "tar-stream";
 
-/** The kubeconfig in what MachineService.Kubeconfig sends: a gzipped archive of one file. */
+/** Extracts the kubeconfig from MachineService.Kubeconfig's response: a gzipped archive of one file. */
 export async function extractKubeconfig(archive: Buffer): Promise<string> {
   const files = extract();
   files.end(gunzipSync(archive));

@@ -1,13 +1,13 @@
 import { loadSync, type PackageDefinition, type ServiceDefinition } from "@grpc/proto-loader";
 import { fileURLToPath } from "node:url";
 
-/** A message that travels outside a call, such as the content of an `Event`. */
+/** A message outside of a call, such as the content of an `Event`. */
 export interface MessageCodec {
   encode(message: object): Buffer;
   decode(bytes: Buffer): Record<string, unknown>;
 }
 
-/** The services of the Talos API that this project speaks, for a gRPC client or server. */
+/** The Talos API services that this project uses, for a gRPC client or server. */
 export interface TalosApi {
   machine: ServiceDefinition;
   lifecycle: ServiceDefinition;
@@ -21,9 +21,8 @@ export interface TalosApi {
 const files = ["common.proto", "machine.proto", "cluster.proto", "resource.proto", "state.proto"];
 
 /**
- * How messages look in this program: fields in camelCase, 64-bit numbers as strings (a JavaScript number would lose
- * digits of an etcd member id), enums by name, absent fields with their default, and for a `oneof` a field with its
- * name that says which alternative was set.
+ * The representation of messages in this program: fields in camelCase, 64-bit numbers as strings (a JavaScript number would lose digits of an etcd member ID),
+ * enums by name, absent fields with their default, and for a `oneof` a field with its name that tells which alternative was set.
  */
 export const wireOptions = {
   keepCase: false,
@@ -36,7 +35,7 @@ export const wireOptions = {
 
 let loaded: TalosApi | undefined;
 
-/** The Talos API of the .proto files beside this one. They are read once a process. */
+/** The Talos API from the .proto files next to this one. They are read once per process. */
 export function loadTalosApi(): TalosApi {
   loaded ??= readDefinitions();
   return loaded;
@@ -65,7 +64,7 @@ function serviceDefinition(definition: PackageDefinition, name: string): Service
   return found;
 }
 
-/** @internal for message definitions that are loaded elsewhere with the same options */
+/** @internal for message definitions loaded elsewhere with the same options */
 export function messageCodec(definition: PackageDefinition, name: string): MessageCodec {
   const found = definition[name];
   if (found?.format !== "Protocol Buffer 3 DescriptorProto") {

@@ -2,7 +2,7 @@ import { isScalar, parseAllDocuments } from "yaml";
 import type { CosiResource } from "./cosi.ts";
 import type { StaticPod } from "./talosClient.ts";
 
-/** The text of a machine configuration out of the YAML of its resource: from Talos 1.12 on a text in YAML, before that the documents themselves. */
+/** Extracts a machine configuration from its resource's YAML: a string since Talos 1.12, before that the documents themselves. */
 export function extractConfiguration(spec: string): string {
   const documents = parseAllDocuments(spec, { schema: "failsafe", prettyErrors: false });
   const [only, ...more] = Array.isArray(documents) ? documents : [];
@@ -10,7 +10,7 @@ export function extractConfiguration(spec: string): string {
   return typeof value === "string" ? value : spec;
 }
 
-/** A component among the static pods: what its manifest and its status say. */
+/** A static pod component, from its manifest and its status. */
 export function toStaticPod(
   component: string,
   pods: readonly CosiResource[],
@@ -23,7 +23,7 @@ export function toStaticPod(
   const ready =
     status.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") ??
     false;
-  // The pod's own startTime is the mirror pod's, which stays the same when the kubelet restarts the containers (seen on v1.13).
+  // The pod's startTime belongs to the mirror pod and doesn't change when the kubelet restarts the containers (seen on v1.13).
   const started = (status.containerStatuses ?? []).map(({ state }) =>
     Date.parse(String(state?.running?.startedAt ?? "")),
   );
@@ -33,7 +33,7 @@ export function toStaticPod(
   const image = (list: readonly Container[] | undefined): string | undefined =>
     list?.find(({ name }) => name === component)?.image;
   const [wanted, runs] = [image(containers), image(status.containerStatuses)];
-  // Times of pods are whole seconds. A container whose start is not told says nothing: `ready` has to do for it.
+  // Pod times are whole seconds. A container without a start time tells nothing: `ready` must do.
   return {
     ready,
     outdated: written !== undefined && started.some((at) => at + 1_000 < written),

@@ -1,18 +1,18 @@
 import type { Hardware } from "../hardware/reported.ts";
 import type { InstallHistory } from "./installLog.ts";
 
-/** What a caller says about one call. */
+/** Options of one call. */
 export interface CallOptions {
   /** How long to wait for the answer, in milliseconds. */
   deadlineMs?: number;
-  /** Stops the call. */
+  /** Cancels the call. */
   signal?: AbortSignal;
 }
 
 export interface RunningVersion {
-  /** The release that runs, for example `v1.13.9`. */
+  /** The running release, for example `v1.13.9`. */
   tag: string;
-  /** Where it runs: `metal`, `vmware`, `container`, … */
+  /** Its platform: `metal`, `vmware`, `container`, … */
   platform: string;
   /** CPU architecture: `amd64` or `arm64`. */
   arch: string;
@@ -29,13 +29,13 @@ export interface RunningService {
   id: string;
   /** `Running`, `Finished`, `Failed`, `Waiting`, `Preparing`, … */
   state: string;
-  /** Services without a health check, extension services among them, are never `unhealthy`. */
+  /** Services without a health check, including extension services, are never `unhealthy`. */
   health: "healthy" | "unhealthy" | "unknown";
-  /** The latest thing the service's own log of events says. */
+  /** The latest event in the service's log. */
   lastEvent: string;
 }
 
-/** The whole machine at a glance (COSI resource MachineStatus). */
+/** The status of the whole machine (COSI resource MachineStatus). */
 export interface MachineStatus {
   /** `booting`, `running`, `rebooting`, `upgrading`, `maintenance`, … */
   stage: string;
@@ -46,7 +46,7 @@ export interface MachineStatus {
 
 export interface EtcdMember {
   id: string;
-  /** Empty for a member that was added and has never started. */
+  /** Empty for a member that was added but has never started. */
   hostname: string;
   /** The hosts in its peer URLs. */
   addresses: string[];
@@ -55,11 +55,11 @@ export interface EtcdMember {
 
 export interface EtcdStatus {
   memberId: string;
-  /** The etcd that runs: `3.6.12`. */
+  /** The running etcd: `3.6.12`. */
   version: string;
-  /** What its data is of: `3.6.0`. It follows etcd's cluster version; before etcd 3.6 it is the server's own. */
+  /** The version of its data: `3.6.0`. It follows etcd's cluster version; before etcd 3.6 it equals the server's. */
   storageVersion: string;
-  /** The leader's member id; `0` while there is none. */
+  /** The leader's member ID; `0` if there is none. */
   leader: string;
   learner: boolean;
   errors: string[];
@@ -74,24 +74,24 @@ export interface EtcdAlarm {
 /** A pod that the kubelet runs without Kubernetes. */
 export interface StaticPod {
   ready: boolean;
-  /** The pod that runs was started before its manifest was changed last: the kubelet has not restarted it yet. */
+  /** The running pod was started before the last change of its manifest: the kubelet hasn't restarted it yet. */
   outdated: boolean;
   /** The image in its manifest. */
   wantedImage?: string;
-  /** The image that runs, as the kubelet tells it. */
+  /** The running image, as the kubelet reports it. */
   image?: string;
 }
 
 /**
- * One connection to one Talos node, for everything that leaves the node as it is: what every module outside `provider/gate` works with.
- * Every method throws a TalosError.
+ * One connection to one Talos node, with the calls that leave the node unchanged: every module outside `provider/gate` uses this. Every method throws a
+ * TalosError.
  */
 export interface TalosReader {
-  /** The address of the node that answers. */
+  /** The address of the answering node. */
   readonly node: string;
 
   version(call?: CallOptions): Promise<RunningVersion>;
-  /** Another value after each boot; undefined where the client certificate's role may not read it. */
+  /** Changes with every boot; undefined if the client certificate's role may not read it. */
   bootId(call?: CallOptions): Promise<string | undefined>;
   machineStatus(call?: CallOptions): Promise<MachineStatus>;
   services(call?: CallOptions): Promise<RunningService[]>;
@@ -99,32 +99,30 @@ export interface TalosReader {
   extensions(
     call?: CallOptions,
   ): Promise<{ installed: InstalledExtension[]; schematicId: string | undefined }>;
-  /** The node's name in Kubernetes; undefined before it has one. */
+  /** The node's Kubernetes name; undefined before it has one. */
   kubernetesNode(call?: CallOptions): Promise<string | undefined>;
   hasFile(path: string, call?: CallOptions): Promise<boolean>;
-  /** Names of what is in a folder; empty where there is none. */
+  /** Names of the entries of a folder; empty if there is none. */
   list(path: string, call?: CallOptions): Promise<string[]>;
   /** A text file's content; undefined if there is none. */
   readText(path: string, call?: CallOptions): Promise<string | undefined>;
 
-  /**
-   * The machine configuration that the node has: the one on its disk, where one waits for the next boot. Undefined for a node that has none.
-   */
+  /** The node's machine configuration: the one on disk if it waits for the next boot. Undefined for a node without one. */
   machineConfiguration(call?: CallOptions): Promise<string | undefined>;
-  /** The machine configuration in effect, not one that waits for the next boot. Undefined for a node that has none. */
+  /** The active machine configuration, not one that waits for the next boot. Undefined for a node without one. */
   activeConfiguration(call?: CallOptions): Promise<string | undefined>;
-  /** The machine's disks and links. Maintenance mode tells them too. Empty lists where this Talos release does not. */
+  /** The machine's disks and links, also in maintenance mode. Empty lists if this Talos release doesn't report them. */
   hardware(call?: CallOptions): Promise<Hardware>;
-  /** Whether systemd-boot started a unified kernel image; else GRUB did. Undefined where the node does not tell. */
+  /** Whether systemd-boot started a unified kernel image; otherwise GRUB did. Undefined if the node doesn't report it. */
   bootedWithUki(call?: CallOptions): Promise<boolean | undefined>;
-  /** Whether the firmware enforces SecureBoot. Undefined where the node does not tell. */
+  /** Whether the firmware enforces SecureBoot. Undefined if the node doesn't report it. */
   secureBoot(call?: CallOptions): Promise<boolean | undefined>;
-  /** kube-apiserver, as far as this control plane's kubelet tells; undefined where nothing is known of it. */
+  /** kube-apiserver as this control plane's kubelet reports it; undefined if nothing is known. */
   apiServer(call?: CallOptions): Promise<StaticPod | undefined>;
-  /** A component of this control plane, `kube-scheduler`; undefined where nothing is known of it. */
+  /** A component of this control plane, `kube-scheduler`; undefined if nothing is known. */
   staticPod(component: string, call?: CallOptions): Promise<StaticPod | undefined>;
   /**
-   * The manifests that Talos gives a new cluster, as this control plane makes them from its configuration: kube-proxy, CoreDNS, the rights of kubelets.
+   * The manifests that Talos applies to a new cluster, as this control plane generates them from its configuration: kube-proxy, CoreDNS, kubelet permissions.
    * In the order of their resources.
    */
   bootstrapManifests(call?: CallOptions): Promise<Record<string, unknown>[]>;
@@ -133,53 +131,53 @@ export interface TalosReader {
   etcdStatus(call?: CallOptions): Promise<EtcdStatus>;
   etcdAlarms(call?: CallOptions): Promise<EtcdAlarm[]>;
   /**
-   * Is a downgrade of etcd under way, from the minor release above `stored` to it? `stored` is what the data is of now, `3.6`. False
-   * where Talos knows no downgrades (before 1.11).
+   * Whether an etcd downgrade is in progress, from the minor release above `stored` to it. `stored` is the current data version, `3.6`. False if Talos supports
+   * no downgrades (before 1.11).
    */
   etcdDowngrading(stored: { major: number; minor: number }, call?: CallOptions): Promise<boolean>;
-  /** The database of this node's etcd, with the SHA-256 of it at the end, in pieces as they come. */
+  /** A snapshot of this node's etcd database followed by its SHA-256, streamed in chunks. */
   etcdSnapshot(call?: CallOptions): AsyncIterable<Buffer>;
 
   /** ImageService.Pull, Talos 1.13 and newer. Returns the name that `install` takes. */
   pull(image: string, onProgress: (done: number, total: number) => void, call?: CallOptions): Promise<string>;
   /** MachineService.ImagePull, before Talos 1.13. `cri`: where pods look for images; `system`: the kubelet's and installers'. Default: `system`. */
   pullLegacy(image: string, call?: CallOptions, namespace?: "system" | "cri"): Promise<void>;
-  /** An admin kubeconfig, which only a control plane gives out. Secret. */
+  /** An admin kubeconfig, which only control planes return. Secret. */
   kubeconfig(call?: CallOptions): Promise<string>;
-  /** What this boot's logs tell of installations. Unlike META it shows one that waits for the reboot (seen on v1.13). */
+  /** Installations in this boot's logs. Unlike META, they include one that waits for the reboot (seen on v1.13). */
   installHistory(call?: CallOptions): Promise<InstallHistory>;
   /**
-   * Waits for an upgrade or a reset, started by `TalosActor.upgradeLegacy` or `reset`, to fail on the node: resolves with what failed, or with undefined
-   * once the connection is gone.
+   * Waits for an upgrade or reset, started by `TalosActor.upgradeLegacy` or `reset`, to fail on the node: resolves with the failure, or with undefined once the
+   * connection is lost.
    */
   upgradeFailure(actorId: string, call?: CallOptions): Promise<string | undefined>;
 
-  /** Does the machine let anyone in, as Talos does before it has a configuration? False where nothing answers. */
+  /** Whether the machine accepts unauthenticated calls, as Talos does before it has a configuration. False if nothing answers. */
   inMaintenance(): Promise<boolean>;
   /** After an `unreachable`: whether the certificates are the reason, and which one; undefined if they are not. */
   diagnose(): Promise<string | undefined>;
-  /** Drops the connection: the next call makes a new one. For a connection that may be half open. */
+  /** Drops a possibly half-open connection: the next call opens a new one. */
   reconnect(): void;
   close(): void;
 }
 
-/** How a configuration is applied (MachineService.ApplyConfiguration). The modes that may reboot are left out on purpose. */
+/** How a configuration is applied (MachineService.ApplyConfiguration). The modes that may reboot are deliberately left out. */
 export type ApplyMode = "NO_REBOOT" | "STAGED" | "TRY";
 
-/** What a node says to a configuration. */
+/** A node's response to a configuration. */
 export interface ApplyAnswer {
-  /** The mode that was used, or that would be. */
+  /** The mode that was used, or would be. */
   mode: string;
   warnings: string[];
-  /** For people; with `dryRun` it holds the changed lines. */
+  /** For the user; with `dryRun` it contains the changed lines. */
   details: string;
 }
 
 /** A connection that can disturb its node. Only `provider/gate` opens one. Every method throws a TalosError. */
 export interface TalosActor extends TalosReader {
   /**
-   * Stores a machine configuration and makes it effective.
-   * @param request.dryRun asks what would happen, and changes nothing; `AUTO` is allowed there only
+   * Stores and activates a machine configuration.
+   * @param request.dryRun reports what would happen without changing anything; `AUTO` is only allowed there
    */
   applyConfiguration(
     request: { data: string } & (
@@ -188,27 +186,27 @@ export interface TalosActor extends TalosReader {
     call?: CallOptions,
   ): Promise<ApplyAnswer>;
   /**
-   * Gives a machine in maintenance mode its first configuration, over a connection without client authentication. Talos installs itself and boots into
-   * it; a machine that is configured lets nobody in this way.
+   * Gives a machine in maintenance mode its first configuration, over a connection without client authentication. Talos installs itself and boots into it; a
+   * configured machine rejects this.
    */
   applyFirstConfiguration(data: string, call?: CallOptions): Promise<ApplyAnswer>;
   /** LifecycleService.Upgrade: the installer's exit code, or undefined if the stream ended without one. */
   install(image: string, onMessage: (text: string) => void, call?: CallOptions): Promise<number | undefined>;
   reboot(call?: CallOptions): Promise<void>;
   /**
-   * MachineService.Reset, gracefully (a control plane leaves etcd), of the configuration and the data alone: Talos stays installed and boots
-   * into maintenance mode. Returns the id that events of this reset carry.
+   * MachineService.Reset, gracefully (a control plane leaves etcd), of only the configuration and the data: Talos stays installed and boots into maintenance
+   * mode. Returns the ID in its events.
    */
   reset(call?: CallOptions): Promise<string>;
-  /** MachineService.Upgrade: installs and reboots. Returns the id that events of this upgrade carry. */
+  /** MachineService.Upgrade: installs and reboots. Returns the ID in its events. */
   upgradeLegacy(request: { image: string; preserve: boolean }, call?: CallOptions): Promise<string>;
   startService(id: string, call?: CallOptions): Promise<void>;
   stopService(id: string, call?: CallOptions): Promise<void>;
   restartService(id: string, call?: CallOptions): Promise<void>;
   /** Moves etcd's leadership to another member, if this one has it. */
   forfeitLeadership(call?: CallOptions): Promise<void>;
-  /** Lets etcd take its data to an older minor release, `3.6`; `cancel` ends that, and the data follows the servers again. */
+  /** Lets etcd downgrade its data to an older minor release, `3.6`; `cancel` ends that, and the data follows the servers again. */
   etcdDowngrade(action: "enable" | "cancel", version?: string, call?: CallOptions): Promise<void>;
-  /** Takes a member out of etcd; asked of a member that stays. */
+  /** Removes a member from etcd; called on a member that stays. */
   removeEtcdMember(memberId: string, call?: CallOptions): Promise<void>;
 }

@@ -2,23 +2,23 @@ import { createSecureContext, type SecureContext } from "node:tls";
 import { pemCredentials, type TalosCredentials } from "./credentials.ts";
 
 /**
- * What TLS needs to speak to nodes, made once for a set of credentials and not for each connection: with a list of authorities in the environment
- * (GRPC_DEFAULT_SSL_ROOTS_FILE_PATH) a context takes 10 ms and 1 MB. Nothing of a connection is in it; each connection checks whom it speaks to.
+ * TLS contexts for nodes, created once per set of credentials and not per connection: with a CA bundle in the environment (GRPC_DEFAULT_SSL_ROOTS_FILE_PATH) a
+ * context takes 10 ms and 1 MB. It contains nothing specific to a connection; each connection verifies its peer.
  */
 const contexts = new Map<string, SecureContext>();
 
-/** A cluster has one set of credentials, and a second one while they are renewed. */
+/** A cluster has one set of credentials, and a second one during renewal. */
 const maxContexts = 4;
 
 let anonymous: SecureContext | undefined;
 
-/** For machines that let anyone in: no client certificate, and no authority. */
+/** For machines that accept unauthenticated calls: no client certificate, and no CA. */
 export function anonymousContext(): SecureContext {
   anonymous ??= createSecureContext({ ca: [] });
   return anonymous;
 }
 
-/** @throws where the credentials are no certificate and key that TLS can use */
+/** @throws if TLS can't use the credentials' certificate or key */
 export function clientContext(credentials: TalosCredentials): SecureContext {
   const { caCertificate, clientCertificate, clientKey } = credentials;
   const key = JSON.stringify([caCertificate, clientCertificate, clientKey]);

@@ -10,44 +10,43 @@ import type { CallOptions } from "./talosClient.ts";
 
 const defaultDeadlineMs = 10_000;
 
-/** Where a node is and how to be let in. */
+/** How to reach a node, and its credentials. */
 export interface TalosConnection {
-  /** `host` or `host:port` (default port 50000) of the apid to talk to. */
+  /** `host` or `host:port` (default port 50000) of the apid to connect to. */
   endpoint: string;
-  /** Further ones, tried in turn while one of them is away. Default: none. */
+  /** Fallback endpoints, tried in order while one is down. Default: none. */
   others?: readonly string[];
-  /** The node's address, where the endpoint is another node that forwards. Default: the endpoint itself answers. */
+  /** The node's address, if the endpoint is another node that forwards. Default: the endpoint itself answers. */
   node?: string;
-  /** `maintenance`: no client authentication, and no check of whom one speaks to. Only a machine without a configuration lets one in like this. */
+  /** `maintenance`: no client authentication, and the server's identity is not verified. Only a machine without a configuration accepts this. */
   credentials: TalosCredentials | "maintenance";
 }
 
-// Keepalive finds a peer that vanished without a word within 15 seconds; talosctl uses the same times. A node that
-// boots is looked for several times a second.
+// Keepalive detects a peer that vanished silently within 15 seconds; talosctl uses the same times. A booting node is retried several times a second.
 const channelOptions: grpc.ChannelOptions = {
   "grpc.keepalive_time_ms": 10_000,
   "grpc.keepalive_timeout_ms": 5_000,
   "grpc.initial_reconnect_backoff_ms": 50,
   "grpc.max_reconnect_backoff_ms": 100,
-  // The process-wide pool would hand a new channel the old, possibly half-open connection.
+  // The process-wide pool would give a new channel the old, possibly half-open connection.
   "grpc.use_local_subchannel_pool": 1,
   "grpc.max_receive_message_length": 32 * 1024 * 1024,
 };
 
 type Message = Record<string, unknown>;
 
-/** A way to the node: itself, or another that forwards. */
+/** A route to the node: direct, or through a forwarder. */
 interface Route {
   readonly endpoint: string;
   readonly address: string;
   readonly credentials: grpc.ChannelCredentials;
   readonly options: grpc.ChannelOptions;
-  /** The node that is named in the metadata; undefined where the endpoint is the node. */
+  /** The node named in the metadata; undefined if the endpoint is the node. */
   readonly forwardTo: string | undefined;
   client?: grpc.Client | undefined;
 }
 
-/** Calls over one connection: deadlines, cancelling and errors the same for all. */
+/** Calls over one connection, with the same handling of deadlines, cancellation and errors. */
 export class Transport {
   readonly node: string;
   readonly #ways: readonly Route[];
@@ -66,11 +65,11 @@ export class Transport {
       endpoint,
       address: `${host.includes(":") ? `[${host}]` : host}:${port}`,
       credentials: channelCredentials(host, this.node, credentials),
-      // TLS has no server names that are addresses (RFC 6066), and Node warns of one. The certificate is still held
-      // against the address, below; the name that is sent instead means nothing to apid.
+      // TLS server names can't be addresses (RFC 6066), and Node warns about one. The certificate is still verified against the address, below; apid ignores
+      // the name that is sent instead.
       options:
         isIP(host) === 0 ? channelOptions : { ...channelOptions, "grpc.ssl_target_name_override": "talos" },
-      // A worker's apid forwards nothing, so a node that is spoken to directly is not named in the metadata.
+      // A worker's apid forwards nothing, so a directly contacted node is not named in the metadata.
       forwardTo: isItself(endpoint, this.node) ? undefined : this.node,
     };
   }
@@ -125,7 +124,7 @@ export class Transport {
       metadataFor(way),
       { deadline: until },
     );
-    // Leaving the loop below early cancels the call, which then reports an error that nobody waits for.
+    // Leaving the loop below early cancels the call, which then reports an error that nobody handles.
     call.on("error", () => undefined);
     const stop = (): void => {
       call.cancel();
@@ -150,8 +149,8 @@ export class Transport {
   }
 
   /**
-   * The way for the next call: the first that can be used, beginning with the one that was used last. Whether an endpoint that forwards is there is found
-   * out before the call, so that its absence is not taken for that of the node.
+   * The route for the next call: the first usable one, starting with the last used. A forwarding endpoint is checked before the call, so that its failure isn't
+   * mistaken for the node's.
    */
   async #openRoute(name: string, until: Date): Promise<Route> {
     const first = this.#ways[this.#current];
@@ -159,7 +158,7 @@ export class Transport {
     for (let tries = 0; tries < this.#ways.length; tries++) {
       const index = (this.#current + tries) % this.#ways.length;
       const way = this.#ways[index];
-      // What is left of the time is shared with those that are still to be tried.
+      // The remaining time is shared among the routes still to be tried.
       const share = Math.max(0, until.getTime() - Date.now()) / (this.#ways.length - tries);
       if (way === undefined || !(await isRouteReady(way, Date.now() + share))) continue;
       this.#current = index;
@@ -173,7 +172,7 @@ export class Transport {
     throw new TalosError("unreachable", this.node, name, detail);
   }
 
-  /** The error for the caller. After silence the next call takes the next way: an endpoint may be cut off from the node. */
+  /** The error for the caller. After no answer the next call uses the next route: an endpoint may be cut off from the node. */
   #toError(way: Route, error: unknown, name: string, options: CallOptions): TalosError {
     const told = toTalosError(error, this.node, name, options.signal?.aborted ?? false);
     if (isTransient(told) && this.#ways[this.#current] === way)
@@ -182,13 +181,13 @@ export class Transport {
   }
 }
 
-/** A machine without a configuration cannot be reached through another, and an endpoint must not be taken for it. */
+/** A machine without a configuration can't be reached through another one, and an endpoint must not be mistaken for it. */
 function routeEndpoints({ endpoint, others = [], credentials }: TalosConnection, node: string): string[] {
   const all = [endpoint, ...others];
   return credentials === "maintenance" ? [ownEndpoint(all, node)] : all;
 }
 
-/** Where the node itself answers. */
+/** The node's own endpoint. */
 export function ownEndpoint(endpoints: readonly string[], node: string): string {
   return endpoints.find((endpoint) => isItself(endpoint, node)) ?? node;
 }
@@ -199,7 +198,7 @@ function channelCredentials(
   credentials: TalosConnection["credentials"],
 ): grpc.ChannelCredentials {
   if (credentials === "maintenance") {
-    // The machine has signed its certificate itself; there is nothing to check it against.
+    // The machine's certificate is self-signed; there is nothing to verify it against.
     return grpc.credentials.createFromSecureContext(anonymousContext(), { rejectUnauthorized: false });
   }
   try {
@@ -207,7 +206,7 @@ function channelCredentials(
       checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
     });
   } catch {
-    // OpenSSL's own text may quote what it was given.
+    // OpenSSL's own message may quote its input.
     throw new TalosError(
       "certificate",
       node,
@@ -227,7 +226,7 @@ function closeRoute(way: Route): void {
   way.client = undefined;
 }
 
-/** Connects, if that is still to be done: false as soon as it fails, and when the time is over. */
+/** Connects if necessary: false as soon as that fails, or on timeout. */
 async function isRouteReady(way: Route, until: number): Promise<boolean> {
   const { READY, IDLE, CONNECTING, TRANSIENT_FAILURE } = grpc.connectivityState;
   if (way.client?.getChannel().getConnectivityState(false) === TRANSIENT_FAILURE) closeRoute(way);

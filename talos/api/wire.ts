@@ -12,13 +12,12 @@ import type {
   RunningVersion,
 } from "./talosClient.ts";
 
-// From what proto-loader and YAML hand over to the types of this program. The shapes are those of the .proto files
-// beside this one, whose loading fills in every default (load.ts), and of the specs in siderolabs/talos
-// pkg/machinery/resources.
+// Converts the output of proto-loader and YAML to this program's types. The shapes are those of the .proto files next to this one, for which loading fills in
+// every default (load.ts), and of the specs in siderolabs/talos pkg/machinery/resources.
 
 type Message = Record<string, unknown>;
 
-/** The replies in a response of MachineService: one a node, each of which may be an error. */
+/** The replies in a MachineService response: one per node, each of which may be an error. */
 export function repliesOf(response: Message, node: string, call: string): Message[] {
   const list = response["messages"] as Message[];
   for (const message of list) {
@@ -73,7 +72,7 @@ export function toExtensions(
   });
   const fromFactory = factory?.["schematicId"];
   return {
-    // The factory adds entries of its own: the schematic, and the modules' dependency list of the whole image.
+    // The factory adds its own entries: the schematic, and the module dependency list of the whole image.
     installed: all.filter(({ name }) => name !== "schematic" && name !== "modules.dep"),
     schematicId:
       all.find(({ name }) => name === "schematic")?.version ??
@@ -122,7 +121,7 @@ export function toEtcdAlarms(message: Message): EtcdAlarm[] {
   );
 }
 
-/** Counts one message of a pull into what is known of its layers. */
+/** Adds one message of a pull to the progress of its layers. */
 export function addLayerProgress(
   message: Message,
   layers: Map<string, { done: number; total: number }>,
@@ -135,7 +134,7 @@ export function addLayerProgress(
   const { status, offset, total } = pull.progress;
   const known = layers.get(pull.layerId);
   const size = Math.max(Number(total), known?.total ?? 0);
-  // While a layer is unpacked its offset starts again from zero.
+  // While a layer is unpacked its offset starts at zero again.
   layers.set(pull.layerId, { done: status === "DOWNLOADING" ? Number(offset) : size, total: size });
 }
 
@@ -146,10 +145,9 @@ export function toInstallProgress(message: Message): { exitCode?: number; messag
   return {};
 }
 
-/** What a sequence (upgrade, reboot, …) failed with, if this event says that one did. */
+/** The error of a sequence (upgrade, reboot, …), if this event reports a failure. */
 export function sequenceFailure(event: Message, api: TalosApi): string | undefined {
-  // proto-loader unwraps an Any only if told each type, so the content is decoded here.
-  // Its own Any also keeps the name `type_url`.
+  // proto-loader only unwraps an Any if told each type, so the content is decoded here. Its own Any also keeps the name `type_url`.
   const data = event["data"] as { type_url?: string; value?: Buffer } | null;
   if (!data?.type_url?.endsWith("/machine.SequenceEvent") || !data.value) return undefined;
   const sequence = api.message("machine.SequenceEvent").decode(data.value);

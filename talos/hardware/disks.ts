@@ -3,9 +3,9 @@ import { UnsignedInt } from "@marcbachmann/cel-js/evaluator";
 import { matchesGlob } from "./glob.ts";
 import type { ReportedDisk } from "./reported.ts";
 
-/** Which disks a selector of the machine configuration means, judged as Talos does. */
+/** Which disks a machine configuration's selector matches, judged as Talos does. */
 
-// siderolabs/talos v1.13 internal/pkg/cel and block.DiskSpec: fields that are not set have the zero of their type.
+// siderolabs/talos v1.13 internal/pkg/cel and block.DiskSpec: unset fields have their type's zero value.
 const numberFields = ["size", "io_size", "sector_size"] as const;
 const flagFields = ["readonly", "rotational", "cdrom"] as const;
 const textFields = [
@@ -33,7 +33,7 @@ const celEnvironment = new Environment({ unlistedVariablesAreDyn: true }).regist
   (pattern: string, text: string) => matchesGlob(pattern, text),
 );
 
-/** Whether a CEL expression, as in a VolumeConfig, selects the disk; undefined where that cannot be told here. */
+/** Whether a CEL expression, as in a VolumeConfig, selects the disk; undefined if that can't be evaluated here. */
 export function matchesExpression(expression: string, disk: ReportedDisk): boolean | undefined {
   const fields: Record<string, unknown> = {
     ...Object.fromEntries(numberFields.map((key) => [key, new UnsignedInt(toBigInt(disk.fields[key]))])),
@@ -54,12 +54,12 @@ export function matchesExpression(expression: string, disk: ReportedDisk): boole
     });
     return typeof result === "boolean" ? result : undefined;
   } catch {
-    // A function or field of a newer Talos: the node knows it, this program does not.
+    // A function or field of a newer Talos, which only the node knows.
     return undefined;
   }
 }
 
-/** Fields of `machine.install.diskSelector`, and what each is compared with. */
+/** Fields of `machine.install.diskSelector`, and the fields they are compared with. */
 const selectorFields: Readonly<Record<string, string>> = {
   model: "model",
   serial: "serial",
@@ -69,7 +69,7 @@ const selectorFields: Readonly<Record<string, string>> = {
   busPath: "bus_path",
 };
 
-/** Whether an install disk selector means the disk; undefined where that cannot be told. */
+/** Whether an install disk selector matches the disk; undefined if that can't be evaluated. */
 export function matchesSelector(
   selector: Readonly<Record<string, unknown>>,
   disk: ReportedDisk,
@@ -78,14 +78,14 @@ export function matchesSelector(
     if (key === "size") return matchesSize(String(value), toBigInt(disk.fields["size"]));
     if (key === "type") return matchesType(String(value), disk);
     const field = selectorFields[key];
-    // An empty text is left out by the node.
+    // The node omits empty strings.
     return field === undefined ? undefined : matchesGlob(String(value), toText(disk.fields[field]));
   });
   if (verdicts.includes(false) || !isInstallable(disk)) return false;
   return verdicts.includes(undefined) ? undefined : true;
 }
 
-/** Whatever the selector says (siderolabs/talos v1.13 v1alpha1_provider.go, DiskMatchExpression). */
+/** Applies to every selector (siderolabs/talos v1.13 v1alpha1_provider.go, DiskMatchExpression). */
 function isInstallable({ fields }: ReportedDisk): boolean {
   return fields["readonly"] !== true && fields["cdrom"] !== true && toText(fields["transport"]) !== "";
 }
@@ -105,7 +105,7 @@ function matchesType(type: string, { fields }: ReportedDisk): boolean | undefine
   }
 }
 
-/** `>= 100GB`, `<= 2TiB`, `1600GB`; undefined for what cannot be read. */
+/** `>= 100GB`, `<= 2TiB`, `1600GB`; undefined if invalid. */
 function matchesSize(condition: string, size: bigint): boolean | undefined {
   const [, operator = "==", amount = "", unit = ""] =
     /^\s*(>=|<=|==|>|<)?\s*(\d+(?:\.\d+)?)\s*([kKMGTP]?i?B?)\s*$/.exec(condition) ?? [];

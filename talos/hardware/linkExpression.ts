@@ -2,9 +2,9 @@ import { Environment } from "@marcbachmann/cel-js";
 import { matchesGlob } from "./glob.ts";
 import type { ReportedLink } from "./reported.ts";
 
-/** Which links the CEL expression of a LinkAliasConfig means, judged as Talos does (siderolabs/talos v1.14 pkg/machinery/cel/celenv, LinkLocator). */
+/** Which links the CEL expression of a LinkAliasConfig matches, judged as Talos does (siderolabs/talos v1.14 pkg/machinery/cel/celenv, LinkLocator). */
 
-/** Fields of the expression, and what the resource calls them. The node leaves out the empty ones. */
+/** Fields of the expression, and their names in the resource. The node omits empty ones. */
 const textFields: Readonly<Record<string, string>> = {
   driver: "driver",
   bus_path: "busPath",
@@ -14,7 +14,7 @@ const textFields: Readonly<Record<string, string>> = {
   product: "product",
   vendor: "vendor",
 };
-/** As texts, which `mac` leaves as they are. One that an older release does not report is not known. */
+/** As strings, which `mac` leaves unchanged. Fields that an older release doesn't report are unknown. */
 const addressFields: Readonly<Record<string, string>> = {
   hardware_addr: "hardwareAddr",
   permanent_addr: "permanentAddr",
@@ -26,7 +26,7 @@ const celEnvironment = new Environment({ unlistedVariablesAreDyn: true })
   )
   .registerFunction("mac(string): string", (address: string) => address);
 
-/** Undefined where that cannot be told here. */
+/** Undefined if that can't be evaluated here. */
 export function matchesLinkExpression(expression: string, { fields }: ReportedLink): boolean | undefined {
   const link: Record<string, unknown> = {};
   for (const [name, key] of Object.entries(textFields))
@@ -37,7 +37,7 @@ export function matchesLinkExpression(expression: string, { fields }: ReportedLi
     const result: unknown = celEnvironment.evaluate(expression, { link });
     return typeof result === "boolean" ? result : undefined;
   } catch {
-    // A function or field that this program does not know: the node does.
+    // A function or field that only the node knows.
     return undefined;
   }
 }

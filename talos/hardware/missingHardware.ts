@@ -13,8 +13,8 @@ import {
 import { textsIn, describeSection, type Section } from "./sections.ts";
 
 /**
- * What a machine configuration names and the machine does not have: disks, links and selectors that match none. A sentence each. What the node does not
- * report, and what only the node can judge, is no misfit.
+ * Hardware that a machine configuration names but the machine lacks: disks, links and selectors without a match. One sentence each. Hardware that the node
+ * doesn't report, or that only the node can evaluate, doesn't count.
  */
 export function findMissingHardware(named: readonly NamedHardware[], { disks, links }: Hardware): string[] {
   return named.flatMap((one): string[] => {
@@ -42,12 +42,12 @@ function missingDisk(named: Exclude<NamedHardware, NamedLink>, disks: readonly R
 }
 
 function hasDisk(device: string, disks: readonly ReportedDisk[]): boolean {
-  // An older release does not report what udev calls its disks.
+  // An older release doesn't report udev's disk links.
   const reportsLinks = disks.some(({ fields }) => Array.isArray(fields["symlinks"]));
   return disks.some((disk) => isDiskAt(disk, device)) || (device.startsWith("/dev/disk/") && !reportsLinks);
 }
 
-/** By its path, or by one of the links that udev makes. */
+/** By its path, or by one of udev's links. */
 function isDiskAt({ id, fields }: ReportedDisk, device: string): boolean {
   const links = fields["symlinks"];
   return (
@@ -79,10 +79,10 @@ function linkNames({ id, fields }: ReportedLink): string[] {
   return [id, ...textsIn([fields["alias"]]), ...textsIn(fields["altNames"])];
 }
 
-/** Fields of a device selector, and what each is compared with: they have the same names. */
+/** Fields of a device selector and of the link they are compared with; the names are the same. */
 const comparedFields = ["busPath", "driver", "hardwareAddr", "pciID", "permanentAddr"];
 
-/** Undefined where the node does not report enough. */
+/** Undefined if the node doesn't report enough. */
 function matchesLink(selector: Section, link: ReportedLink): boolean | undefined {
   const verdicts = Object.entries(selector).map(([key, value]): boolean | undefined => {
     if (key === "physical") return value === true ? isPhysical(link) : undefined;

@@ -1,18 +1,18 @@
 import { matchesGlob } from "./glob.ts";
 import { sectionsIn, nameOf, sectionAt, textsIn, type Section } from "./sections.ts";
 
-/** What a machine configuration names of its machine, and where. A plain value: it goes from the program to the provider. */
+/** Hardware that a machine configuration names, and where. A plain value: it is passed from the program to the provider. */
 export type NamedHardware = { readonly path: string } & (
   | { readonly disk: string }
   | { readonly diskSelector: Section }
   | { readonly diskMatch: string }
   | { readonly link: string }
   | { readonly linkSelector: Section }
-  /** `isOne`: another number of links than one gets no alias. */
+  /** `isOne`: the alias applies only if exactly one link matches. */
   | { readonly linkMatch: string; readonly isOne: boolean }
 );
 
-/** Documents that make the link that they are named after. */
+/** Documents that create the link they are named after. */
 const linkMakingKinds = new Set([
   "BondConfig",
   "BridgeConfig",
@@ -23,12 +23,12 @@ const linkMakingKinds = new Set([
   "VethConfig",
   "WireguardConfig",
 ]);
-/** Documents about a link that has to be there. */
+/** Documents about a link that must exist. */
 const linkUsingKinds = new Set(["DHCPv4Config", "DHCPv6Config", "EthernetConfig", "LinkConfig"]);
-/** Documents that name a link beside their own name. */
+/** Documents that name a link in a separate field. */
 const linkNamingFields = new Set(["HCloudVIPConfig", "Layer2VIPConfig"]);
 
-/** Disks, links and selectors that a configuration names. Links that it makes itself (bonds, VLANs, aliases) are not among them. */
+/** Disks, links and selectors that a configuration names, except links that it creates itself (bonds, VLANs, aliases). */
 export function namedHardware(documents: readonly Section[]): NamedHardware[] {
   return [...documents.flatMap(namedDisks), ...namedLinks(documents)];
 }
@@ -59,7 +59,7 @@ function namedLinks(documents: readonly Section[]): NamedHardware[] {
     sectionsIn(sectionAt(document, "machine", "network")["interfaces"]),
   );
   const made = new Set([...interfaces.flatMap(linksMadeBy), ...documents.flatMap(linksMadeByDocument)]);
-  // `net%d` names as many links as there are.
+  // `net%d` names any number of links.
   const patterns = [...made].filter((name) => name.includes("%d")).map((name) => name.replace("%d", "*"));
   const link = (path: string, name: unknown): NamedHardware[] =>
     typeof name !== "string" || made.has(name) || patterns.some((pattern) => matchesGlob(pattern, name))
@@ -102,7 +102,7 @@ function namedLinks(documents: readonly Section[]): NamedHardware[] {
   ];
 }
 
-/** Names of links that an entry of `machine.network.interfaces` makes, VLANs included. */
+/** Names of links that an entry of `machine.network.interfaces` creates, VLANs included. */
 function linksMadeBy(entry: Section): string[] {
   const name = entry["interface"];
   if (typeof name !== "string") return [];

@@ -1,4 +1,4 @@
-/** What a node says that it is made of. Lists that a Talos release does not have are empty: nothing is known then. */
+/** The hardware that a node reports. Empty lists if a Talos release doesn't support them: nothing is known then. */
 export interface Hardware {
   readonly disks: readonly ReportedDisk[];
   readonly links: readonly ReportedLink[];
@@ -22,7 +22,7 @@ export interface ReportedLink {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** Devices that are no hardware of their own. */
+/** Devices that are not physical hardware. */
 const virtualDisk = /^(loop|ram|zram|dm-|md|nbd|sr)\d*/;
 
 /** `sda 64 GB, nvme0n1 32 GB` */
@@ -53,7 +53,7 @@ export function describeLinks(links: readonly ReportedLink[]): string {
     .join(", ");
 }
 
-/** A card, not a bond, a VLAN or what a network plugin has made. */
+/** A network card, not a bond, a VLAN or a link created by a CNI plugin. */
 export function isPhysical({ id, fields }: ReportedLink): boolean {
   const { kind, type } = fields;
   return id !== "lo" && (kind === undefined || kind === "") && (type === undefined || type === "ether");

@@ -18,7 +18,7 @@ export function isSection(value: unknown): value is Section {
   return isRecord(value);
 }
 
-/** The mapping at a path; empty where there is none. */
+/** The mapping at a path; empty if there is none. */
 export function sectionAt(from: Section, ...path: string[]): Section {
   let at: unknown = from;
   for (const key of path) at = isSection(at) ? at[key] : undefined;
@@ -29,7 +29,7 @@ export function sectionsIn(value: unknown): Section[] {
   return Array.isArray(value) ? value.filter(isSection) : [];
 }
 
-/** The texts of a list. */
+/** The strings of a list. */
 export function textsIn(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
 }

@@ -7,18 +7,18 @@ import { skeletonConfig } from "../skeleton.ts";
 import { namedHardware, type NamedHardware } from "./named.ts";
 import { isSection } from "./sections.ts";
 
-/** A node whose configuration is wanted, as far as its hardware is concerned. */
+/** The parts of a node's desired configuration that concern hardware. */
 export interface WantedNode {
   readonly name: string;
-  /** What is patched into its configuration. */
+  /** The patches of its configuration. */
   readonly patches: Omit<MachineConfigPatchSpec, "installerImage" | "contract">;
-  /** The configuration that it has on file. Absent: one is generated. */
+  /** Its configuration file. Absent: one is generated. */
   readonly base?: string | undefined;
 }
 
 /**
- * What the configurations of nodes name of their machines, by the nodes' names. It is known before there are secrets: a new cluster's first preview can hold
- * it against the machines. A node whose configuration cannot be read is left out; what is wrong with it is reported elsewhere.
+ * The hardware that the nodes' configurations name, by node name. It is known before the secrets exist, so a new cluster's first preview can compare it with
+ * the machines. Nodes with an unreadable configuration are left out; other checks report its problems.
  */
 export function wantedHardware(
   nodes: readonly WantedNode[],
@@ -33,7 +33,7 @@ export function wantedHardware(
     if (!bases.has(origin)) bases.set(origin, reduceToHardware(base ?? skeletonConfig(contract, role)));
     const known = bases.get(origin);
     if (known === undefined) continue;
-    // Most nodes differ in their names alone.
+    // Most nodes differ only in their names.
     const key = JSON.stringify([origin, role, installDisk, diskSelector, network, vip, user]);
     if (!seen.has(key))
       seen.set(
@@ -46,13 +46,13 @@ export function wantedHardware(
   return named;
 }
 
-/** A configuration, whole and without what names no hardware: most of a configuration's text, and of the time to merge it. */
+/** A configuration, in full and without the parts that name no hardware: those make up most of its text and merge time. */
 interface HardwareBase {
   readonly short: string | undefined;
   readonly whole: string;
 }
 
-/** What of the patches names no hardware. */
+/** Patch fields that name no hardware. */
 const unrelatedFields = {
   installerImage: "none",
   hostname: undefined,
@@ -69,7 +69,7 @@ function hardwareInPatched(
   spec: MachineConfigPatchSpec,
   isFile: boolean,
 ): NamedHardware[] | undefined {
-  // A patch may be about what the short text lacks.
+  // A patch may concern parts that the short text lacks.
   for (const text of [base.short, base.whole]) {
     if (text === undefined) continue;
     try {

@@ -15,21 +15,21 @@ import {
 
 export const onRemoveSchema = z.enum(["keep", "reset"], must('"keep" or "reset"'));
 
-/** A node of the cluster, as far as leaving it is concerned. */
+/** A node of the cluster, as needed for its removal. */
 export const memberSchema = z.object({
   name: textSchema,
   /** Address of its Talos API. */
   node: hostSchema,
   role: roleSchema,
-  /** Absent: what the cluster says. */
+  /** Absent: the cluster's setting. */
   onRemove: onRemoveSchema.exactOptional(),
 });
 
-/** The inputs of a ClusterMembership but for its nodes, which are listed or named: each is a member. */
+/** The inputs of a ClusterMembership without its nodes, which are a list or a map of members. */
 export const membershipSchema = z.strictObject({
   clientConfiguration: credentialsSchema,
   onRemove: onRemoveSchema.default("keep"),
-  /** Where nodes are reached that are not at their own addresses. */
+  /** Endpoints of nodes that are not reached at their own addresses. */
   endpoints: endpointsSchema.exactOptional(),
   kubeconfig: kubeconfigSchema.exactOptional(),
   drain: drainSchema.prefault({}),

@@ -3,10 +3,10 @@ import { textSchema } from "./fields.ts";
 
 /** The inputs of a ConfirmedSchematic. */
 export const confirmedSchematicSchema = z.object({
-  /** URL of the Image Factory, for the message. */
+  /** URL of the Image Factory, for the error message. */
   factory: textSchema,
-  /** ID computed from the schematic itself. */
+  /** ID computed from the schematic. */
   schematicId: textSchema,
-  /** ID that the factory answered. */
+  /** ID returned by the factory. */
   registeredId: textSchema,
 });

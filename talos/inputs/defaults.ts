@@ -1,8 +1,8 @@
 import type { z } from "zod";
 
 /**
- * Inputs that were checked, typed and with every default. A state may hold what today's check refuses, such as the digest in place of an input or an option
- * of a newer release: then the default counts, and what has none stays as it is.
+ * Checked inputs, typed and with all defaults. A state may contain values that today's check rejects, such as a digest in place of an input or an option of a
+ * newer release: then the default applies, and inputs without a default stay unchanged.
  */
 export function withDefaults<Shape extends z.ZodRawShape>(
   schema: z.ZodObject<Shape>,
@@ -11,7 +11,7 @@ export function withDefaults<Shape extends z.ZodRawShape>(
   return typedInputs(schema, checked) as z.output<z.ZodObject<Shape>>;
 }
 
-/** The same without defaults for what is not given: for inputs that take precedence over others. */
+/** The same without defaults for missing inputs: for inputs that override others. */
 export function givenInputs<Shape extends z.ZodRawShape>(
   schema: z.ZodObject<Shape>,
   checked: Readonly<Record<string, unknown>>,

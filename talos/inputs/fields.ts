@@ -4,11 +4,11 @@ import type { TalosCredentials } from "../api/credentials.ts";
 import { isRecord } from "../values.ts";
 import { parseVersion, VersionError } from "../version.ts";
 
-/** Inputs that several resources of the plugin `talos-node` share. Errors say what is expected and what was given. */
+/** Inputs shared by several resources of the plugin `talos-node`. Errors show the expected and the actual value. */
 
 type Issue = { readonly input?: unknown };
 
-/** Says what is expected, and shows what was given. */
+/** States what is expected, and shows the actual value. */
 export function must(right: string): { error: (issue: Issue) => string } {
   return { error: ({ input }) => `must be ${right}, not ${showValue(input)}` };
 }
@@ -22,7 +22,7 @@ function showValue(value: unknown): string {
   return value === undefined ? "nothing" : JSON.stringify(value);
 }
 
-/** An object with these keys and no others. @param shown how the error describes a valid one */
+/** An object with only these keys. @param shown how the error describes a valid one */
 export function sectionSchema<Shape extends z.ZodRawShape>(shape: Shape, shown?: string) {
   const keys = Object.keys(shape);
   return z.strictObject(shape, {
@@ -40,17 +40,17 @@ export const textsSchema = z.array(textSchema, must("a list of texts"));
 export const flagSchema = z.boolean(must("true or false"));
 const secondsText = "a number of seconds greater than 0";
 export const secondsSchema = z.number(must(secondsText)).gt(0, must(secondsText));
-/** What is in it is judged where it is used. */
+/** Its contents are checked by their consumers. */
 export const recordSchema = z.record(z.string(), z.unknown(), must("an object"));
 export const roleSchema = z.enum(["controlplane", "worker"], must('"controlplane" or "worker"'));
 
-/** An address or a host name; a port belongs into `endpoint`. */
+/** An address or a host name; a port belongs in `endpoint`. */
 export const hostSchema = textSchema.refine(
   (name) => isIP(name) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(name),
   must('an address or a host name such as "10.0.0.11"'),
 );
 
-/** A release of Talos. */
+/** A Talos release. */
 export const releaseSchema = textSchema.superRefine((release, context) => {
   try {
     parseVersion(release);
@@ -77,7 +77,7 @@ export const kubeconfigSchema = z
   .string(mustHidden("a text"))
   .refine((text) => !isBlank(text), mustHidden("a text"));
 
-/** Where nodes are reached that are not at their own addresses: lists of endpoints by address. */
+/** Endpoints of nodes that are not reached at their own addresses: lists by address. */
 export const endpointsSchema = z.record(
   z.string(),
   z.array(textSchema, must("a list of endpoints")).min(1, must("a list of endpoints")).readonly(),
@@ -86,7 +86,7 @@ export const endpointsSchema = z.record(
 
 const hiddenText = mustHidden("a value and the keys that lead to it");
 
-/** Values that no line shows, whatever their names: each with the keys that lead to it. */
+/** Values that must not appear in any line, whatever their names: each with the keys that lead to it. */
 export const hiddenSchema = z.array(
   z.object(
     {
@@ -104,29 +104,29 @@ export const drainSchema = sectionSchema(
   {
     enabled: flagSchema.default(true),
     timeoutSeconds: secondsSchema.default(300),
-    /** What becomes of iSCSI sessions that belong to no attachment. */
+    /** What to do about iSCSI sessions without an attachment. */
     leftoverSessions: z.enum(["refuse", "warn"], must('"refuse" or "warn"')).default("warn"),
-    /** What becomes of a pod that a budget holds for `blockedTimeoutSeconds`. */
+    /** What to do about a pod that a budget protects for `blockedTimeoutSeconds`. */
     whenBlocked: z.enum(["stop", "delete"], must('"stop" or "delete"')).default("stop"),
     blockedTimeoutSeconds: secondsSchema.default(120),
   },
   "{ enabled, timeoutSeconds, … }",
 );
 
-/** Whether the next node waits for this one's storage; without `enabled` it does where a driver of this program is registered. */
+/** Whether the next node waits for this one's storage; without `enabled` it does if a driver of this program is registered. */
 export const storageGateSchema = sectionSchema({
   enabled: flagSchema.exactOptional(),
   timeoutSeconds: secondsSchema.default(300),
 });
 
-/** Where snapshots of etcd go. Recipients are judged where they are read: their texts are long, and only the age library knows all forms. */
+/** Where etcd snapshots are stored. Recipients are checked by their reader: they are long, and only the age library knows all forms. */
 export const etcdSnapshotSchema = sectionSchema({
-  /** The cluster's name: the folder may be that of several. */
+  /** The cluster's name: several clusters may share the folder. */
   cluster: textSchema,
   directory: textSchema,
-  /** How many of this cluster stay, the newest. */
+  /** How many of this cluster's newest snapshots to keep. */
   keep: z.int(must("a number of at least 1")).min(1, must("a number of at least 1")),
-  /** Recipients in age's own notation, `age1…`. Empty: in plain text. */
+  /** Recipients in age's notation, `age1…`. Empty: plain text. */
   ageRecipients: textsSchema,
 });
 

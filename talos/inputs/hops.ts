@@ -2,7 +2,7 @@ import { z } from "zod";
 import { kubernetesComponents } from "../kubernetesImages.ts";
 import { flagSchema, must, releaseSchema, sectionSchema, textSchema, textsSchema } from "./fields.ts";
 
-/** A release that a node goes through on its way to the wanted one, with what it runs and has to have there. */
+/** An intermediate release of a node, with its image and requirements. */
 const hopSchema = z.object({
   talosVersion: releaseSchema,
   image: textSchema,
@@ -17,21 +17,21 @@ export const pinnedSchema = z.array(
   must(`a list of ${kubernetesComponents.join(", ")}`),
 );
 
-/** How Kubernetes is upgraded where a Talos release on the way needs a newer one. */
+/** How to upgrade Kubernetes if a Talos release on the path needs a newer one. */
 const kubernetesOnPathSchema = z.object({
-  /** One release of each minor, oldest first; the wanted one is the last. */
+  /** One release of each minor, oldest first; the desired one is last. */
   releases: textsSchema.min(1, must("a list of texts")),
-  /** Components that patches pin, by the node's name. */
+  /** Components that patches pin, by node name. */
   pinned: z.record(z.string(), pinnedSchema).exactOptional(),
   acceptRemovedApis: flagSchema.exactOptional(),
 });
 
-/** The input `hops` of what looks at all nodes: each way once, and which node goes it. */
+/** The input `hops` of resources that read all nodes: each path once, and each node's path. */
 export const hopsSchema = sectionSchema({
-  /** Releases by the name of the way, oldest first. */
+  /** Releases by path name, oldest first. */
   ways: z.record(z.string(), z.array(hopSchema, must("a list of releases")), must("releases by way")),
   nodes: z.record(z.string(), z.object({ way: textSchema, after: textsSchema }), must("ways by node")),
-  /** Absent: a way on which Kubernetes has to be upgraded is refused. */
+  /** Absent: a path that needs a Kubernetes upgrade is refused. */
   kubernetes: kubernetesOnPathSchema.exactOptional(),
 }).superRefine(({ ways, nodes }, context) => {
   for (const [name, { way }] of Object.entries(nodes))

@@ -21,33 +21,33 @@ const kubernetesReleaseSchema = z
   .string(must(releaseText))
   .regex(/^v\d+\.\d+\.\d+(-(alpha|beta|rc)\.\d+)?$/, must(releaseText));
 
-/** A node whose Kubernetes is upgraded. */
+/** A node that takes part in the Kubernetes upgrade. */
 export const kubernetesNodeSchema = z.strictObject({
   name: textSchema,
   node: hostSchema,
   role: roleSchema,
-  /** The Talos release that it is to run: what the preview judges by. */
+  /** Its desired Talos release, which the preview uses. */
   talosVersion: textSchema.exactOptional(),
-  /** Components whose image the patches of its owner set: they are left alone. */
+  /** Components whose image its owner's patches set: they are left alone. */
   pinned: pinnedSchema.default([]),
 });
 
-/** The inputs of a KubernetesUpgrade but for its nodes, which are listed or named. */
+/** The inputs of a KubernetesUpgrade without its nodes, which are a list or a map. */
 export const kubernetesUpgradeSchema = z.strictObject({
   kubernetesVersion: kubernetesReleaseSchema,
   clientConfiguration: credentialsSchema,
   kubeconfig: kubeconfigSchema,
-  /** Releases to go through first where the cluster is more than one minor release behind, one of each minor. */
+  /** Releases to go through first if the cluster is more than one minor release behind, one per minor. */
   through: z.array(kubernetesReleaseSchema, must("a list of Kubernetes releases")).default([]),
   endpoints: endpointsSchema.exactOptional(),
   drain: drainSchema.prefault({}),
   storageGate: storageGateSchema.prefault({}),
   timeoutSeconds: secondsSchema.default(1800),
-  /** Fetch all images on all nodes before the first component changes. */
+  /** Pull all images on all nodes before the first component changes. */
   prePull: flagSchema.default(true),
-  /** Go on although something still uses APIs that the wanted release does not have. */
+  /** Continue even if something still uses APIs that the desired release doesn't have. */
   acceptRemovedApis: flagSchema.default(false),
-  /** Objects that the program declares and whose API the wanted release does not have, in words. */
+  /** Descriptions of declared objects whose API the desired release doesn't have. */
   removedObjects: z.array(z.string(must("a text")), must("a list of texts")).default([]),
   rollout: rolloutPolicySchema.prefault({}),
   /** As for a NodeUpgrade. */

@@ -21,37 +21,37 @@ const contractSchema = z
 
 /** The inputs of a NodeConfiguration. */
 export const nodeConfigurationSchema = z.strictObject({
-  /** For people: `cp1`. */
+  /** For messages: `cp1`. */
   name: textSchema,
   node: hostSchema,
   endpoint: textSchema.exactOptional(),
-  /** Where nodes are reached that are not at their own addresses. */
+  /** Endpoints of nodes that are not reached at their own addresses. */
   endpoints: endpointsSchema.exactOptional(),
   role: roleSchema,
-  /** Addresses of all control planes, this node included if it is one. */
+  /** Addresses of all control planes, including this node if it is one. */
   controlPlanes: z.array(z.string(must("a text")), must("a list of addresses")),
   clientConfiguration: credentialsSchema,
-  /** The configuration that the node is to have. */
+  /** The node's desired configuration. */
   machineConfiguration: z.string(configurationText).min(1, configurationText),
-  /** The same, redacted: for policies, reports and drift. Absent: it is made of the other. */
+  /** The same, redacted: for policies, reports and drift. Absent: it is derived from the other. */
   configuration: z.string(mustHidden("a text")).min(1, mustHidden("a text")).exactOptional(),
-  /** The patches in it. */
+  /** Its patches. */
   patches: z.array(z.string(mustHidden("a text")), mustHidden("a list of texts")),
   /** Paths whose loss is accepted. */
   acceptDropped: z.array(z.string(must("a path")), must("a list of paths")).default([]),
   hidden: hiddenSchema.exactOptional(),
-  /** The contract that the configuration is made for, such as `v1.12`. */
+  /** The contract the configuration is generated for, such as `v1.12`. */
   contract: contractSchema,
-  /** The contract that the cluster's secrets were made for, if this stack made them. */
+  /** The contract the cluster's secrets were generated for, if this stack generated them. */
   createdWith: contractSchema.exactOptional(),
   timeoutSeconds: secondsSchema.default(600),
-  /** How the node is drained where its kubelet must not restart under volumes. */
+  /** How to drain the node if its kubelet must not restart under volumes. */
   drain: drainSchema.prefault({}),
-  /** How long storage may take to be back after that. */
+  /** Time limit for storage to recover after that. */
   storageGate: storageGateSchema.prefault({}),
   /** As for a NodeUpgrade. */
   approval: recordSchema.exactOptional(),
 });
 
-/** The same with every default filled in. */
+/** The same with all defaults. */
 export type NodeConfigurationInputs = z.output<typeof nodeConfigurationSchema>;

@@ -20,7 +20,7 @@ import { rolloutPolicySchema } from "./rolloutPolicy.ts";
 
 /** The inputs of a NodeUpgrade. */
 export const nodeUpgradeSchema = z.strictObject({
-  /** For people: `cp1`. */
+  /** For messages: `cp1`. */
   name: textSchema,
   node: hostSchema,
   role: roleSchema,
@@ -29,7 +29,7 @@ export const nodeUpgradeSchema = z.strictObject({
   image: textSchema,
   controlPlanes: textsSchema,
   clientConfiguration: credentialsSchema,
-  /** What the settings call the image; a preflight's nodes alone have it. */
+  /** The image's name in the settings; only a preflight's nodes have it. */
   imageName: textSchema.exactOptional(),
   endpoint: textSchema.exactOptional(),
   endpoints: endpointsSchema.exactOptional(),
@@ -43,14 +43,14 @@ export const nodeUpgradeSchema = z.strictObject({
   storageGate: storageGateSchema.prefault({}),
   timeoutSeconds: secondsSchema.default(1800),
   allowSkew: flagSchema.default(false),
-  /** Where a snapshot of etcd goes before the first control plane is disturbed. */
+  /** Where to store the etcd snapshot taken before the first control plane is disturbed. */
   etcdSnapshot: etcdSnapshotSchema.exactOptional(),
-  /** Let etcd take its data to an older minor release where the wanted Talos runs one. */
+  /** Let etcd downgrade its data to an older minor release if the desired Talos runs one. */
   etcdDowngrade: flagSchema.default(false),
   rollout: rolloutPolicySchema.prefault({}),
-  /** What RolloutReadiness has confirmed; absent where no plan has to be approved. */
+  /** What RolloutReadiness confirmed; absent if no plan must be approved. */
   approval: recordSchema.exactOptional(),
 });
 
-/** The same as the steps use them: plain values, every default filled in. */
+/** The same as the steps use them: plain values with all defaults. */
 export type NodeUpgradeInputs = z.output<typeof nodeUpgradeSchema>;

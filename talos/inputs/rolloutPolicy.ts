@@ -15,9 +15,9 @@ const memberSchema = z.object({
 });
 
 const budgetSchema = z.object({
-  /** What the group is called in messages: `workers`. */
+  /** Name of the group in messages: `workers`. */
   group: textSchema,
-  /** The setting that says how many, for messages: `upgrade.workers.maxUnavailable`. */
+  /** Name of the setting that limits it, for messages: `upgrade.workers.maxUnavailable`. */
   setting: textSchema,
   /** Names of its nodes. Absent: all of them. */
   nodes: z.union([z.array(textSchema), z.string()], must("a list or a text")).exactOptional(),
@@ -36,32 +36,32 @@ const gateSchema = z.object({
   apiVersion: textSchema,
   kind: textSchema,
   namespace: textSchema.exactOptional(),
-  /** The one object; without it and without a selector all of the kind. */
+  /** A single object; without it and without a selector all of the kind. */
   name: textSchema.exactOptional(),
   labelSelector: textSchema.exactOptional(),
   /** `Ready`, or `Degraded=False`. */
   condition: textSchema.exactOptional(),
   jsonPath: textSchema.exactOptional(),
-  /** Any of these has to be found by the path. */
+  /** The path must return one of these. */
   value: z.union([scalarSchema, z.array(scalarSchema)], must("a value or a list of values")).exactOptional(),
   timeoutSeconds: z.number(must("a number of seconds")),
 });
 
 /**
- * How a rollout goes on from node to node. It is read when a node is due; a change of it alone is no change of a node, so that neither
- * another window nor another node in the list has every node looked at.
+ * How a rollout proceeds from node to node. It is read when a node is due; changing it alone doesn't change a node, so that another window or another node in
+ * the list doesn't cause every node to be read.
  */
 export const rolloutPolicySchema = sectionSchema({
-  /** The nodes that this one is told with or shares a budget with, in the order of the rollout. */
+  /** The nodes reported with this one or sharing a budget with it, in rollout order. */
   nodes: z.union([z.string(), z.array(memberSchema)], must("a list or a text")).default([]),
-  /** How many nodes of a group may be unavailable at once. A node in none of them has no such limit. */
+  /** How many nodes of a group may be unavailable at once. A node in no group has no such limit. */
   budgets: z.array(budgetSchema, list).default([]),
   /** When nodes may be taken down; none: at any time. */
   windows: z.array(windowSchema, list).default([]),
   outsideWindow: z.enum(["stop", "fail"], must("stop or fail")).default("stop"),
-  /** What has to hold before each node. */
+  /** What must hold before each node. */
   gates: z.array(gateSchema, list).default([]),
-  /** Where nodes of the list are reached that are not where the others are. */
+  /** Endpoints of listed nodes that differ from the others'. */
   endpoints: z.string(must("a text")).default(""),
 }).transform(({ nodes, budgets, endpoints, ...others }) => {
   const members: RolloutMember[] = typeof nodes === "string" ? parseMembers(nodes) : nodes;
@@ -79,9 +79,9 @@ function memberNames(nodes: string[] | string | undefined, members: readonly Rol
 }
 
 export type RolloutPolicy = z.output<typeof rolloutPolicySchema>;
-/** A group of nodes that share a limit. A group's own lanes keep it too, but know nothing of nodes that are down for other reasons. */
+/** A group of nodes that share a limit. A group's own lanes keep it too, but don't know about nodes that are down for other reasons. */
 export type Budget = RolloutPolicy["budgets"][number];
-/** Something in the cluster that has to hold before the first node is taken down, and before each one after it. */
+/** A cluster condition that must hold before each node is taken down. */
 export type CustomGate = RolloutPolicy["gates"][number];
 
 /** No windows, no budgets and no gates. */

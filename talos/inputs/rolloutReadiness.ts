@@ -5,7 +5,7 @@ import { onRemoveSchema } from "./clusterMembership.ts";
 import { flagSchema, hiddenSchema, must, mustHidden, textSchema } from "./fields.ts";
 import { pinnedSchema } from "./hops.ts";
 
-/** A machine configuration that a node is to have, and the patches in it. */
+/** A node's desired machine configuration, and its patches. */
 export const configurationSchema = z.object(
   {
     text: z.string(mustHidden("a machine configuration")),
@@ -14,12 +14,12 @@ export const configurationSchema = z.object(
   mustHidden("{ text, patches }"),
 );
 
-/** What the configurations name of their machines. */
+/** The hardware that the configurations name. */
 const hardwareSchema = z.object(
   {
     /** Absent: refuse for a machine without a configuration, warn for a running node. */
     check: z.enum(["refuse", "warn"], mustHidden('"refuse" or "warn"')).exactOptional(),
-    /** By the nodes' names. */
+    /** By node name. */
     named: z.record(
       z.string(),
       z.array(z.custom<NamedHardware>(isRecord, mustHidden("a disk or a link")), mustHidden("a list")),
@@ -29,10 +29,10 @@ const hardwareSchema = z.object(
   mustHidden("{ check, named }"),
 );
 
-/** What a KubernetesUpgrade has beside nodes and release. */
+/** Inputs of a KubernetesUpgrade besides nodes and release. */
 const kubernetesSchema = z.object(
   {
-    /** Components that patches pin, by the nodes' names. */
+    /** Components that patches pin, by node name. */
     pinned: z.record(z.string(), pinnedSchema, must("components by node")).default({}),
     through: z.array(textSchema, must("a list of Kubernetes releases")).exactOptional(),
     acceptRemovedApis: flagSchema.exactOptional(),
@@ -41,7 +41,7 @@ const kubernetesSchema = z.object(
   must("{ pinned, through, acceptRemovedApis, removedObjects }"),
 );
 
-/** The inputs that a RolloutReadiness has beside those of a RolloutPreflight. */
+/** The inputs of a RolloutReadiness besides those of a RolloutPreflight. */
 export const readinessSchema = z.object({
   onRemove: onRemoveSchema.default("keep"),
   configurations: z
@@ -50,17 +50,17 @@ export const readinessSchema = z.object({
   /** The contract of the machine configurations. */
   contract: textSchema.exactOptional(),
   hidden: hiddenSchema.exactOptional(),
-  /** The plan itself may be given as an object or as text. */
+  /** The plan itself may be an object or text. */
   approvedPlan: z
     .object({ digest: textSchema, plan: z.unknown().optional() }, must("{ digest, plan }"))
     .exactOptional(),
   hardware: hardwareSchema.exactOptional(),
   kubernetes: kubernetesSchema.exactOptional(),
   preview: flagSchema.default(false),
-  /** The run of the program that gives these inputs. */
+  /** The program run that provides these inputs. */
   run: z.string(must("a text")).default(""),
 });
 
-/** A configuration as the plan looks at it. */
+/** A configuration as the plan reads it. */
 export type ConfigurationToBe = z.output<typeof configurationSchema>;
 export type HardwareInput = z.output<typeof hardwareSchema>;

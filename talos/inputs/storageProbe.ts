@@ -7,9 +7,9 @@ const classesText = "a list of { name, driver, accessMode }";
 const probedClassSchema = z.object(
   {
     name: textSchema,
-    /** The driver that the class has to be of. Absent: whichever it is of. */
+    /** The driver that the class must belong to. Absent: any. */
     driver: z.string(must("a text")).exactOptional(),
-    /** What its claims ask for. Absent: ReadWriteOnce. */
+    /** The claims' access mode. Absent: ReadWriteOnce. */
     accessMode: z
       .enum(["ReadWriteOnce", "ReadWriteOncePod"], must("ReadWriteOnce or ReadWriteOncePod"))
       .exactOptional(),
@@ -17,7 +17,7 @@ const probedClassSchema = z.object(
   must("{ name, driver, accessMode }"),
 );
 
-/** A taint that the pods tolerate, as in a pod. */
+/** A toleration of the pods, as in a pod spec. */
 const tolerationSchema = z.object({
   key: z.string().exactOptional(),
   operator: z.string().exactOptional(),
@@ -33,12 +33,12 @@ export const storageProbeSchema = z.object({
   image: textSchema,
   /** Size of each volume, as in a claim. */
   size: textSchema,
-  /** How many volumes at a time. */
+  /** How many volumes are probed concurrently. */
   concurrency: z.number(must("a number greater than 0")).gt(0, must("a number greater than 0")).default(3),
-  /** How long each step of a volume may take. */
+  /** Time limit for each step of a volume. */
   timeoutSeconds: secondsSchema.default(300),
   tolerations: z.array(tolerationSchema, must("a list of tolerations")).default([]),
-  /** What each node runs and what the driver is made of, by name: another value is another probe. */
+  /** What each node runs and the driver's parts, by name: a changed value triggers another probe. */
   nodes: recordSchema.exactOptional(),
   driver: recordSchema.exactOptional(),
 });

@@ -1,7 +1,7 @@
 /** Passwords and tokens in addresses: of servers, proxies, databases, iSCSI targets. */
 import type { Span } from "./text.ts";
 
-/** Passwords of addresses, with a scheme and without: `https://user:pw@host`, `user:pw@host`. A password may have `@` and `/` in it. */
+/** Passwords in addresses, with and without a scheme: `https://user:pw@host`, `user:pw@host`. A password may contain `@` and `/`. */
 export function passwordsInAddresses(text: string): Span[] {
   const words = [...text.matchAll(/[^\s"'`<>\\]+/g)].flatMap(({ index, 0: word }): Span[] => {
     const at = lastUserinfo(word);
@@ -16,19 +16,19 @@ export function passwordsInAddresses(text: string): Span[] {
         colon > 0 && colon < userinfo.length - 1 && !/^(?:mailto|sip|sips|xmpp|pkg|npm|acct)$/i.test(name);
       return isUser ? [[from + colon + 1, index + at]] : [];
     }
-    // Without a password the user may be a token: `https://x9Kq…@host`. So it is before an empty one: `https://token:@host`.
+    // Without a password the user may be a token: `https://x9Kq…@host`. The same with an empty one: `https://token:@host`.
     if (colon < 0) return /^(?=.*\d)(?=.*[a-z])[\w.~%-]{10,}$/i.test(userinfo) ? [[from, index + at]] : [];
     return [colon === userinfo.length - 1 ? [from, from + colon] : [from + colon + 1, index + at]];
   });
   return [...words, ...wholeAddress(text)];
 }
 
-/** What stands between user and password. libiscsi: iscsi://user%password@host/iqn/lun */
+/** The separator between user and password. libiscsi: iscsi://user%password@host/iqn/lun */
 function separatorOf(scheme: string | undefined): string {
   return /^iscsi$/i.test(scheme ?? "") ? "%" : ":";
 }
 
-/** Where a text is an address and nothing else, its password may have blanks and quotes in it, too: `postgres://user:a b@host/x`. */
+/** If the whole text is an address, its password may also contain spaces and quotes: `postgres://user:a b@host/x`. */
 function wholeAddress(text: string): Span[] {
   const whole =
     /^(\s*(?:[\w.-]+=)?\\*["']?[a-z][\w+.-]*:\/\/[^\s/@:]*:)(?!\d+(?:[/?#\s]|$))([^\n]+)@[^\s@]+\s*$/i.exec(
@@ -38,7 +38,7 @@ function wholeAddress(text: string): Span[] {
   return whole === null ? [] : [[before.length, before.length + password.length]];
 }
 
-/** The `@` behind a user and a password; undefined where the ones in the word are of something else, such as a digest. */
+/** The `@` after a user and a password; undefined if the word's `@` have another meaning, such as a digest. */
 function lastUserinfo(word: string): number | undefined {
   for (let at = word.lastIndexOf("@"); at > 0; at = word.lastIndexOf("@", at - 1)) {
     const [before, after] = [word.slice(0, at), word.slice(at + 1)];

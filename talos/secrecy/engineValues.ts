@@ -1,6 +1,6 @@
 /**
- * How the engine writes values that JSON does not have: an object with a signature under one key, and texts for what is not known yet
- * (pulumi sdk/go/common/resource/sig, sdk/go/common/resource/plugin/rpc.go).
+ * How the engine writes values that JSON doesn't have: an object with a signature under one key, and strings for unknown values (pulumi
+ * sdk/go/common/resource/sig, sdk/go/common/resource/plugin/rpc.go).
  */
 export const signatureKey = "4dabf18193072939515e22adb298388d";
 
@@ -12,10 +12,10 @@ export const signatures = {
   reference: "5cf8f73096256a8f31e491e813e4eb8e",
 } as const;
 
-/** Stands in previews for a value that only the deployment will know. */
+/** Stands in previews for a value that is only known in the deployment. */
 export const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
-/** One for each type that a value may turn out to have. */
+/** One for each possible type of the value. */
 export const unknownValues: ReadonlySet<string> = new Set([
   unknownValue,
   "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",

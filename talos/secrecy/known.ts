@@ -1,36 +1,36 @@
 /**
- * Values that are secret because their owner says so, whatever their names: what stands in the settings as a Pulumi secret or comes from the
- * environment. They are handed on as secret inputs and are nowhere in plain text.
+ * Values that are secret because their owner says so, whatever their names: Pulumi secrets in the settings, or values from the environment. They are passed on
+ * as secret inputs and are never in plain text.
  */
 import { parseAllDocuments } from "yaml";
 import { pointerKeys } from "../jsonPatch.ts";
 import { isMark } from "./text.ts";
 
-/** A value, and where in a machine configuration it is secret. Without keys: wherever it stands. */
+/** A value, and its secret place in a machine configuration. Without keys: everywhere. */
 export interface KnownSecret {
   readonly value: string;
-  /** The keys that lead to it, without the positions in lists: `["machine", "env", "API"]`. */
+  /** The keys that lead to it, without list indexes: `["machine", "env", "API"]`. */
   readonly keys: readonly string[];
   /** Kind of its document; absent for the v1alpha1 one. */
   readonly kind?: string;
 }
 
-/** Known secrets, to be asked about. */
+/** Looks up known secrets. */
 export interface KnownSecrets {
-  /** Is the scalar at this place one of them? */
+  /** Whether the scalar at this place is one of them. */
   has(value: string, keys: readonly string[], kind: string | undefined): boolean;
-  /** Is it one that is secret wherever it stands? The name of a list's item has no place to tell. */
+  /** Whether it is secret everywhere. A list item's name has no place of its own. */
   is(value: string): boolean;
-  /** The text with a mark in place of each of them that can be told from other text. */
+  /** The text with a mark in place of each distinctive secret. */
   without(text: string, mark: (secret: string) => string): string;
 }
 
-/** Can a value be told from other text, wherever it stands? A `1`, an `eth0` and a `kubernetes` cannot: they are secret at their place alone. */
+/** Whether a value can be distinguished from other text anywhere. `1`, `eth0` and `kubernetes` can't: they are secret only at their place. */
 export function isDistinctive(value: string): boolean {
   return value.length >= 8 && !isMark(value) && !/^(?:[\d.:/]+|[a-z]+(?:[-._/][a-z]+)*)$/.test(value);
 }
 
-/** @param list secret wherever they stand, where they can be told from other text. @param placed secret at their place alone */
+/** @param list secret everywhere, if distinctive. @param placed secret only at their place */
 export function knownSecrets(
   list: readonly KnownSecret[],
   placed: readonly KnownSecret[] = [],
@@ -57,14 +57,14 @@ export function knownSecrets(
   };
 }
 
-/** Names of list items may stand between the keys of a place. */
+/** Names of list items may appear between the keys of a place. */
 function isPathTo(keys: readonly string[], place: readonly string[]): boolean {
   let at = 0;
   for (const key of place) if (key === keys[at]) at += 1;
   return at === keys.length;
 }
 
-/** Every scalar of a patch, with the place that it gets in a machine configuration. @param only those that fit, by their path in the patch */
+/** Every scalar of a patch, with its place in a machine configuration. */
 export function scalarsOf(patch: string): KnownSecret[] {
   const parsed = parseAllDocuments(patch, { prettyErrors: false, uniqueKeys: false });
   const documents = Array.isArray(parsed) ? parsed : [];
@@ -77,7 +77,7 @@ export function scalarsOf(patch: string): KnownSecret[] {
   });
 }
 
-/** Every scalar of a value that stands at this place. */
+/** Every scalar of a value at this place. */
 export function scalarsAt(value: unknown, keys: readonly string[], kind?: string): KnownSecret[] {
   if (Array.isArray(value)) return value.flatMap((item) => scalarsAt(item, keys, kind));
   if (typeof value === "object" && value !== null)

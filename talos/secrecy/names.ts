@@ -1,9 +1,9 @@
 /**
- * What a name tells of its value. Names are taken apart into words (`DB_PASS`, `clientSecret`, `client-key-data`), so that `PATH` has nothing of
- * `PAT` and `topologyKey` is no key.
+ * What a name reveals about its value. Names are split into words (`DB_PASS`, `clientSecret`, `client-key-data`), so that `PATH` doesn't contain `PAT` and
+ * `topologyKey` isn't a key.
  */
 
-/** Words that make a name secret wherever they are in it. */
+/** Words that make a name secret anywhere in it. */
 const SECRET_WORD =
   /^(?:\w*(?:secret|token|password|passphrase|passcode|passwort|kennwort|credential)s?|\w*(?:passw|htpasswd)\w*|token(?!i)\w+|secret\w+|creds?|bearer|authorization|chap|psks?|jwt|cookies?|t?otp|sas|mnemonic|contraseña|пароль)$/u;
 
@@ -15,27 +15,27 @@ const LAST_WORD =
 const OTHER_WORD =
   /^(?:bypass|compass|trespass|encompass|surpass|underpass|monkey|turkey|hockey|donkey|jockey|hotkey|cwd|pubkey|hostkeys?|public\w*)$/;
 
-/** What may stand behind the word that tells: `client-key-data`, `TLS_KEY_PEM`, `API_KEY_BASE64`. */
+/** What may follow the telling word: `client-key-data`, `TLS_KEY_PEM`, `API_KEY_BASE64`. */
 const CARRIER =
   /^(?:data|pem|value|base|b|content|contents|text|string|str|hex|raw|plain|plaintext|clear|encoded|enc|in|out|old|new|prod|production|staging|dev|test|primary|secondary|current|next|previous|default|a)$/;
 
-/** Keys that are names of fields, labels or columns. Before `key` these words say so. */
+/** Keys that are names of fields, labels or columns. These words before `key` indicate that. */
 const LABEL_KEY =
   /^(?:topology|label|annotation|taint|sort|partition|foreign|public|pub|cache|group|index|match|merge|field|hash|object|row|lookup|metric|tag|shard|routing|idempotency|hot|gpg)$/;
 
-/** Last words of names that only point to a secret, or tell of one: `secretName`, `token-ttl`, `PASSWORD_FILE`. */
+/** Last words of names that only reference or describe a secret: `secretName`, `token-ttl`, `PASSWORD_FILE`. */
 const ABOUT =
   /^(?:names?|namespaces?|refs?|references?|files?|filename|filenames|paths?|dir|directory|folder|urls?|uris?|endpoints?|host|hosts|port|server|servers|ttl|size|types?|count|ids?|expiration|expires|expiry|seconds|minutes|days|age|length|usages?|issuers?|audiences?|policy|policies|mode|class|kind|enabled|disabled|enable|required|optional|timeout|interval|rotation|algorithm|alg|format|version|provider|providers|methods?|selector|users?|username|stdin|requests?|review|reviews|controller|claim|claims|config|configs|configuration|plugin|webhook|mounts?|volumes?|driver|permissions?|rules?)$/;
 
-/** Secret whatever the rules say. */
+/** Secret regardless of the rules. */
 const ALWAYS =
   /secretid$|recoverycodes?$|dockerconfigjson$|dockerauthconfig$|^id(?:rsa|dsa|ecdsa|ed)$|gitcredentials$/;
 
-/** Sections and lists of Talos and Kubernetes that hold secrets beside names, and sysctls that are called like one. */
+/** Sections and lists of Talos and Kubernetes that contain secrets next to names, and sysctls with similar names. */
 const SECTION =
   /^(?:secretbox|aescbc|aesgcm|identity|imagepullsecrets|kernelkeys\w*|passthrough|pass[a-z]*through|tokenreview\w*|authorizedkeys?|sshauthorizedkeys?|authkeysfile|trustedkeys?|knownhosts)$/;
 
-/** Does a field, variable or option of this name hold a secret? */
+/** Whether a field, variable or option of this name holds a secret. */
 export function isSecretName(name: string): boolean {
   const words = wordsOf(name);
   const flat = words.join("");
@@ -71,7 +71,7 @@ export function isPublicName(name: string): boolean {
   );
 }
 
-/** A section of this name is a secret as a whole, unless it only points to one: `secretRef: { name, key }`. */
+/** Whether a section of this name is a secret as a whole, unless it only references one: `secretRef: { name, key }`. */
 export function isSecretSection(name: string, section: Readonly<Record<string, unknown>>): boolean {
   return isSecretName(name) && !isReference(section);
 }
@@ -82,13 +82,13 @@ const POINTERS = new Set(
   ),
 );
 
-/** Does a mapping only say where something is? */
+/** Whether a mapping only references something. */
 function isReference(section: Readonly<Record<string, unknown>>): boolean {
   const keys = Object.keys(section);
   return keys.length > 0 && keys.every((key) => POINTERS.has(key)) && !keys.every((key) => key === "key");
 }
 
-/** Is `key` in this mapping the name of a label, or of an entry of something else? So it is in taints, selectors and references. */
+/** Whether `key` in this mapping is the name of a label or another entry, as in taints, selectors and references. */
 export function isLabelKey(section: Readonly<Record<string, unknown>>): boolean {
   return (
     ["operator", "effect", "values", "path"].some((other) => other in section) ||
@@ -97,7 +97,7 @@ export function isLabelKey(section: Readonly<Record<string, unknown>>): boolean 
 }
 
 function wordsOf(name: string): string[] {
-  // Of a label or an annotation the part behind the domain.
+  // For a label or annotation, the part after the domain.
   return (name.split("/").at(-1) ?? "")
     .replace(/([\p{Ll}\p{N}])(\p{Lu})/gu, "$1 $2")
     .replace(/(\p{Lu})(\p{Lu}\p{Ll})/gu, "$1 $2")

@@ -1,6 +1,6 @@
-/** What a text looks like by itself, whatever its name: keys, tokens, certificates, hashes of passwords. */
+/** What a text looks like by itself, whatever its name: keys, tokens, certificates, password hashes. */
 
-/** What services make their keys and tokens look like. No two have more in common than a beginning. */
+/** The formats of services' keys and tokens. They share no more than a prefix. */
 const TOKENS: readonly RegExp[] = [
   /\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*/g, // JSON web tokens
   /\b[a-z0-9]{6}\.[a-z0-9]{16}\b/g, // bootstrap tokens of Kubernetes and Talos
@@ -21,12 +21,12 @@ const TOKENS: readonly RegExp[] = [
   /\b\d{8,10}:AA[\w-]{30,}/g, // Telegram
   /\b[A-Za-z0-9]{14}\.atlasv1\.[\w-]{16,}/g,
   /\bAGE-SECRET-KEY-1[0-9A-Z]+/g,
-  /\$(?:1|2[abxy]?|5|6|7|y|gy|apr1|sha1|argon2\w*|pbkdf2[\w-]*|scrypt)\$[^\s"',;:]+/g, // hashes of passwords
+  /\$(?:1|2[abxy]?|5|6|7|y|gy|apr1|sha1|argon2\w*|pbkdf2[\w-]*|scrypt)\$[^\s"',;:]+/g, // password hashes
   /-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|$)/g,
   /\bLS0tLS1CRUdJTi[A-Za-z0-9+/]*(?:UFJJVkFURS|FJJVkFUR|BSSVZBVE)[A-Za-z0-9+/=]*/g, // the same in base64
 ];
 
-/** Where in a text such a key or token stands. */
+/** Where a text contains such a key or token. */
 export function tokensIn(text: string): [start: number, end: number][] {
   return TOKENS.flatMap((form) =>
     [...text.matchAll(form)].map(({ index, 0: found }): [number, number] => [index, index + found.length]),
@@ -54,21 +54,21 @@ function decodedPem(text: string): string | undefined {
   return text.startsWith("LS0tLS") ? Buffer.from(text, "base64").toString("latin1") : undefined;
 }
 
-/** Long text without spaces in which letters and digits are spread as if by chance: a key, a token, a digest. */
+/** Long text without spaces whose letters and digits look random: a key, a token, a digest. */
 export function looksRandom(text: string): boolean {
   if (/^[0-9a-fA-F]{24,}$/.test(text)) return new Set(text).size >= 6;
   if (!/^[A-Za-z0-9+/_-]{20,}={0,2}$/.test(text) || !/[A-Za-z]/.test(text)) return false;
   if (isUuid(text) || text.split(/[-_/]/).every(isWord)) return false;
-  if (!/[0-9]/.test(text) && caseChanges(text) < 0.27 * text.length) return false; // words, NodeRestriction and the like
+  if (!/[0-9]/.test(text) && caseChanges(text) < 0.27 * text.length) return false; // words, such as NodeRestriction
   return entropy(text) >= 3.3;
 }
 
-/** `0a1b2c3d-…`: an identifier as often as not, so a name has to tell that it is a secret. */
+/** `0a1b2c3d-…`: often just an identifier, so a name must indicate that it is a secret. */
 function isUuid(text: string): boolean {
   return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
 }
 
-/** `metal`, `Pool0`, `v1`, `KubeletConfig`, `0001`: what names and paths are made of. */
+/** `metal`, `Pool0`, `v1`, `KubeletConfig`, `0001`: the parts of names and paths. */
 function isWord(text: string): boolean {
   return /^(?:[a-z]*(?:[A-Z][a-z]+){0,4}\d{0,4}|[A-Z]+\d{0,4}|\d{1,12}|[a-z]{1,4}\d{1,3}[a-z]{1,4}\d{0,3})$/.test(
     text,
@@ -86,7 +86,7 @@ function entropy(text: string): number {
   return [...counts.values()].reduce((sum, n) => sum - (n / text.length) * Math.log2(n / text.length), 0);
 }
 
-/** A value that is no secret whatever its name: a switch, nothing, a reference to a variable or a template. */
+/** A value that is not a secret whatever its name: a boolean, nothing, a reference to a variable or a template. */
 export function isHarmlessValue(text: string): boolean {
   return /^(?:true|false|null|none|~|""|''|\$\([A-Z_][A-Z0-9_]*\)|\$\{[A-Z_][A-Z0-9_]*\}|\{\{[^{}]*\}\})?$/.test(
     text.trim(),
@@ -94,8 +94,8 @@ export function isHarmlessValue(text: string): boolean {
 }
 
 /**
- * A word of a value that stands where no secret belongs, such as a host name that is none: may it be a password all the same? What people name
- * (hosts, pools, releases) has short parts of letters with a number at their end; `Pool0` is fine, `x9Kq2LmB` is not.
+ * Whether a word in a place for non-secrets, such as an invalid host name, may be a password. Human-made names (hosts, pools, releases) have short parts of
+ * letters followed by a number; `Pool0` is fine, `x9Kq2LmB` is not.
  */
 export function mayBePassword(word: string): boolean {
   if (word.length < 8) return false;

@@ -1,24 +1,24 @@
 /**
- * Secrets inside of texts: arguments, kernel command lines, files, scripts, JSON and YAML in strings, addresses. Nobody knows the grammar of a text
- * that a node is given, so a secret that is not in quotes reaches to the end of its line: better a mark too many.
+ * Secrets inside texts: arguments, kernel command lines, files, scripts, JSON and YAML in strings, addresses. The grammar of a text given to a node is unknown,
+ * so an unquoted secret extends to the end of its line: better to redact too much.
  */
 import { passwordsInAddresses } from "./addresses.ts";
 import { isPublicName, isSecretName } from "./names.ts";
 import { isHarmlessValue, looksRandom, tokensIn } from "./shapes.ts";
 
-/** A part of a text: from the first index up to the second. */
+/** A part of a text: from the first index up to the second, exclusive. */
 export type Span = readonly [start: number, end: number];
 
-/** What stands in place of a secret: with a tag where there is a key to make it of. */
+/** Replaces a secret: with a tag if there is a key to derive it from. */
 const MARK = /«secret [0-9a-f]{8}»|\[secret\]/;
 const ALL_MARKS = new RegExp(MARK, "g");
 
-/** Is the text a mark and nothing else? */
+/** Whether the text is only a mark. */
 export function isMark(text: string): boolean {
   return MARK.exec(text)?.[0] === text;
 }
 
-/** The text with a mark in place of every secret in it. @param whole it is one entry of a list of variables, `NAME=value` */
+/** The text with a mark in place of every secret in it. @param whole it is one entry of a variable list, `NAME=value` */
 export function scrubSecrets(text: string, mark: (secret: string) => string, whole = false): string {
   const spans = secretSpans(text, whole);
   let [result, done] = ["", 0];
@@ -30,12 +30,12 @@ export function scrubSecrets(text: string, mark: (secret: string) => string, who
 }
 
 /**
- * Where secrets stand in a text, in order and apart from each other.
- * @param whole see `scrubSecrets` @param sure without words that only look random: a digest that nobody names looks so, too
+ * Where a text contains secrets, in order and without overlaps.
+ * @param whole see `scrubSecrets` @param sure without words that only look random: an unlabeled digest looks the same
  */
 export function secretSpans(given: string, whole = false, sure = false): Span[] {
   if (given.length < 4) return [];
-  // What is marked already says "secret" itself, and may be part of an address.
+  // A mark itself contains "secret", and may be part of an address.
   const marks = [...given.matchAll(ALL_MARKS)].map(({ index, 0: mark }): Span => [
     index,
     index + mark.length,
@@ -57,7 +57,7 @@ export function secretSpans(given: string, whole = false, sure = false): Span[] 
   );
 }
 
-/** A message for people without what is a secret by itself: keys, tokens, passwords in addresses. What follows a name is what the message is about. */
+/** A user-facing message without recognizable secrets: keys, tokens, passwords in addresses. Values after names stay: they are what the message is about. */
 export function withoutTokens(text: string, mark: string): string {
   return mergeSpans([...tokensIn(text), ...passwordsInAddresses(text)])
     .toReversed()
@@ -114,7 +114,7 @@ function secretsInAssignments(text: string, whole: boolean): Span[] {
   return spans;
 }
 
-/** Without the quotes, and without what separates entries of JSON. */
+/** Without quotes and JSON separators. */
 function valueSpan(text: string, start: number, end: number): Span {
   const value = text.slice(start, end);
   const quote = /^\\*["']/.exec(value)?.[0];
@@ -127,7 +127,7 @@ function valueSpan(text: string, start: number, end: number): Span {
 
 interface Place {
   start: number;
-  /** Where the name stands. */
+  /** The index of the name. */
   name: number;
   isQuery: boolean;
   whole: boolean;
@@ -140,7 +140,7 @@ function endOfValue(text: string, { start, name, isQuery, whole }: Place): numbe
   const quoted = endOfQuotes(text, start);
   if (quoted !== undefined) return quoted;
   if (isQuery) return start + (/^[^\s&"'<>#\\]*/.exec(text.slice(start, line))?.[0].length ?? 0);
-  // A line of its own is all value: `CHAP_PASSWORD=abc 77`.
+  // A separate line is all value: `CHAP_PASSWORD=abc 77`.
   if (
     /^[\s"'#;-]*(?:(?:export|set|ENV|env|local|declare|readonly)\s+)*["']?$/.test(before) &&
     !/(?:^|\s)--?$/.test(before)
@@ -150,7 +150,7 @@ function endOfValue(text: string, { start, name, isQuery, whole }: Place): numbe
   return next === null ? line : start + next.index;
 }
 
-/** The end of a value in quotes; undefined where it is in none, or goes on behind them. */
+/** The end of a quoted value; undefined if it isn't quoted, or continues after the quotes. */
 function endOfQuotes(text: string, start: number): number | undefined {
   const rest = text.slice(start, start + 20_000);
   const triple = /^("""|''')[\s\S]*?\1/.exec(rest);
@@ -158,14 +158,14 @@ function endOfQuotes(text: string, start: number): number | undefined {
   const quote = /^\\*["']/.exec(rest)?.[0];
   if (quote === undefined) return undefined;
   for (let at = rest.indexOf(quote, quote.length); at >= 0; at = rest.indexOf(quote, at + 1)) {
-    if (rest[at - 1] === "\\") continue; // escaped once more than the quote that began
+    if (rest[at - 1] === "\\") continue; // escaped one level deeper than the opening quote
     const behind = rest.slice(at + quote.length);
     return /^(?:[\s,;)}\]>&|\\]|\.\w|$)/.test(behind) ? start + at + quote.length : undefined;
   }
   return undefined;
 }
 
-/** What belongs to `name:` by its indentation: a text of several lines, a list, a section. */
+/** What belongs to `name:` by indentation: a multi-line text, a list, a section. */
 function blockSpans(text: string, name: number, start: number): Span[] {
   const line = endOfLine(text, start);
   const opened = text.slice(start, line).trim();
@@ -221,7 +221,7 @@ function secretsInFlags(text: string): Span[] {
 // curl -u user:password, smbclient -U user%password
 const USER_FLAG = /^(?:u|U|user|proxy-user|auth|creds)$/;
 
-/** Is what follows this flag a secret? `-p` is a port, a path or a password, as the value tells. */
+/** Whether the value of this flag is a secret. `-p` is a port, a path or a password, depending on the value. */
 export function isSecretFlag(flag: string, value: string): boolean {
   const bare = value.replace(/^["']|["']$/g, "");
   if (isHarmlessValue(bare) || /^--/.test(bare)) return false;
@@ -231,7 +231,7 @@ export function isSecretFlag(flag: string, value: string): boolean {
   return isSecretName(name);
 }
 
-/** A name and its value side by side: `requirepass x`, `incominguser name x`, `login a password x`, `password "x"`. */
+/** A name followed by its value: `requirepass x`, `incominguser name x`, `login a password x`, `password "x"`. */
 function secretsAfterWords(text: string): Span[] {
   const forms = [
     /^[ \t]*(?:set[ \t]+|ENV[ \t]+|\w+[ \t]+)?(?:\w*pass(?:word|wd|phrase)?|masterauth|secret|token|psk|pin|[rw][ow]community|\w+_(?:PASS(?:WORD)?|TOKEN|SECRET|KEY|PAT|PSK|PIN))[ \t]+(\S+)[ \t]*;?[ \t]*$/gim,
@@ -265,7 +265,7 @@ function secretsInPairs(text: string): Span[] {
     start: index + all.length - 1 - value.length,
     value,
   }));
-  // A variable of a container: `- name: X` and `value: y` below it.
+  // A container's variable: `- name: X` followed by `value: y`.
   const variables = [
     ...text.matchAll(
       /\bname\\*["']?:[ \t]*\\*["']?([\w.-]+)\\*["']?,?\s+\\*["']?value\\*["']?:[ \t]*(\S[^\n]*)/g,
@@ -280,7 +280,7 @@ function secretsInPairs(text: string): Span[] {
   );
 }
 
-/** What a script hands to a program that reads a password: `echo x | docker login --password-stdin`. */
+/** What a script pipes to a program that reads a password: `echo x | docker login --password-stdin`. */
 function secretsInPipes(text: string): Span[] {
   const reader = String.raw`(?:--password-stdin|--stdin|passwd|chpasswd|cryptsetup|kinit|smbpasswd|sudo\s+-S|login)`;
   const echo = new RegExp(
@@ -300,7 +300,7 @@ function secretsInPipes(text: string): Span[] {
   ];
 }
 
-/** Words that look like keys and tokens, but for what is public by its name or its place: digests, images of a factory, public keys. */
+/** Words that look like keys and tokens, except values that are public by name or place: digests, factory images, public keys. */
 function randomLookingWords(text: string): Span[] {
   return [...text.matchAll(/[A-Za-z0-9+/_-]{20,}={0,2}/g)].flatMap(({ index, 0: word }): Span[] => {
     if (!word.split("/").some(looksRandom) && !looksRandom(word)) return [];
@@ -321,7 +321,7 @@ function randomLookingWords(text: string): Span[] {
   });
 }
 
-/** Inside of a certificate or a public key everything looks random. */
+/** In a certificate or a public key everything looks random. */
 function isCertificateBody(text: string, at: number): boolean {
   const begin = text.lastIndexOf("-----BEGIN ", at);
   if (begin < 0 || text.indexOf("-----END ", begin) < at)
