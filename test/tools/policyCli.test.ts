@@ -136,7 +136,7 @@ test("a saved preview is judged by what would be, and by what runs", () => {
     changeSummary: { update: 1, delete: 1 },
   };
   const { status, stdout } = policy("--from", written("preview.json", preview));
-  expect(stdout).toContain("cp1 runs v1.11.6 and shall run v1.13.9");
+  expect(stdout).toContain("cp1 runs v1.11.6 and would run v1.13.9");
   expect(stdout).toContain("1 resources: 1 mandatory");
   expect(status).toBe(1);
 });

@@ -34,7 +34,7 @@ it.each([
   [["v1.35.4"], "v1.37.0", ["more than one minor release"]],
   [["v1.34.9", "v1.35.4"], "v1.36.1", ["more than one minor release"]],
   [["v1.35.4", "v1.36.1"], "v1.35.4", ["cannot go back"]],
-  [["v1.36.1"], "v1.36.0-rc.1", ["a pre-release before it"]],
+  [["v1.36.1"], "v1.36.0-rc.1", ["an earlier pre-release"]],
   [["v1.36.0-rc.0"], "v1.36.0-rc.1", []],
   [["v1.36.0-rc.1"], "v1.36.0", []],
   [["v1.35.4"], "v1.36.0-rc.1", []],
