@@ -158,6 +158,7 @@ const isAlive = ({ server }: RunningApiServer): boolean => server.process.exited
 function fingerprintOf({ settings, command, listener }: WantedApiServer): string {
   return JSON.stringify([
     settings.apiServer,
+    [settings.ca.crt, ...settings.acceptedCAs],
     command,
     ...(listener === undefined ? [] : [settings.images["kube-apiserver"]]),
   ]);

@@ -55,7 +55,9 @@ export class ControlPlane {
   readonly #options: ControlPlaneOptions;
   readonly #settings: ControlPlaneSettings;
   readonly #secrets: SecretFolder;
-  readonly #authorities: Authorities;
+  #authorities: Authorities;
+  /** The authorities that the secrets are of, as text to compare. */
+  #issuedBy: string;
   readonly #address: string;
   readonly #processes = new Map<string, { process: ManagedProcess; args: string }>();
   readonly #apiServers: ApiServers;
@@ -73,6 +75,7 @@ export class ControlPlane {
     this.#settings = settings;
     this.#secrets = secrets;
     this.#authorities = authorities;
+    this.#issuedBy = authoritiesOf(settings);
     this.#address = address;
     this.#apiServers = new ApiServers({
       address,
@@ -94,24 +97,8 @@ export class ControlPlane {
   /** Makes the secrets of a control plane from its settings. Nothing runs yet. */
   static async prepare(options: ControlPlaneOptions, settings: ControlPlaneSettings): Promise<ControlPlane> {
     const address = await loopbackAddress(settings.endpoint);
-    const authorities = await loadAuthorities(settings);
     const secrets = new SecretFolder(join(options.directory, "pki"));
-    await writeClusterSecrets(secrets, settings, authorities, address);
-    const server = `https://${address}:${portOf(settings.endpoint)}`;
-    const users = {
-      "controller-manager": { name: "system:kube-controller-manager" },
-      scheduler: { name: "system:kube-scheduler" },
-      kwok: { name: "lab-kubelets", organizations: ["system:masters"] },
-      admin: { name: "admin", organizations: ["system:masters"] },
-    };
-    await Promise.all(
-      Object.entries(users).map(async ([file, user]) =>
-        secrets.write(
-          `${file}.kubeconfig`,
-          await issueKubeconfig(settings, authorities.kubernetes, user, server),
-        ),
-      ),
-    );
+    const authorities = await issueSecrets(secrets, settings, address);
     return new ControlPlane(options, settings, secrets, authorities, address);
   }
 
@@ -132,6 +119,7 @@ export class ControlPlane {
     rolling: boolean,
   ): Promise<void> {
     await this.#ensureEtcd();
+    await this.#reissue(settings);
     await this.#apiServers.ensure(
       servers.map((server) => this.#wanted(server)),
       rolling,
@@ -198,6 +186,16 @@ export class ControlPlane {
       dataDirectory: this.#etcdDirectory,
       logDirectory: join(this.#options.directory, "logs"),
     };
+  }
+
+  /** Where authorities are rotated: issues everything anew, and ends what has read it at its start. */
+  async #reissue(settings: ControlPlaneSettings): Promise<void> {
+    const authorities = authoritiesOf(settings);
+    if (authorities === this.#issuedBy) return;
+    this.#authorities = await issueSecrets(this.#secrets, settings, this.#address);
+    this.#issuedBy = authorities;
+    const clients = ["kube-controller-manager", "kube-scheduler", "kwok"];
+    await Promise.all(clients.map(async (name) => this.#processes.get(name)?.process.stop()));
   }
 
   async #ensureEtcd(): Promise<void> {
@@ -269,6 +267,36 @@ export class ControlPlane {
   get #runDirectory(): string {
     return join(this.#options.directory, "run");
   }
+}
+
+/** Certificates of the authorities, as text to compare. */
+export function authoritiesOf({ ca, acceptedCAs }: ControlPlaneSettings): string {
+  return JSON.stringify([ca.crt, ...acceptedCAs]);
+}
+
+async function issueSecrets(
+  secrets: SecretFolder,
+  settings: ControlPlaneSettings,
+  address: string,
+): Promise<Authorities> {
+  const authorities = await loadAuthorities(settings);
+  await writeClusterSecrets(secrets, settings, authorities, address);
+  const server = `https://${address}:${portOf(settings.endpoint)}`;
+  const users = {
+    "controller-manager": { name: "system:kube-controller-manager" },
+    scheduler: { name: "system:kube-scheduler" },
+    kwok: { name: "lab-kubelets", organizations: ["system:masters"] },
+    admin: { name: "admin", organizations: ["system:masters"] },
+  };
+  await Promise.all(
+    Object.entries(users).map(async ([file, user]) =>
+      secrets.write(
+        `${file}.kubeconfig`,
+        await issueKubeconfig(settings, authorities.kubernetes, user, server),
+      ),
+    ),
+  );
+  return authorities;
 }
 
 function portOf(endpoint: URL): number {

@@ -3,7 +3,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ClusterRuntime, NodeIdentity, RunningStaticPod } from "../node/machine/runtime.ts";
 import { type ControlPlaneSettings, controlPlaneSettings, nodeSettings } from "./configuration.ts";
-import { ControlPlane, type KubernetesTools, type ServerOfControlPlane } from "./controlPlane.ts";
+import {
+  authoritiesOf,
+  ControlPlane,
+  type KubernetesTools,
+  type ServerOfControlPlane,
+} from "./controlPlane.ts";
 import { NodeRegistry } from "./nodes.ts";
 import { createNodeState, type NodeState, syncNode } from "./nodeState.ts";
 import { reapLeftovers } from "./process.ts";
@@ -40,6 +45,8 @@ export class KubernetesRuntime implements ClusterRuntime {
   #stopped = false;
   #controlPlane: ControlPlane | undefined;
   #registry: NodeRegistry | undefined;
+  /** The kubeconfig that the registry uses. */
+  #credentials = "";
   /** Has the cluster got what Talos itself puts into it? */
   #furnished = false;
   #inEffect: ControlPlaneSettings | undefined;
@@ -55,6 +62,7 @@ export class KubernetesRuntime implements ClusterRuntime {
 
   async configActive(node: NodeIdentity, documents: Record<string, unknown>[]): Promise<void> {
     const state = this.#state(node);
+    const before = state.controlPlane;
     try {
       state.node = nodeSettings(documents);
       state.controlPlane = node.role === "controlplane" ? controlPlaneSettings(documents) : undefined;
@@ -64,7 +72,11 @@ export class KubernetesRuntime implements ClusterRuntime {
       this.#failure = { message, fingerprint: "" };
       this.#log(`kubernetes: ${message}`);
     }
-    void this.#reconcileSoon();
+    const work = this.#reconcileSoon();
+    // Here a kubelet is back at once; a real one takes longer than its kube-apiserver, whose certificate `talosctl rotate-ca` expects to be new by then.
+    const after = state.controlPlane ?? before;
+    if (before !== undefined && after !== undefined && authoritiesOf(before) !== authoritiesOf(after))
+      await work;
   }
 
   async bootstrapped(node: NodeIdentity): Promise<void> {
@@ -214,6 +226,7 @@ export class KubernetesRuntime implements ClusterRuntime {
       const servers = this.#servers(settings, controlPlanes);
       if (servers.length === 0) return;
       await this.#controlPlane.ensure(settings, servers, controlPlanes.length > 1);
+      this.#connect(this.#controlPlane);
       this.#failure = undefined;
       if (!this.#furnished) await applySystemObjects(this.adminKubeconfig(), settings.bootstrapToken);
       this.#furnished = true;
@@ -254,9 +267,17 @@ export class KubernetesRuntime implements ClusterRuntime {
       },
       settings,
     );
-    this.#registry = new NodeRegistry(readFileSync(controlPlane.adminKubeconfigFile, "utf8"));
+    this.#connect(controlPlane);
     this.#syncMirrorsLater();
     return controlPlane;
+  }
+
+  /** With the credentials that the control plane has issued last. */
+  #connect({ adminKubeconfigFile }: ControlPlane): void {
+    const credentials = readFileSync(adminKubeconfigFile, "utf8");
+    if (credentials === this.#credentials) return;
+    this.#credentials = credentials;
+    this.#registry = new NodeRegistry(credentials);
   }
 
   #syncMirrorsLater(): void {
@@ -288,8 +309,14 @@ export class KubernetesRuntime implements ClusterRuntime {
     const all = controlPlanes.flatMap((node) => (node.controlPlane === undefined ? [] : [node.controlPlane]));
     const [first] = all;
     if (first === undefined) return undefined;
-    const shared = ({ apiServer, controllerManagerArgs, schedulerArgs, images }: ControlPlaneSettings) =>
-      JSON.stringify([{ ...apiServer, certSANs: [] }, controllerManagerArgs, schedulerArgs, images]);
+    const shared = (own: ControlPlaneSettings) =>
+      JSON.stringify([
+        { ...own.apiServer, certSANs: [] },
+        own.controllerManagerArgs,
+        own.schedulerArgs,
+        own.images,
+        authoritiesOf(own),
+      ]);
     const agreed = all.every((settings) => shared(settings) === shared(first));
     if (!agreed && this.#inEffect !== undefined) return this.#inEffect;
     const certSANs = [...new Set(all.flatMap((settings) => settings.apiServer.certSANs))].sort();

@@ -63,6 +63,27 @@ export const clusterTypes: ResourceType[] = [
     }),
   },
   {
+    type: "KubernetesRootSecrets.secrets.talos.dev",
+    namespace: "secrets",
+    codec: "KubernetesRoot",
+    sensitive: true,
+    contents: onControlPlane(({ config }) => {
+      const { crt, key } = config?.clusterCa ?? { crt: "", key: "" };
+      const accepted = config?.acceptedClusterCas ?? [];
+      const bytes = (value: string): Buffer => Buffer.from(pemText(value));
+      return [
+        {
+          id: "k8s",
+          spec: { issuingCA: { crt, key }, acceptedCAs: accepted.map((each) => ({ crt: each })) },
+          message: {
+            issuingCa: { crt: bytes(crt), key: bytes(key) },
+            acceptedCas: accepted.map((each) => ({ crt: bytes(each) })),
+          },
+        },
+      ];
+    }),
+  },
+  {
     type: "MachineTypes.config.talos.dev",
     namespace: "config",
     columns: [["Type", "{@}"]],

@@ -45,9 +45,12 @@ export function kubernetesImage({ documents }: Documents, component: Component, 
 
 /** Everything in a configuration that the kubelet is started with. */
 export function kubeletOf(config: MachineConfig): string {
-  const { documents } = config;
+  const { documents, acceptedClusterCas } = config;
   const section = mainSection(documents, "machine", "kubelet");
   return JSON.stringify([
+    // It reads its authorities when it starts (siderolabs/talos v1.13 controllers/k8s/kubelet_service.go).
+    mainSection(documents, "cluster", "ca")?.["crt"],
+    acceptedClusterCas,
     section,
     kubernetesImage(config, "kubelet", section),
     documents.filter(({ kind }) => kind === kubernetesDocuments.kubelet),

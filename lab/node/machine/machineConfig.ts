@@ -19,6 +19,7 @@ export interface MachineConfig {
   readonly machineCa: { crt: string; key: string | undefined };
   readonly acceptedCas: string[];
   readonly clusterCa: { crt: string; key: string } | undefined;
+  readonly acceptedClusterCas: string[];
   readonly certSans: string[];
   readonly installImage: string | undefined;
   readonly extraKernelArgs: string[];
@@ -184,6 +185,7 @@ export function parseMachineConfig(text: string, talosVersion: string, installed
       textAt(clusterCa, "key") === undefined
         ? undefined
         : { crt: textAt(clusterCa, "crt") ?? "", key: textAt(clusterCa, "key") ?? "" },
+    acceptedClusterCas: listAt(cluster, "acceptedCAs").flatMap((ca) => textAt(ca, "crt") ?? []),
     certSans: listAt(machine, "certSANs").filter((san) => typeof san === "string"),
     installImage: textAt(unattended, "installer", "image") ?? textAt(install, "image"),
     extraKernelArgs: listAt(install, "extraKernelArgs").map(String),
