@@ -36,14 +36,8 @@ export async function relabelledKubernetes(
       const [source, copy] = [join(sharedTools, entry, "bin", name), join(folder, entry, "bin", name)];
       if (name !== "kube-apiserver") symlinkSync(source, copy);
       else {
-        const program = to.startsWith("v1.31.") ? `${copy}.${to}` : copy;
-        copyFileSync(source, program);
-        writeFileSync(program, relabelled(readFileSync(source), from, to));
-        // It is compatible with the minor before its own unless told otherwise, and no build of v1.35 goes below v1.31 (k8s.io/component-base compatibility).
-        if (program !== copy)
-          writeFileSync(copy, `#!/bin/sh\nexec '${program}' --min-compatibility-version=1.31 "$@"\n`, {
-            mode: 0o755,
-          });
+        copyFileSync(source, copy);
+        writeFileSync(copy, relabelled(readFileSync(source), from, to));
       }
     }
   }

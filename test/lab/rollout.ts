@@ -13,7 +13,6 @@ export class RolloutLab {
    * @param upgrade further settings of `upgrade`, a line each
    * @param change of the stack's file before the lab is made
    * @param talosVersion that its cluster was made with
-   * @param timeout of a step
    * @param more further arguments of `lab start`
    */
   static async start(
@@ -22,14 +21,8 @@ export class RolloutLab {
     {
       change = (text: string) => text,
       talosVersion,
-      timeout = "15s",
       more = [],
-    }: {
-      change?: (text: string) => string;
-      talosVersion?: string;
-      timeout?: string;
-      more?: readonly string[];
-    } = {},
+    }: { change?: (text: string) => string; talosVersion?: string; more?: readonly string[] } = {},
   ): Promise<RolloutLab> {
     const lab = new RolloutLab(await LabProject.make());
     try {
@@ -38,8 +31,7 @@ export class RolloutLab {
           .replace(/ {2}talos-iscsi:joviandss:\n(?: {4}.*\n)*/, "")
           .replace(
             "encryptionsalt:",
-            ["  talos-iscsi:upgrade:", `timeout: ${timeout}`, ...upgrade].join("\n    ") +
-              "\nencryptionsalt:",
+            ["  talos-iscsi:upgrade:", "timeout: 15s", ...upgrade].join("\n    ") + "\nencryptionsalt:",
           ),
       );
       const made = talosVersion === undefined ? [] : ["--talos-version", talosVersion];
