@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { KNOWN_CONTRACTS, supportedKubernetesRange } from "../../talos/releases.ts";
-import { removedObjects } from "../../talos/removedApis.ts";
+import * as removedApis from "../../talos/removedApis.ts";
 import { runProgram } from "./components/program.ts";
 import { ofType, onlyResource } from "./components/recorder.ts";
 import { bundle, canary, withValues, talosconfig, usualSettings } from "./settings/example.ts";
@@ -37,7 +37,7 @@ it.each([
   ],
   ["talos-node:index:NodeUpgrade", "v1.36.1", []],
 ])("of %s %s has not %j", (type, release, found) => {
-  expect(removedObjects([type, type], release)).toEqual(found);
+  expect(removedApis.removedObjects([type, type], release)).toEqual(found);
 });
 
 describe("a stack with every driver", () => {
@@ -46,7 +46,7 @@ describe("a stack with every driver", () => {
     const types = resources.map(({ type }) => type).filter((type) => type.startsWith("kubernetes:"));
     expect(types.length).toBeGreaterThan(20);
     const newest = supportedKubernetesRange(`${KNOWN_CONTRACTS.at(-1) ?? ""}.0`)?.newest ?? "";
-    expect(removedObjects(types, `${newest}.0`)).toEqual([]);
+    expect(removedApis.removedObjects(types, `${newest}.0`)).toEqual([]);
     expect(
       onlyResource(resources, "talos-node:index:KubernetesUpgrade", "kubernetes-upgrade").inputs[
         "removedObjects"
@@ -55,17 +55,12 @@ describe("a stack with every driver", () => {
   });
 
   it("has the resource that upgrades Kubernetes know what goes among all of its objects", async () => {
-    vi.resetModules();
-    vi.doMock("../../talos/removedApis.ts", () => ({
-      removedObjects: (types: Iterable<string>) =>
-        [...types].filter((type) => /:(?:DaemonSet|StorageClass)$/.test(type)),
-    }));
-    onTestFinished(() => {
-      vi.doUnmock("../../talos/removedApis.ts");
-      vi.resetModules();
-    });
-    const program = await import("./components/program.ts");
-    const { resources } = await program.runProgram(everyDriver());
+    // Loading modules anew would register a second copy of the SDKs in a process that other tests share.
+    const spy = vi
+      .spyOn(removedApis, "removedObjects")
+      .mockImplementation((types) => [...types].filter((type) => /:(?:DaemonSet|StorageClass)$/.test(type)));
+    onTestFinished(() => spy.mockRestore());
+    const { resources } = await runProgram(everyDriver());
     const upgrade = onlyResource(resources, "talos-node:index:KubernetesUpgrade", "kubernetes-upgrade");
     expect(ofType(resources, "kubernetes:apps/v1:DaemonSet").length).toBeGreaterThan(0);
     expect(upgrade.inputs["removedObjects"]).toEqual([

@@ -165,8 +165,7 @@ describe.each(resources)("%s", (token, spec) => {
     const module = getResourceModule("talos", token.split(":")[1] ?? "", schemaVersion);
     const urn = await valueOf(resource.urn);
     const again = module?.construct("it", token, urn);
-    // Not by `instanceof`: a test that ran in this process before may have loaded the SDK anew, and the first copy is the one that is registered.
-    expect(Class.isInstance(again)).toBe(true);
+    expect(again).toBeInstanceOf(Class);
     expect(await valueOf((again as pulumi.Resource).urn)).toBe(urn);
     expect(() => module?.construct("it", "talos:machine/other:Other", urn)).toThrow(
       "talos:machine/other:Other",
