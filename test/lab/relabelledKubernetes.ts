@@ -15,22 +15,19 @@ import { resolveTools } from "../../tools/resolve.ts";
 /**
  * A folder of tools whose kube-apiserver calls itself another release of the same length. It stays what it is: the simulated machines do not care, and what is
  * tested is what the program makes of the release that it is told.
- * @returns the folder of all tools, and the one with Kubernetes' programs alone
  */
 export async function relabelledKubernetes(
   sharedTools: string,
   [from, to]: readonly [string, string],
-): Promise<{ folder: string; programs: string; remove: () => void }> {
+): Promise<{ folder: string; remove: () => void }> {
   if (from.length !== to.length) throw new Error(`${to} is not as long as ${from}`);
   await resolveTools(["kube-apiserver"]); // built, if it was not yet
   const folder = mkdtempSync(join(tmpdir(), "talos-iscsi-tools-"));
-  let built = "";
   for (const entry of readdirSync(sharedTools)) {
     if (!entry.startsWith(`kubernetes-${from}`)) {
       symlinkSync(join(sharedTools, entry), join(folder, entry));
       continue;
     }
-    built = entry;
     mkdirSync(join(folder, entry, "bin"), { recursive: true });
     for (const name of readdirSync(join(sharedTools, entry, "bin"))) {
       const [source, copy] = [join(sharedTools, entry, "bin", name), join(folder, entry, "bin", name)];
@@ -41,8 +38,7 @@ export async function relabelledKubernetes(
       }
     }
   }
-  const programs = join(folder, built, "bin");
-  return { folder, programs, remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 function relabelled(program: Buffer, from: string, to: string): Buffer {
