@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApiServer, type ApiServerOptions, type Listener } from "./apiServer.ts";
-import type { ControlPlaneSettings } from "./configuration.ts";
+import { authoritiesOf, type ControlPlaneSettings } from "./configuration.ts";
 
 /** A kube-apiserver that is to run. */
 export interface WantedApiServer {
@@ -158,7 +158,7 @@ const isAlive = ({ server }: RunningApiServer): boolean => server.process.exited
 function fingerprintOf({ settings, command, listener }: WantedApiServer): string {
   return JSON.stringify([
     settings.apiServer,
-    [settings.ca.crt, ...settings.acceptedCAs],
+    authoritiesOf(settings),
     command,
     ...(listener === undefined ? [] : [settings.images["kube-apiserver"]]),
   ]);

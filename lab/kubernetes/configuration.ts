@@ -39,6 +39,11 @@ export interface ControlPlaneSettings {
   readonly images: Readonly<Record<StaticPodName, string>>;
 }
 
+/** Certificates of Kubernetes' authorities, as text to compare. */
+export function authoritiesOf({ ca, acceptedCAs }: ControlPlaneSettings): string {
+  return JSON.stringify([ca.crt, ...acceptedCAs]);
+}
+
 /** What concerns kube-apiserver alone: a change of this restarts it. */
 export interface ApiServerSettings {
   readonly certSANs: readonly string[];

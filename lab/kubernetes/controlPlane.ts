@@ -13,7 +13,7 @@ import {
   schedulerArgs,
 } from "./commands.ts";
 import type { StaticPodName } from "../node/machine/componentConfigs.ts";
-import type { ControlPlaneSettings } from "./configuration.ts";
+import { authoritiesOf, type ControlPlaneSettings } from "./configuration.ts";
 import {
   type Authorities,
   issueKubeconfig,
@@ -267,11 +267,6 @@ export class ControlPlane {
   get #runDirectory(): string {
     return join(this.#options.directory, "run");
   }
-}
-
-/** Certificates of the authorities, as text to compare. */
-export function authoritiesOf({ ca, acceptedCAs }: ControlPlaneSettings): string {
-  return JSON.stringify([ca.crt, ...acceptedCAs]);
 }
 
 async function issueSecrets(

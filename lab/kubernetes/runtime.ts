@@ -2,13 +2,13 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ClusterRuntime, NodeIdentity, RunningStaticPod } from "../node/machine/runtime.ts";
-import { type ControlPlaneSettings, controlPlaneSettings, nodeSettings } from "./configuration.ts";
 import {
   authoritiesOf,
-  ControlPlane,
-  type KubernetesTools,
-  type ServerOfControlPlane,
-} from "./controlPlane.ts";
+  type ControlPlaneSettings,
+  controlPlaneSettings,
+  nodeSettings,
+} from "./configuration.ts";
+import { ControlPlane, type KubernetesTools, type ServerOfControlPlane } from "./controlPlane.ts";
 import { NodeRegistry } from "./nodes.ts";
 import { createNodeState, type NodeState, syncNode } from "./nodeState.ts";
 import { reapLeftovers } from "./process.ts";

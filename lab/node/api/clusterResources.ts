@@ -46,42 +46,16 @@ export const clusterTypes: ResourceType[] = [
     namespace: "secrets",
     codec: "OSRoot",
     sensitive: true,
-    contents: configured(({ config }) => {
-      const { crt, key } = config?.machineCa ?? { crt: "", key: undefined };
-      const accepted = config?.acceptedCas ?? [];
-      const bytes = (value: string | undefined): Buffer => Buffer.from(pemText(value ?? ""));
-      return [
-        {
-          id: "os",
-          spec: { issuingCA: { crt, key: key ?? "" }, acceptedCAs: accepted.map((each) => ({ crt: each })) },
-          message: {
-            issuingCa: { crt: bytes(crt), key: bytes(key) },
-            acceptedCas: accepted.map((each) => ({ crt: bytes(each) })),
-          },
-        },
-      ];
-    }),
+    contents: configured(({ config }) => [rootSecrets("os", config?.machineCa, config?.acceptedCas)]),
   },
   {
     type: "KubernetesRootSecrets.secrets.talos.dev",
     namespace: "secrets",
     codec: "KubernetesRoot",
     sensitive: true,
-    contents: onControlPlane(({ config }) => {
-      const { crt, key } = config?.clusterCa ?? { crt: "", key: "" };
-      const accepted = config?.acceptedClusterCas ?? [];
-      const bytes = (value: string): Buffer => Buffer.from(pemText(value));
-      return [
-        {
-          id: "k8s",
-          spec: { issuingCA: { crt, key }, acceptedCAs: accepted.map((each) => ({ crt: each })) },
-          message: {
-            issuingCa: { crt: bytes(crt), key: bytes(key) },
-            acceptedCas: accepted.map((each) => ({ crt: bytes(each) })),
-          },
-        },
-      ];
-    }),
+    contents: onControlPlane(({ config }) => [
+      rootSecrets("k8s", config?.clusterCa, config?.acceptedClusterCas),
+    ]),
   },
   {
     type: "MachineTypes.config.talos.dev",
@@ -168,6 +142,23 @@ export const clusterTypes: ResourceType[] = [
     }),
   },
 ];
+
+/** An authority that issues certificates, and those that are accepted beside it. */
+function rootSecrets(
+  id: string,
+  { crt, key = "" }: { crt: string; key?: string | undefined } = { crt: "" },
+  accepted: readonly string[] = [],
+): ResourceContent {
+  const bytes = (value: string): Buffer => Buffer.from(pemText(value));
+  return {
+    id,
+    spec: { issuingCA: { crt, key }, acceptedCAs: accepted.map((each) => ({ crt: each })) },
+    message: {
+      issuingCa: { crt: bytes(crt), key: bytes(key) },
+      acceptedCas: accepted.map((each) => ({ crt: bytes(each) })),
+    },
+  };
+}
 
 /** What the discovery service tells of a node. */
 function member(node: Machine): ResourceContent {
