@@ -45,7 +45,7 @@ function ownerOf(object: Manifest | undefined): string | undefined {
   return annotations?.[ownerAnnotation];
 }
 
-/** Objects in another inventory are not taken over; talosctl does the same by default (`AdoptIfNoInventory`). */
+/** Objects in another inventory are not adopted, as in talosctl by default (`AdoptIfNoInventory`). */
 export function foreignFinding(label: string, object: Manifest | undefined): Finding | undefined {
   const owner = ownerOf(object);
   if (owner === undefined || owner === inventoryConfigMap.name) return undefined;

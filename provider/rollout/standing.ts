@@ -12,7 +12,7 @@ export interface RolloutStanding {
   silent: string[];
 }
 
-/** Asks every node what it runs, so that the report is true whoever upgraded it. */
+/** Asks every node what it runs, so the report is correct even if a node was upgraded by hand. */
 export async function readStanding(context: UpgradeContext): Promise<RolloutStanding> {
   const { wanted, peer, patience, signal } = context;
   const call = { deadlineMs: patience.probeMs, signal };

@@ -1,5 +1,5 @@
 /**
- * Values that are secret because their owner says so, whatever their names: Pulumi secrets in the settings, or values from the environment. They are passed on
+ * Values that are secret regardless of their names: Pulumi secrets in the settings, and values from the environment. They are passed on
  * as secret inputs and are never in plain text.
  */
 import { parseAllDocuments } from "yaml";
