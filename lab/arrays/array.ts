@@ -2,10 +2,10 @@ import { createServer } from "node:http";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** A stand-in of a storage array. */
+/** A stand-in for a storage array. */
 export interface StorageArray {
   readonly port: number;
-  /** What is on it, in the order it was made: a test compares it before and after. */
+  /** What it stores, in order of creation: a test compares it before and after. */
   contents(): ArrayContents;
   stop(): Promise<void>;
 }
@@ -22,7 +22,7 @@ export interface JsonAnswer {
   body?: unknown;
 }
 
-/** Where an array is reached. Default: a free port of loopback. */
+/** Where the array listens. Default: a free loopback port. */
 export interface Portal {
   host: string;
   port: number;

@@ -13,7 +13,7 @@ export interface ExportedTarget {
   disk: string;
 }
 
-/** What an array stores: a sparse file for each disk, and a file for each target that can be logged in to. */
+/** What an array stores: a sparse file per disk, and a file per target that initiators can log in to. */
 export class Disks {
   readonly #folder: string;
 
@@ -32,7 +32,7 @@ export class Disks {
   }
 
   copy(from: string, to: string): void {
-    // cp skips the holes, which are nearly all of it.
+    // cp skips the holes, which make up nearly all of it.
     execFileSync("cp", ["--sparse=always", this.file(from), this.file(to)]);
   }
 

@@ -8,9 +8,9 @@ export interface DsmArrayOptions {
   folder: string;
   user: string;
   password: string;
-  /** How many targets the model allows; entry-level ones allow 10. */
+  /** How many targets the model allows; entry-level models allow 10. */
   maxTargets?: number;
-  /** Default: disks of the simulated nodes' iscsiadm, in the folder. */
+  /** Default: disks for the simulated nodes' iscsiadm, in the folder. */
   disks?: Disks;
   portal?: Portal;
 }
@@ -40,7 +40,7 @@ interface Snapshot {
   description: string;
 }
 
-/** DSM's error codes that SynologyOpenSource/synology-csi v1.2.1 knows (pkg/dsm/webapi/iscsi.go, errCodeMapping). */
+/** The DSM error codes that SynologyOpenSource/synology-csi v1.2.1 knows (pkg/dsm/webapi/iscsi.go, errCodeMapping). */
 const errorCodes = {
   noSpace: 18990002,
   noLun: 18990531,
@@ -48,7 +48,7 @@ const errorCodes = {
   lunName: 18990538,
   tooManyTargets: 18990542,
   targetName: 18990744,
-  // Those it does not know.
+  // Codes it doesn't know.
   noTarget: 18990710,
   noSession: 119,
   credentials: 400,
@@ -70,7 +70,7 @@ type Parameters = Readonly<Record<string, string>>;
 const location = "/volume1";
 const free = 2 ** 40;
 
-/** The web API of a DSM with one btrfs volume, as synology-csi v1.2.1 uses it (pkg/dsm/webapi). Shares are not there: the stand-in serves iSCSI. */
+/** The web API of a DSM with one btrfs volume, as synology-csi v1.2.1 uses it (pkg/dsm/webapi). Shares are missing: the stand-in serves iSCSI only. */
 export class DsmArray implements StorageArray {
   readonly #options: DsmArrayOptions;
   readonly #disks: Disks;
@@ -244,7 +244,7 @@ export class DsmArray implements StorageArray {
     return uuid;
   }
 
-  // `get` takes a name in the place of a UUID or an ID, and the driver uses that (pkg/dsm/service/dsm.go, createVolumeByDsm).
+  // `get` accepts a name in place of a UUID or an ID, and the driver relies on it (pkg/dsm/service/dsm.go, createVolumeByDsm).
   #lun(key = ""): Lun {
     const found = this.#luns.get(key) ?? [...this.#luns.values()].find(({ name }) => name === key);
     if (found === undefined) throw new DsmError(errorCodes.noLun);
@@ -308,7 +308,7 @@ const snapshotAnswer = ({ uuid, name, lun, bytes, seconds }: Snapshot) => ({
   root_path: location,
 });
 
-// Texts come as JSON strings, or bare.
+// Texts arrive as JSON strings, or bare.
 function unquote(value: string): string {
   return /^".*"$/s.test(value) ? (JSON.parse(value) as string) : value;
 }

@@ -3,7 +3,7 @@ import { startArrayServer } from "./array.ts";
 import type { JsonAnswer, StorageArray, ArrayContents } from "./array.ts";
 import { Disks } from "./disks.ts";
 
-/** Who may use the REST API, and the pool that is there. */
+/** The REST API's user, and the pool. */
 export interface JovianDssArrayOptions {
   folder: string;
   user: string;
@@ -14,7 +14,7 @@ export interface JovianDssArrayOptions {
 interface Volume {
   name: string;
   bytes: number;
-  /** `Pool-0/vp_a@sp_b` of a clone. */
+  /** Of a clone: `Pool-0/vp_a@sp_b`. */
   origin?: string;
 }
 
@@ -30,7 +30,7 @@ interface SnapshotOf {
 
 /**
  * The REST API of a JovianDSS as open-e/joviandss-kubernetescsi v1.1.0 uses it: paths and bodies of pkg/rest/storageapi.go, targets.go, clones.go and
- * entrielisters.go, statuses of pkg/rest/payload-def.go, and the error messages that pkg/rest/errors.go recognizes.
+ * entrielisters.go, status codes of pkg/rest/payload-def.go, and the error messages that pkg/rest/errors.go recognizes.
  */
 export class JovianDssArray implements StorageArray {
   readonly #options: JovianDssArrayOptions;
@@ -109,7 +109,7 @@ export class JovianDssArray implements StorageArray {
     return { name: id, full_name: name, volsize: String(bytes), ...(origin === undefined ? {} : { origin }) };
   }
 
-  // The driver asks page by page until one is empty (pkg/driver/driver.go, getResourcesList).
+  // The driver requests page after page until one is empty (pkg/driver/driver.go, getResourcesList).
   #list(page: number): JsonAnswer {
     const all = page === 0 ? [...this.#volumes.keys()].sort() : [];
     return dataAnswer({ results: this.#volumes.size, entries: all.map((id) => this.#shown(id)) });

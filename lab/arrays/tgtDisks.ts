@@ -2,12 +2,12 @@ import { execFileSync } from "node:child_process";
 import { Disks, type ExportedTarget } from "./disks.ts";
 
 /**
- * Disks that any initiator can log in to: their targets are those of tgtd, an iSCSI target in user space (Debian's and Ubuntu's package `tgt`). The
- * daemon has to run. Its LUN 0 is always a controller, so only arrays that count from 1 can have it, as DSM does.
+ * Disks that any initiator can log in to: their targets are served by tgtd, a user-space iSCSI target (package `tgt` in Debian and Ubuntu). The
+ * daemon must be running. Its LUN 0 is always a controller, so only arrays that count LUNs from 1 can use it, as DSM does.
  */
 export class TgtDisks extends Disks {
   readonly #run: (args: string[]) => void;
-  /** tgtd's own numbers by target. */
+  /** tgtd's own target numbers, by IQN. */
   readonly #numbers = new Map<string, number>();
 
   constructor(folder: string, run = tgtadm) {
@@ -30,7 +30,7 @@ export class TgtDisks extends Disks {
   override withdraw(iqn: string): void {
     const number = this.#numbers.get(iqn);
     if (number === undefined) return;
-    // By force: an array ends the sessions of a target that is deleted.
+    // `--force`: deleting a target on an array ends its sessions.
     this.#run(["--mode", "target", "--op", "delete", "--force", "--tid", String(number)]);
     this.#numbers.delete(iqn);
   }
