@@ -6,24 +6,24 @@ import { upWithKill, type Victim } from "./killing.ts";
 import { RolloutWatch, type MostDown } from "./rolloutWatch.ts";
 import { inScratchLab } from "./scratch.ts";
 
-/** What came of rollouts that were killed again and again. */
+/** How rollouts ended that were killed again and again. */
 export interface CrashFigures {
   kills: Record<Victim, number>;
   rollouts: number;
-  /** Nodes that were upgraded more than once in a rollout, and those that were not at all. */
+  /** Nodes that were upgraded more than once in a rollout, and nodes that weren't upgraded at all. */
   doubleUpgrades: string[];
   missedUpgrades: string[];
   cordoned: string[];
   mostDown: MostDown;
 }
 
-// Kills come at this step of the golden ratio: evenly spread however many there are.
+// Kill times advance by the golden ratio: evenly spread no matter how many there are.
 const spread = 0.618033988749895;
 
 /**
- * Rollouts in a lab that runs in `dir`, whose engine or provider is killed so many times in all; after each kill the next `up` goes on,
- * into the next kill, and when it gets through the next rollout begins.
- * @param windowMs how long after its beginning an `up` may be killed at the latest
+ * Runs rollouts in a lab in `dir` and kills the engine or the provider this many times in total. After each kill, the next `up` resumes the rollout and is
+ * killed in turn; once one finishes, the next rollout starts.
+ * @param windowMs latest time after its start at which an `up` may be killed
  */
 export async function crashRollouts(options: {
   dir: string;
@@ -59,7 +59,7 @@ export async function crashRollouts(options: {
           say(`${done} of ${kills}: ${victim} killed ${Math.round(afterMs)} ms into rollout ${rollout + 1}`);
         }
         finished = code === 0;
-        if (!finished && !killed) throw new Error(`an up that nobody killed failed:\n${text.slice(-4_000)}`);
+        if (!finished && !killed) throw new Error(`an up failed without being killed:\n${text.slice(-4_000)}`);
       }
       figures.rollouts += 1;
       for (const [name, count] of Object.entries(await countUpgrades(socket))) {
@@ -76,7 +76,7 @@ export async function crashRollouts(options: {
   return figures;
 }
 
-/** `npm run bench -- crash`, in a lab of its own. */
+/** `npm run bench -- crash`, in its own lab. */
 export async function benchCrash(kills: number): Promise<void> {
   const say = (line: string) => process.stderr.write(`${line}\n`);
   await inScratchLab({ nodeSeconds: 1.5, say }, async (dir) => {
@@ -98,14 +98,14 @@ export async function benchCrash(kills: number): Promise<void> {
         `double upgrades: ${list(figures.doubleUpgrades)}; aim: 0`,
         `nodes not upgraded: ${list(figures.missedUpgrades)}; aim: 0`,
         `nodes left cordoned: ${list(figures.cordoned)}; aim: 0`,
-        `most down at once, of ${samples} looks: ${controlPlanes} control planes, ${workers} workers; aim: at most 1 and 1`,
+        `most down at once, in ${samples} samples: ${controlPlanes} control planes, ${workers} workers; aim: at most 1 and 1`,
         "",
       ].join("\n"),
     );
   });
 }
 
-/** Which release the stack dev is to run from now on. */
+/** Sets the Talos release of the stack dev. */
 export function setWantedVersion(dir: string, version: string): void {
   const file = join(dir, "Pulumi.dev.yaml");
   writeFileSync(file, readFileSync(file, "utf8").replace(/talosVersion: \S+/, `talosVersion: ${version}`));
@@ -113,7 +113,7 @@ export function setWantedVersion(dir: string, version: string): void {
 
 async function countUpgrades(socket: string): Promise<Record<string, number>> {
   const report = await labReport(socket);
-  if (report === undefined) throw new Error("the lab does not run any more");
+  if (report === undefined) throw new Error("the lab is no longer running");
   return Object.fromEntries(report.nodes.map(({ name, upgrades: count }) => [name, count]));
 }
 

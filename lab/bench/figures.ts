@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/** The middle of a number of measurements, with the outermost ones. */
+/** The median of several measurements, with the lowest and highest. */
 export interface Figure {
   median: number;
   least: number;
@@ -28,8 +28,8 @@ export function formatFigure({ median, least, most }: Figure): string {
 }
 
 /**
- * Seconds of CPU that this process and all that it waited for have taken so far: figures that a busy machine does not change. Undefined where the
- * system does not tell (all but Linux).
+ * CPU seconds so far of this process and all children it has waited for: unlike wall time, hardly affected by a busy machine. Undefined where the
+ * system doesn't report it (anything but Linux).
  */
 export function cpuSeconds(): number | undefined {
   let stat: string;
@@ -38,7 +38,7 @@ export function cpuSeconds(): number | undefined {
   } catch {
     return undefined;
   }
-  // proc(5): utime, stime, cutime and cstime in hundredths of a second, behind the command's name in parentheses.
+  // proc(5): utime, stime, cutime and cstime in hundredths of a second, after the command name in parentheses.
   const ticks = stat
     .slice(stat.lastIndexOf(")") + 2)
     .split(" ")
@@ -46,7 +46,7 @@ export function cpuSeconds(): number | undefined {
   return ticks.reduce((sum, tick) => sum + Number(tick), 0) / 100;
 }
 
-/** How long something takes, in seconds. */
+/** Duration of the work in seconds. */
 export async function measureSeconds(work: () => Promise<unknown>): Promise<number> {
   const begun = performance.now();
   await work();

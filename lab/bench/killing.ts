@@ -10,21 +10,21 @@ export type Victim = "engine" | "provider";
 export interface UpResult {
   code: number | null;
   text: string;
-  /** Whether the victim was there to be killed. */
+  /** Whether the victim was running, and was killed. */
   killed: boolean;
 }
 
-/** Who is killed, and when: so many milliseconds after the engine has begun to change things, or as soon as something is so. */
+/** What to kill, and when: this many milliseconds after the engine starts changing things, or as soon as a condition holds. */
 export type Kill = { victim: Victim } & ({ afterMs: number } | { when: () => Promise<boolean> });
 
-/** `lab -- up` in a project's folder, whose engine or provider gets SIGKILL. Without a victim it runs to its end. */
+/** Runs `lab -- up` in a project's folder and sends SIGKILL to its engine or provider. Without a victim, it runs until it exits. */
 export async function upWithKill(dir: string, kill?: Kill): Promise<UpResult> {
   const child = spawn(process.execPath, [join("lab", "cli.ts"), "up", "--skip-preview"], {
     cwd: dir,
     env: {
       ...process.env,
       NO_COLOR: "1",
-      // The tools are built once, for the copies of this project too.
+      // The tools are built once, and shared with the copies of this project.
       TALOS_ISCSI_TOOLS: process.env["TALOS_ISCSI_TOOLS"] ?? join(projectDir, ".tools"),
     },
     stdio: ["ignore", "pipe", "pipe"],
@@ -47,7 +47,7 @@ export async function upWithKill(dir: string, kill?: Kill): Promise<UpResult> {
     const struck = updating.then(async () => {
       if ("afterMs" in kill) await sleep(kill.afterMs);
       else while (child.exitCode === null && !(await kill.when())) await sleep(50);
-      // The engine starts its plugins a moment after it has begun.
+      // The engine starts its plugins a moment later.
       while (child.exitCode === null && !(killed = killVictim(dir, kill.victim))) await sleep(20);
     });
     await Promise.race([struck, ended]);
@@ -55,14 +55,14 @@ export async function upWithKill(dir: string, kill?: Kill): Promise<UpResult> {
   return { code: await ended, text, killed };
 }
 
-/** @returns false where there is none */
+/** @returns false if there is none */
 function killVictim(dir: string, victim: Victim): boolean {
   const provider = readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry))
     .map(Number)
     .find((pid) => read(pid, "cmdline").includes(join(dir, "provider", "pulumi-resource-talos-node")));
   if (provider === undefined) return false;
-  // The engine starts its plugins itself.
+  // The engine is the parent of its plugins.
   const parent = Number(/^PPid:\s*(\d+)$/m.exec(read(provider, "status"))?.[1]);
   const target = victim === "provider" ? provider : parent;
   if (victim === "engine" && !read(target, "cmdline").includes("pulumi")) return false;
@@ -78,6 +78,6 @@ function read(pid: number, file: string): string {
   try {
     return readFileSync(join("/proc", String(pid), file), "utf8");
   } catch {
-    return ""; // ended meanwhile
+    return ""; // exited in the meantime
   }
 }

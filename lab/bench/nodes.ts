@@ -5,13 +5,13 @@ import { defaultTimings } from "../node/machine/timings.ts";
 import { openStack } from "../stack.ts";
 import { summarize, formatFigure } from "./figures.ts";
 
-/** How much longer a node's upgrade takes than the node itself needs to install, shut down and boot. */
+/** How much longer a node's upgrade takes than the node itself takes to install, shut down and boot. */
 export async function benchNodes(): Promise<void> {
   const lab = await labReport(labFiles.socket);
   if (lab?.mode !== "running" || lab.nodes.some((node) => node.upgrades > 0)) {
-    throw new Error("this figure needs a fresh lab: npm run lab -- stop && npm run lab -- start");
+    throw new Error("this figure requires a fresh lab: npm run lab -- stop && npm run lab -- start");
   }
-  // Without the pull: the preflight has fetched the image on every node by then.
+  // The pull isn't counted: the preflight has already fetched the image on every node.
   const { installSeconds, rebootSeconds, bootSeconds } = defaultTimings;
   const own = installSeconds + rebootSeconds + bootSeconds;
   const begun = new Map<string, number>();

@@ -18,14 +18,14 @@ import { openStack, pulumiEnvironment } from "../stack.ts";
 import { cpuSeconds, summarize, formatFigure, measureSeconds } from "./figures.ts";
 
 /**
- * What the program itself costs on top of the engine and the SDKs: the first preview of the stack dev, and that of a bare program which
- * imports the same SDKs and registers the same resources with plain values. In turn, so that a machine that slows down slows both.
+ * What the program itself costs on top of the engine and the SDKs: compares the first preview of the stack dev with that of a bare program that
+ * imports the same SDKs and registers the same resources with plain values. They alternate, so a machine that slows down slows both.
  */
 export async function benchPreview(runs: number): Promise<void> {
   const lab = await labReport(labFiles.socket);
   if (lab?.mode !== "running")
-    throw new Error("this figure needs a lab with a running cluster; start one with: npm run lab -- start");
-  // An empty backend of its own: the preview is that of a first `up`, whatever is deployed on the lab.
+    throw new Error("this figure requires a lab with a running cluster; start one with: npm run lab -- start");
+  // Its own empty backend: the preview is that of a first `up`, whatever is deployed in the lab.
   const scratch = mkdtempSync(join(tmpdir(), "talos-iscsi-bench-"));
   try {
     const program = await openStack("dev", pathToFileURL(scratch).href);
@@ -66,7 +66,7 @@ function ratios({ program, bare }: Pairs): number[] {
   return program.map((value, index) => value / (bare[index] ?? Number.NaN));
 }
 
-/** What the program, the engine and the plugins computed, which other programs on the machine do not change much. */
+/** CPU time of the program, the engine and the plugins, which other processes on the machine hardly affect. */
 function cpuLine(work: Pairs): string {
   return `CPU time:                         ${formatFigure(summarize(work.program))} against ${formatFigure(summarize(work.bare))}, ratio ${summarize(ratios(work)).median.toFixed(2)}`;
 }
@@ -78,7 +78,7 @@ interface Registered {
   inputs: Record<string, unknown>;
 }
 
-/** What the program registers, as the engine saw it. */
+/** What the program registers, as seen by the engine. */
 async function registeredResources(stack: Stack): Promise<Registered[]> {
   const registered: Registered[] = [];
   await stack.preview({
@@ -101,11 +101,11 @@ async function registeredResources(stack: Stack): Promise<Registered[]> {
 const credentials = { caCertificate: "Y2E=", clientCertificate: "Y2VydA==", clientKey: "a2V5" };
 // Secrets that are lists.
 const listed = ["patches"];
-// How secrets and unknown values stand in the engine's events (sdk/go/common/resource).
+// How secrets and unknown values are encoded in the engine's events (sdk/go/common/resource).
 const secretMark = "4dabf18193072939515e22adb298388d";
 const unknownMark = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
-/** Plain values only: any other of the same form in place of secrets and unknown values. */
+/** Plain values only: secrets and unknown values are replaced by placeholders of the same shape. */
 function plainInputs(inputs: Record<string, unknown>): Record<string, unknown> {
   const text = JSON.stringify(inputs, (key, value: unknown) => {
     const isSecret = typeof value === "object" && value !== null && secretMark in value;
@@ -140,8 +140,8 @@ class Custom extends pulumi.CustomResource {}
 class Component extends pulumi.ComponentResource {}
 
 /**
- * What the program itself gave, without what the provider found. With credentials that are not known yet the provider asks no node: what the
- * program's preview reads there is the program's.
+ * The inputs of the program itself, without the provider's findings. While credentials are unknown, the provider contacts no node: what the
+ * program's preview reads from nodes is part of the program's cost.
  */
 function withoutProviderInputs(inputs: Record<string, unknown>): Record<string, unknown> {
   const { plan: _plan, changes: _changes, ...given } = inputs;

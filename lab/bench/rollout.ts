@@ -10,13 +10,13 @@ import { setWantedVersion } from "./crash.ts";
 import { measureSeconds } from "./figures.ts";
 import { inScratchLab } from "./scratch.ts";
 
-// All by LifecycleService, and each image new to the nodes when its turn comes.
+// All of them use LifecycleService, and each image is new to the nodes when it is rolled out.
 const versions = { before: "v1.13.7", rollout: "v1.13.9", talosctl: "v1.13.6" };
 const schematic = { customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } } };
 
 /**
- * A rollout against the time that the machines themselves need, and against `talosctl upgrade --wait`, one node after the other. With one
- * worker at a time the bound is one pull, which all do at once, and then each node's installation, reboot and boot.
+ * Compares a rollout with the time that the machines themselves take, and with `talosctl upgrade --wait`, one node after the other. With one
+ * worker at a time the lower bound is one pull, which all nodes do at once, plus each node's installation, reboot and boot.
  */
 export async function benchRollout(nodeSeconds: number): Promise<void> {
   const { pullSeconds, installSeconds, rebootSeconds, bootSeconds } = timingsFor(nodeSeconds);
@@ -25,14 +25,14 @@ export async function benchRollout(nodeSeconds: number): Promise<void> {
   const bound = pullSeconds + nodes.length * turn;
   const say = (line: string) => process.stderr.write(`${line}\n`);
   await inScratchLab({ nodeSeconds, say }, async (dir) => {
-    // The clone's own module and folder: the module knows the clone's lab, and the program takes paths from where it runs.
+    // The clone's own module and folder: the module knows the clone's lab, and the program resolves paths from its working directory.
     process.chdir(dir);
     const { openStack } = (await import(pathToFileURL(join(dir, "lab", "stack.ts")).href)) as {
       openStack: (name: string) => Promise<Stack>;
     };
     setWantedVersion(dir, versions.before);
     say(`bringing all nodes to ${versions.before}`);
-    const stack = await openStack(stackOf.running); // one for both: each counts its program's runs
+    const stack = await openStack(stackOf.running); // one for both: each stack counts its program's runs
     await stack.up();
 
     say(`rollout to ${versions.rollout}`);
@@ -64,7 +64,7 @@ export async function benchRollout(nodeSeconds: number): Promise<void> {
     const image = `${new URL(factory).host}/metal-installer/${schematicId(schematic)}:${versions.talosctl}`;
     const talosctl = await measureSeconds(async () => {
       for (const { address } of nodes) {
-        // By way of a control plane that stays up; a worker has no kubeconfig for talosctl to drain with.
+        // Through a control plane that stays up; a worker has no kubeconfig for talosctl to drain with.
         const endpoint = nodes.find((node) => node.role === "controlplane" && node.address !== address);
         await upgradeByHand(dir, address, endpoint?.address ?? address, image);
       }
@@ -75,8 +75,8 @@ export async function benchRollout(nodeSeconds: number): Promise<void> {
         `nodes: ${nodes.length}, ${nodeSeconds} s each (pull ${pullSeconds.toFixed(1)} s, then ${turn.toFixed(1)} s), one at a time`,
         `lower bound:              ${bound.toFixed(2)} s`,
         `rollout:                  ${rollout.toFixed(2)} s, ${over.toFixed(1)} % over the bound; aim at 30 s a node: at most 3 %`,
-        `the whole up around it:   ${whole.toFixed(2)} s`,
-        `where it went:            ${describeSteps(spent, rollout)}`,
+        `the entire up:            ${whole.toFixed(2)} s`,
+        `time by step:             ${describeSteps(spent, rollout)}`,
         `talosctl upgrade --wait:  ${talosctl.toFixed(2)} s; aim: the rollout takes less`,
         "",
       ].join("\n"),
@@ -84,7 +84,7 @@ export async function benchRollout(nodeSeconds: number): Promise<void> {
   });
 }
 
-/** How long each step took over all nodes, in seconds, by the timelines in the state. */
+/** Total time of each step across all nodes, in seconds, from the timelines in the state. */
 function stepsOf(state: Deployment): Map<string, number> {
   const { resources = [] } = state.deployment as {
     resources?: { type: string; outputs?: { timeline?: UpgradeTimeline } }[];

@@ -1,13 +1,13 @@
 import { labReport } from "../control.ts";
 
-/** The most machines of each role that were seen down at the same time. */
+/** The most machines of each role seen down at the same time. */
 export interface MostDown {
   controlPlanes: number;
   workers: number;
   samples: number;
 }
 
-/** Looks at a lab's machines every 50 ms, until it is stopped. */
+/** Polls a lab's machines every 50 ms until it is stopped. */
 export class RolloutWatch {
   readonly most: MostDown = { controlPlanes: 0, workers: 0, samples: 0 };
   readonly #socket: string;

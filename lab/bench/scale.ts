@@ -7,7 +7,7 @@ import { deployedFigures } from "./scale/deployed.ts";
 import { pluginInputs } from "./scale/bareState.ts";
 import { ScaleProject, type Run } from "./scale/project.ts";
 
-/** `npm run bench -- scale`: what a stack of many nodes takes, against a bare program with as many resources. */
+/** `npm run bench -- scale`: the cost of a stack with many nodes, compared with a bare program that has as many resources. */
 export async function benchScale(nodes: number, deploy: boolean): Promise<void> {
   const tools = await resolveTools(["pulumi", "talosctl"]);
   const plugins = await choosePlugins();
@@ -59,7 +59,7 @@ async function benchDeployed(nodes: number): Promise<void> {
   );
 }
 
-/** Medians over the pairs. CPU time is that of all processes: other programs on the machine do not change it much. */
+/** Medians over the pairs. CPU time covers all processes of the command: other programs on the machine hardly affect it. */
 function sayRatio(pairs: readonly { program: Run; bare: Run }[]): void {
   const cpu = ({ cpuSeconds }: Run): number => Object.values(cpuSeconds).reduce((sum, part) => sum + part, 0);
   const ratio = (of: (run: Run) => number): string =>
@@ -74,7 +74,7 @@ function say(what: string, { seconds, cpuSeconds, peakMb }: Run): void {
   process.stdout.write(`${what}: ${seconds.toFixed(1)} s; CPU and peak memory: ${parts.join(", ")}\n`);
 }
 
-/** How secrets and unknown values stand in the engine's JSON. */
+/** How unknown values are encoded in the engine's JSON. */
 const unknownMark = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const credentials = { caCertificate: "Y2E=", clientCertificate: "Y2VydA==", clientKey: "a2V5" };
 
@@ -84,7 +84,7 @@ async function resourcesOf(project: ScaleProject): Promise<unknown[]> {
   const { steps } = JSON.parse(text) as {
     steps: { urn: string; newState: { type: string; custom: boolean; inputs?: Record<string, unknown> } }[];
   };
-  // A node's checked inputs have a digest of it.
+  // A node's checked inputs only have a digest of it.
   const rollout = steps.find(({ newState }) => newState.type.endsWith(":RolloutPreflight"))?.newState.inputs
     ?.rollout;
   return steps

@@ -5,10 +5,10 @@ import { labReport } from "../control.ts";
 import { labFiles, projectDir, type LabMode } from "../layout.ts";
 import { runTool } from "../process.ts";
 
-/** A clone of this project in a folder of its own, for a lab that needs the addresses to itself. Whoever asks removes the folder. */
+/** A clone of this project in its own folder, for a lab that needs the addresses to itself. The caller removes the folder. */
 export async function scratchClone(): Promise<{ scratch: string; clone: string }> {
   if ((await labReport(labFiles.socket)) !== undefined)
-    throw new Error("a lab is running and has the addresses; stop it first: npm run lab -- stop");
+    throw new Error("a lab is running and uses the addresses; stop it first: npm run lab -- stop");
   const scratch = mkdtempSync(join(tmpdir(), "talos-iscsi-bench-"));
   const clone = join(scratch, "clone");
   await runTool("git", ["clone", "--quiet", projectDir, clone]);
@@ -16,7 +16,7 @@ export async function scratchClone(): Promise<{ scratch: string; clone: string }
 }
 
 /**
- * A lab in a clone of this project, for figures that need many rollouts: the user's stack and lab are not touched. Its stack holds the
+ * A lab in a clone of this project, for figures that require many rollouts: the user's stack and lab stay untouched. Its stack holds the
  * rollout and nothing after it.
  */
 export async function inScratchLab(
@@ -34,7 +34,7 @@ export async function inScratchLab(
   return inPreparedLab({ ...options, prepare }, work);
 }
 
-/** The same with whatever `prepare` makes of the clone before its lab starts; `mode` as for `lab -- start`. */
+/** The same, but `prepare` modifies the clone before its lab starts; `mode` as for `lab -- start`. */
 export async function inPreparedLab(
   {
     nodeSeconds,
@@ -59,7 +59,7 @@ export async function inPreparedLab(
   try {
     symlinkSync(join(projectDir, "node_modules"), join(dir, "node_modules"));
     prepare(dir);
-    say(`starting a lab in ${dir}, ${nodeSeconds} s a node`);
+    say(`starting a lab in ${dir}, ${nodeSeconds} s per node`);
     await lab("start", ...(mode === "new" ? ["--new"] : []), "--node-seconds", String(nodeSeconds));
     await work(dir);
   } finally {

@@ -1,5 +1,5 @@
-// The bare program beside a deployed stack, copied into a project of its own: it registers every resource of that stack with the inputs that its state
-// has, from the same SDKs. What the engine, the SDKs and the plugins cost by themselves when nothing changes.
+// The bare program next to a deployed stack, copied into its own project: it registers every resource of that stack with the inputs from its state,
+// using the same SDKs. It measures what the engine, the SDKs and the plugins cost by themselves when nothing changes.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as k8s from "@pulumi/kubernetes";
@@ -7,7 +7,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as talos from "@pulumiverse/talos";
 import type { DeployedResource } from "./bareState.ts";
 
-// Loaded as a program that uses them does.
+// Loads the SDKs as a program that uses them does.
 void [k8s.Provider, talos.Provider];
 
 const resources = JSON.parse(
@@ -18,7 +18,7 @@ class Custom extends pulumi.CustomResource {}
 class Component extends pulumi.ComponentResource {}
 class Provider extends pulumi.ProviderResource {}
 
-/** How a secret stands in an exported state (sdk/go/common/resource). */
+/** How a secret is encoded in an exported state (sdk/go/common/resource). */
 const secretMark = "4dabf18193072939515e22adb298388d";
 
 function withSecrets(value: unknown): unknown {

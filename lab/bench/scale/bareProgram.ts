@@ -1,5 +1,5 @@
-// The bare program of `npm run bench -- scale`, copied into a project of its own: the same resources from the same SDKs, with plain values, one provider of
-// each kind. What the engine, the SDKs and the plugins cost by themselves.
+// The bare program of `npm run bench -- scale`, copied into its own project: the same resources from the same SDKs, with plain values, one provider of
+// each kind. It measures what the engine, the SDKs and the plugins cost by themselves.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as k8s from "@pulumi/kubernetes";
@@ -36,7 +36,7 @@ for (const { type, name, custom, inputs } of registered) {
     : type.startsWith("talos:imageFactory")
       ? { provider: factory }
       : {};
-  // Unknown in a preview, as in the program's own first one: nothing is to be asked of any node here either.
+  // Unknown in a preview, as in the program's own first preview: here too, no node may be contacted.
   if (inputs.clientConfiguration !== undefined)
     inputs.clientConfiguration = kubeconfig.id.apply(() => credentials);
   if (custom) new Custom(type, name, inputs, provider);

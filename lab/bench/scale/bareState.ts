@@ -1,7 +1,7 @@
-/** What our plugin adds to the inputs that a program gives. */
+/** What our plugin adds to a program's inputs. */
 export const pluginInputs = ["plan", "changes", "changedByHand", "hardware", "planDigest"] as const;
 
-/** The state has configurations as hashes, and a program does not give those. */
+/** The state stores configurations as hashes, and a program doesn't provide those. */
 const hashedInputs = [...pluginInputs, "configurations"];
 
 /** A resource of a deployed stack, as the bare program registers it. */
@@ -12,7 +12,7 @@ export interface DeployedResource {
   custom: boolean;
   inputs: Record<string, unknown>;
   parent?: string;
-  /** URN of the provider that the program made; absent for a default one. */
+  /** URN of the provider that the program created; absent for a default one. */
   provider?: string;
   dependsOn: string[];
   protect?: boolean;
@@ -33,8 +33,8 @@ interface StateResource {
 }
 
 /**
- * The state of a deployed stack as that of the stack `bare` of a project `bare`, and the resources that its program has to register for nothing to change.
- * @param exported what `pulumi stack export --show-secrets` wrote
+ * The state of a deployed stack, rewritten for the stack `bare` of a project `bare`, and the resources its program must register so that nothing changes.
+ * @param exported output of `pulumi stack export --show-secrets`
  */
 export function bareState(exported: string): { state: string; resources: DeployedResource[] } {
   const [, stack = "", project = ""] =
@@ -47,7 +47,7 @@ export function bareState(exported: string): { state: string; resources: Deploye
   for (const resource of all) if (resource.type === "pulumi:pulumi:Stack") resource.outputs = {};
   const isDefault = ({ type, urn }: StateResource): boolean =>
     type.startsWith("pulumi:providers:") && nameOf(urn).startsWith("default");
-  // With each node the state has digests of these.
+  // The state of each node has only digests of these.
   const { rollout, kubeconfig } = all.find(({ type }) => type.endsWith(":RolloutPreflight"))?.inputs ?? {};
   const resources = all
     .filter((resource) => resource.type !== "pulumi:pulumi:Stack" && !isDefault(resource))

@@ -8,16 +8,16 @@ import { choosePlugins } from "../../pluginPaths.ts";
 import { inPreparedLab } from "../scratch.ts";
 import { ScaleProject, type Run } from "./project.ts";
 
-/** What a deployed stack of so many simulated nodes takes, and what its nodes are asked. */
+/** What a deployed stack of this many simulated nodes costs, and how often its nodes are called. */
 export interface DeployedFigures {
   up: Run & { callsPerNode: number };
   unchanged: Run & { callsPerNode: number };
-  /** Further previews without changes, each with one of a bare program right after it, which has the same resources in a state of its own. */
+  /** More previews without changes, each followed by one of a bare program with the same resources in its own state. */
   pairs: { unchanged: Run; bare: Run }[];
   refresh: Run & { callsPerNode: number };
   newRelease: Run & { callsPerNode: number };
   stateBytesPerNode: number;
-  /** Bytes of the state by type and property, the largest first. */
+  /** Bytes of the state by type and property, largest first. */
   largest: [string, number][];
 }
 
@@ -29,7 +29,7 @@ const stack = "dev-new";
 const pairsInAll = 5;
 const releases = { first: "v1.13.7", next: "v1.13.9" };
 
-/** A new cluster in a lab of its own, deployed, and then looked at again and again; in turn with a bare program, so that a machine that slows down slows both. */
+/** Deploys a new cluster in its own lab and previews it repeatedly, alternating with a bare program, so that a machine that slows down slows both. */
 export async function deployedFigures(
   nodes: number,
   say: (line: string) => void,
@@ -63,7 +63,7 @@ export async function deployedFigures(
     } finally {
       bare.remove();
     }
-    // Without its preview, which reads every node as well.
+    // Without its preview, which reads every node too.
     const refresh = await measured("refresh", "--yes", "--skip-preview");
     changeStack(dir, (file) => (file.config["talos-iscsi:talosVersion"] = releases.next));
     const newRelease = await measured("preview");
@@ -77,7 +77,7 @@ export async function deployedFigures(
   return figures;
 }
 
-/** A stack of three control planes and workers at loopback addresses, in place of the lab's five nodes. */
+/** A stack of three control planes plus workers at loopback addresses, in place of the lab's five nodes. */
 function withNodes(file: StackFile, nodes: number): void {
   const cluster = file.config["talos-iscsi:cluster"] as { nodes: unknown };
   cluster.nodes = Array.from({ length: nodes }, (_, index) => ({
@@ -98,7 +98,7 @@ function changeStack(dir: string, change: (file: StackFile) => void): void {
 
 async function readCallCount(dir: string): Promise<number> {
   const report = await labReport(join(dir, ".lab", "lab.sock"));
-  if (report === undefined) throw new Error("the lab does not run any more");
+  if (report === undefined) throw new Error("the lab is no longer running");
   return report.nodes.reduce((sum, { calls }) => sum + calls, 0);
 }
 

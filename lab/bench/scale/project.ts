@@ -20,13 +20,13 @@ import { languageHost, type PluginChoice } from "../../pluginPaths.ts";
 import { bareState } from "./bareState.ts";
 import { UsageWatch, type Usage } from "./usage.ts";
 
-/** One command of plain `pulumi`, measured. */
+/** One measured command of plain `pulumi`. */
 export interface Run extends Usage {
   seconds: number;
   output: string;
 }
 
-/** A project folder apart from any lab, with a state of its own, on which plain `pulumi` runs as a user's does. */
+/** A project folder with its own state, apart from any lab, in which plain `pulumi` runs as a user would run it. */
 export class ScaleProject {
   readonly dir: string;
   readonly #pulumi: string;
@@ -45,7 +45,7 @@ export class ScaleProject {
       ...plugins.map(({ name, path }): [string, string] => [`pulumi-resource-${name}`, path]),
       ["node", process.execPath],
     ];
-    // Where no published host is installed, the one of the tests starts Pulumi's own program runner all the same.
+    // If no published host is installed, the tests' stand-in still starts Pulumi's own program runner.
     if (languageHost(tools["pulumi"] ?? "") === undefined) {
       const standIn = "pulumi-language-nodejs";
       programs.push([standIn, join(projectDir, "test", "lab", "languageHost", standIn)]);
@@ -75,7 +75,7 @@ export class ScaleProject {
     return project;
   }
 
-  /** The project of a lab that runs in this folder, with the lab's own state. */
+  /** The project of a lab in this folder, with the lab's own state. */
   static ofLab(
     dir: string,
     tools: Record<string, string>,
@@ -85,7 +85,7 @@ export class ScaleProject {
     return new ScaleProject(dir, tools, plugins, environment);
   }
 
-  /** A bare program, one of those beside this file, that registers these resources from the same SDKs. */
+  /** One of the bare programs next to this file; it registers these resources from the same SDKs. */
   static ofBare(
     tools: Record<string, string>,
     plugins: readonly PluginChoice[],
@@ -111,7 +111,7 @@ export class ScaleProject {
     return project;
   }
 
-  /** A bare program with the state of this deployed stack, in which nothing is to change. */
+  /** A bare program with the state of this deployed stack, in which nothing should change. */
   async deployedBare(
     stack: string,
     tools: Record<string, string>,
@@ -119,7 +119,7 @@ export class ScaleProject {
   ): Promise<ScaleProject> {
     const exported = await this.plain(["stack", "export", "--show-secrets", "--stack", stack]);
     const { state, resources } = bareState(exported);
-    // The salt of its secrets is in the state.
+    // The state holds the salt of its secrets.
     const { PULUMI_CONFIG_PASSPHRASE: passphrase = "" } = this.#environment;
     const bare = ScaleProject.ofBare(tools, plugins, resources, "bareDeployed.ts", {
       PULUMI_CONFIG_PASSPHRASE: passphrase,
@@ -131,7 +131,7 @@ export class ScaleProject {
     return bare;
   }
 
-  /** Makes the stack with this file. */
+  /** Creates the stack with this file. */
   async init(stack: string, file: string): Promise<void> {
     await this.plain(["stack", "init", stack]);
     // `stack init` has written the salt of its secrets.
@@ -140,7 +140,7 @@ export class ScaleProject {
     writeFileSync(own, `${file.trimEnd()}\n${salt}`);
   }
 
-  /** A command of no interest as such. */
+  /** Runs a command without measuring it. */
   async plain(args: string[]): Promise<string> {
     const { stdout } = await promisify(execFile)(this.#pulumi, [...args, "--non-interactive"], {
       cwd: this.dir,
@@ -150,7 +150,7 @@ export class ScaleProject {
     return stdout;
   }
 
-  /** A command, with what it and its processes take. */
+  /** Runs a command and measures what it and its processes use. */
   async measured(args: string[]): Promise<Run> {
     const begun = performance.now();
     const child = spawn(this.#pulumi, [...args, "--non-interactive", "--color", "never"], {

@@ -1,11 +1,11 @@
 import { readFileSync, readdirSync } from "node:fs";
 
-/** Whose process it is: the program's own, the engine's, or a plugin's by its name. */
+/** The part a process belongs to: the program, the engine, or a plugin by its name. */
 export type Part = "program" | "engine" | "talos-node" | "talos" | "kubernetes" | "other";
 
-/** What a process and its children have used. */
+/** What a process and its children used. */
 export interface Usage {
-  /** Peak of resident memory in MB, by part: of the largest process where there are several. */
+  /** Peak resident memory in MB, by part; if a part has several processes, that of the largest. */
   peakMb: Partial<Record<Part, number>>;
   /** User and system time in seconds, by part. */
   cpuSeconds: Partial<Record<Part, number>>;
@@ -13,7 +13,7 @@ export interface Usage {
 
 const ticksPerSecond = 100;
 
-/** Watches a tree of processes through /proc until it is stopped. Peaks are the kernel's own (VmHWM), so a slow look misses little. */
+/** Watches a process tree through /proc until it is stopped. Peaks come from the kernel (VmHWM), so infrequent samples miss little. */
 export class UsageWatch {
   readonly #root: number;
   readonly #timer: NodeJS.Timeout;
@@ -74,7 +74,7 @@ function partOf(command: readonly string[]): Part {
   return /(^|\/)pulumi( |$)/.test(command[0] ?? "") ? "engine" : "other";
 }
 
-/** A process may end between two looks. */
+/** A process may exit between two samples. */
 function fileOf(path: string): string {
   try {
     return readFileSync(path, "utf8");
