@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ContainerSpec } from "./manifests.ts";
 
-/** What is mounted into a container: paths of the node and of the container. */
+/** A mount in a container: its path on the node and in the container. */
 export interface Mount {
   from: string;
   to: string;
@@ -14,13 +14,13 @@ export interface Mount {
 
 export interface ContainerOptions {
   name: string;
-  /** An empty folder of its own. */
+  /** An empty folder for this container. */
   folder: string;
   /** The process whose mount namespace is the node's. */
   namespaceOf: number;
   binary: string;
   entryPoint: string;
-  /** Programs of the image, by path. */
+  /** Additional programs of the image, by path. */
   programs: Readonly<Record<string, string>>;
   args: readonly string[];
   environment: Readonly<Record<string, string>>;
@@ -31,7 +31,7 @@ export interface ContainerOptions {
   log: (line: string) => void;
 }
 
-/** A container, started again when it ends, as with `restartPolicy: Always`. */
+/** A container that is restarted when its process exits, as with `restartPolicy: Always`. */
 export class Container {
   readonly name: string;
   readonly #options: ContainerOptions;
@@ -39,7 +39,7 @@ export class Container {
   #process: ChildProcess | undefined;
   #stopping = false;
   #ended: Promise<void> = Promise.resolve();
-  /** How each run that ended by itself ended. */
+  /** How each process ended that wasn't stopped by us. */
   readonly exits: string[] = [];
 
   constructor(options: ContainerOptions) {
@@ -47,7 +47,7 @@ export class Container {
     this.#options = options;
   }
 
-  /** What its processes have written, the last 2,000 lines. */
+  /** The last 2,000 lines that its processes wrote. */
   get output(): string {
     return this.#said.join("\n");
   }
@@ -100,7 +100,7 @@ export class Container {
       child.once("close", (code, signal) => {
         if (!this.#stopping) {
           this.exits.push(signal ?? `exit code ${code ?? "?"}`);
-          // The kubelet waits 10 seconds and more; here nobody learns anything from waiting.
+          // A kubelet waits 10 seconds or more; here, waiting wouldn't show anything.
           setTimeout(() => void (this.#stopping || this.start()), 500);
         }
         resolve();
@@ -108,7 +108,7 @@ export class Container {
     });
   }
 
-  /** Ends it without a trace in `exits`, and starts it again: a new pod in the place of the old one. */
+  /** Stops it, without an entry in `exits`, and starts it again: like a new pod that replaces the old one. */
   async restart(): Promise<void> {
     await this.stop();
     this.#stopping = false;
@@ -117,7 +117,7 @@ export class Container {
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    // The container's first process itself: what --kill-child asks of the kernel is forgotten when that process changes its user.
+    // Kills the container's first process directly: the kernel drops what --kill-child asks of it once that process changes its user.
     for (const child of childrenOf(this.#process?.pid)) killProcess(child);
     this.#process?.kill("SIGKILL");
     await this.#ended;
@@ -141,7 +141,7 @@ function killProcess(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // it has ended by itself meanwhile
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // it has exited in the meantime
   }
 }
 
@@ -152,7 +152,7 @@ function capabilityFlags(privileged: boolean, security: ContainerOptions["securi
   const dropped = security.capabilities?.drop ?? [];
   const flags: string[] = [];
   if (!privileged) {
-    // What a runtime gives without a word in the manifest (containerd pkg/oci, DefaultUnixCaps), less what is dropped.
+    // What a runtime grants by default (containerd pkg/oci, DefaultUnixCaps), minus what the manifest drops.
     const kept = dropped.includes("ALL") ? [] : defaultCapabilities.filter((name) => !dropped.includes(name));
     const added = (security.capabilities?.add ?? []).map((name) => name.toUpperCase());
     const list = ["-all", ...[...kept, ...added].map((name) => `+${name.toLowerCase()}`)].join(",");

@@ -4,15 +4,15 @@ import type { StorageArray } from "../arrays/array.ts";
 import { DsmArray } from "../arrays/dsm.ts";
 import { JovianDssArray } from "../arrays/joviandss.ts";
 
-/** A part of the sanity suite that a driver does not pass. */
+/** A part of the sanity suite that a driver fails. */
 export interface Defect {
-  /** Text in the names of its cases. */
+  /** Text in the names of the affected cases. */
   cases: string;
-  /** The reason, and where it is in the driver's source. */
+  /** The reason, and its place in the driver's source. */
   why: string;
-  /** The vendor's process ends: these cases are left out with its binary, or all that follow would fail, too. */
+  /** The vendor's process exits. With the vendor's binary these cases are skipped, because all that follow would fail too. */
   ends?: true;
-  /** The driver of tools/csi/driver does the same. */
+  /** The driver in tools/csi/driver does the same. */
   ours?: true;
 }
 
@@ -20,19 +20,19 @@ export interface Defect {
 const joviandssDefects: readonly Defect[] = [
   {
     cases: "GetCapacity",
-    why: "its context has no logger, and the process ends (pkg/controller/controllerplugin.go, GetCapacity)",
+    why: "its context has no logger, and the process exits (pkg/controller/controllerplugin.go, GetCapacity)",
     ends: true,
   },
   ...["CreateSnapshot", "DeleteSnapshot", "ListSnapshots", "GetSnapshot", "existing source snapshot"].map(
     (cases): Defect => ({
       cases,
-      why: "every snapshot that is deleted ends the process (pkg/driver/driver.go, DeleteSnapshot)",
+      why: "deleting a snapshot makes the process exit (pkg/driver/driver.go, DeleteSnapshot)",
       ends: true,
     }),
   ),
   {
     cases: "CreateVolume should create volume from an existing source volume",
-    why: "the snapshot between a volume and its clone is not found again, so the source stays busy (pkg/rest/entrielisters.go, GetVolumeSnapshotsEntries)",
+    why: "it doesn't find the snapshot between a volume and its clone again, so the source stays busy (pkg/rest/entrielisters.go, GetVolumeSnapshotsEntries)",
   },
   ...[
     "volume source snapshot is not found",
@@ -42,7 +42,7 @@ const joviandssDefects: readonly Defect[] = [
     "ControllerPublishVolume should fail when the volume does not exist",
   ].map((cases): Defect => ({
     cases,
-    why: "an identifier of another form is InvalidArgument, not NotFound (pkg/driver/lunid.go, NewVolumeDescFromVDS)",
+    why: "it reports an ID of another form as InvalidArgument, not NotFound (pkg/driver/lunid.go, NewVolumeDescFromVDS)",
   })),
   {
     cases: "ValidateVolumeCapabilities should return appropriate values",
@@ -50,30 +50,30 @@ const joviandssDefects: readonly Defect[] = [
   },
   {
     cases: "ControllerPublishVolume should fail when the node does not exist",
-    why: "a target is for every node, so the node is not looked at (pkg/driver/driver.go, PublishVolume)",
+    why: "a target is open to every node, so the node isn't checked (pkg/driver/driver.go, PublishVolume)",
     ours: true,
   },
 ];
 
-/** What is to be known of a driver to run its processes. */
+/** What it takes to run a driver's processes. */
 export interface DriverUnderTest {
-  /** Names of its workloads, of the plugin's container in each, and the image's entry point. */
+  /** Name of each workload and of the plugin's container in it; the image's entry point. */
   controller: { workload: string; container: string };
   node: { workload: string; container: string };
   entryPoint: string;
-  /** What else of the image matters. */
+  /** Other programs of the image that matter. */
   programs: Readonly<Record<string, string>>;
-  /** Its name, as in the path of its socket. */
+  /** The CSI driver name, as in its socket's path. */
   driverName: string;
-  /** The array that it talks to. */
+  /** The array it talks to. */
   array: (folder: string) => Promise<StorageArray>;
-  /** Creates its component for that array, as a stack's program does. */
+  /** Creates the driver's component for that array, as a stack's program does. */
   deploy: (port: number) => unknown;
   /** Parameters of its StorageClass. */
   parameters: Record<string, string>;
-  /** What of the sanity suite it is known not to pass. */
+  /** Sanity cases it is known to fail. */
   defects: readonly Defect[];
-  /** Size of a volume that the sanity suite asks for. */
+  /** Volume size that the sanity suite requests. */
   volumeBytes: number;
 }
 
@@ -87,7 +87,7 @@ export const drivers = {
     node: { workload: "joviandss-csi-node", container: "csi-node" },
     // open-e/joviandss-kubernetescsi deploy/container/centos.Dockerfile
     entryPoint: "/usr/local/bin/jdss-csi-plugin",
-    // Its iscsiadm runs the node's, by the strategy that the environment names; chroot is tested here.
+    // Its iscsiadm runs the node's, using the strategy set in the environment; chroot is tested here.
     programs: {
       "/usr/local/bin/iscsiadm": '#!/bin/sh\nchroot /host "$ISCSIADM_HOST_PATH" "$@"\n',
     },

@@ -8,7 +8,7 @@ import type { Mount } from "./container.ts";
 import { filesOf, findManifest } from "./manifests.ts";
 import type { ContainerSpec, Manifest, PodSpec, Volume, VolumeMount, Workload } from "./manifests.ts";
 
-/** How containers reach the Kubernetes API; the token is the account's. */
+/** How containers reach the Kubernetes API; `token` returns an account's token. */
 export interface ApiAccess {
   host: string;
   port: number;
@@ -19,17 +19,17 @@ export interface ApiAccess {
 
 /** The programs of an image. */
 export interface Image {
-  /** Path in the container, such as /synology-csi-driver, and the binary that is there. */
+  /** Path in the container, such as /synology-csi-driver, and the binary to put there. */
   entryPoint: string;
   binary: string;
-  /** Further programs, as text, by their path. */
+  /** Additional programs, as text, by path. */
   programs?: Readonly<Record<string, string>>;
 }
 
 export interface PodOptions {
-  /** The image of each container that is to be started; the others are left out. */
+  /** The image of each container to start; other containers are skipped. */
   images: Readonly<Record<string, Image>>;
-  /** All objects that the pod may name: Secrets, ConfigMaps, its ServiceAccount. */
+  /** All objects that the pod may reference: Secrets, ConfigMaps, its ServiceAccount. */
   manifests: readonly Manifest[];
   api: ApiAccess;
   log: (line: string) => void;
@@ -39,7 +39,7 @@ const tokenFolder = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /**
  * A node, and what its kubelet and container runtime do with pods: volumes, environment, arguments, token, capabilities, a read-only root, mount
- * propagation. Namespaces of Linux in the place of a virtual machine; needs root.
+ * propagation. Uses Linux namespaces instead of a virtual machine; requires root.
  */
 export class KubeletNode {
   readonly name: string;
@@ -53,7 +53,7 @@ export class KubeletNode {
     this.#keeper = keeper;
   }
 
-  /** @param driver The program of tools/csi/driver, which is the node's iscsiadm, too. */
+  /** @param driver The program in tools/csi/driver, which also serves as the node's iscsiadm. */
   static async create(name: string, arrayFolder: string, driver: string): Promise<KubeletNode> {
     const folder = mkdtempSync(join(tmpdir(), "csi-node-"));
     mkdirSync(join(folder, "root"));
@@ -72,19 +72,19 @@ export class KubeletNode {
     return node;
   }
 
-  /** A path of the node, as this process reaches it. */
+  /** Path through which this process reaches a path of the node. */
   path(onNode: string): string {
     return join(`/proc/${this.#keeper.pid}/root`, this.#folder, "root", onNode);
   }
 
-  /** Puts a program on the node. */
+  /** Installs a program on the node. */
   install(onNode: string, binary: string): void {
     mkdirSync(dirname(this.path(onNode)), { recursive: true });
     copyFileSync(binary, this.path(onNode));
     chmodSync(this.path(onNode), 0o755);
   }
 
-  /** Runs a program of the node to its end, outside of any container. */
+  /** Runs a program on the node until it exits, outside of any container. */
   async run(
     args: readonly string[],
     onLine?: (line: string) => void,
@@ -108,7 +108,7 @@ export class KubeletNode {
     return { code, output };
   }
 
-  /** Starts the containers of a workload's pod that have an image, side by side, as the kubelet does. */
+  /** Starts those containers of a workload's pod that have an image, in parallel, as the kubelet does. */
   start(workload: Workload, options: PodOptions): Container[] {
     const pod = workload.spec.template.spec;
     const { name, namespace = "default" } = workload.metadata;
@@ -123,7 +123,7 @@ export class KubeletNode {
 
   async stop(): Promise<void> {
     await Promise.all(this.#containers.map((container) => container.stop()));
-    // What is still mounted or logged in goes with the namespace; loop devices do not.
+    // Mounts and sessions end with the namespace; loop devices do not.
     await this.run(["/lab/kubelet", "--part=detach"]);
     this.#clean();
   }
@@ -178,7 +178,7 @@ export class KubeletNode {
     const values: Record<string, string> = {
       PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
       HOSTNAME: pod.podName,
-      // Every container of a cluster has these, token or no token.
+      // Every container in a cluster has these, with or without a token.
       KUBERNETES_SERVICE_HOST: api.host,
       KUBERNETES_SERVICE_PORT: String(api.port),
     };
@@ -191,7 +191,7 @@ export class KubeletNode {
         values[name] = content;
       } else if (field !== undefined) {
         const content = fields[field];
-        if (content === undefined) throw new Error(`the field ${field} is not known here`);
+        if (content === undefined) throw new Error(`the field ${field} is not supported here`);
         values[name] = content;
       } else {
         values[name] = expandVariables(value ?? "", values);
@@ -200,7 +200,7 @@ export class KubeletNode {
     return values;
   }
 
-  /** The pod's volumes by name: the path on the node. */
+  /** The pod's volumes by name: their paths on the node. */
   #volumes(name: string, namespace: string, pod: PodSpec, options: PodOptions): Map<string, string> {
     const paths = new Map<string, string>();
     const place = (kind: string, volume: string) =>
@@ -222,7 +222,7 @@ export class KubeletNode {
     return paths;
   }
 
-  // The pod's own word comes before the account's; without either there is a token.
+  // The pod's setting overrides the account's; if neither is set, there is a token.
   #mountsToken(pod: PodSpec, account: string, manifests: readonly Manifest[]): boolean {
     const found = manifests.find((one) => one.kind === "ServiceAccount" && one.metadata.name === account);
     if (found === undefined) throw new Error(`no ServiceAccount ${account}`);
@@ -251,7 +251,7 @@ export class KubeletNode {
       return this.#write(place("configmap", name), files, configMap.defaultMode ?? 0o644);
     }
     if (emptyDir === undefined)
-      throw new Error(`the volume ${name} is of a kind that this kubelet does not know`);
+      throw new Error(`the volume ${name} has a type that this kubelet does not support`);
     const path = place("empty-dir", name);
     mkdirSync(this.path(path), { recursive: true });
     return path;
@@ -274,8 +274,7 @@ const propagations: Readonly<Record<string, Mount["propagation"]>> = {
 
 function mountOf(mount: VolumeMount, volumes: ReadonlyMap<string, string>): Mount {
   const from = volumes.get(mount.name);
-  if (from === undefined)
-    throw new Error(`${mount.mountPath} is to be mounted from ${mount.name}, which is no volume`);
+  if (from === undefined) throw new Error(`${mount.mountPath} mounts ${mount.name}, which is not a volume`);
   return {
     from: mount.subPath === undefined ? from : join(from, mount.subPath),
     to: mount.mountPath,
@@ -284,7 +283,7 @@ function mountOf(mount: VolumeMount, volumes: ReadonlyMap<string, string>): Moun
   };
 }
 
-/** $(NAME) of the environment; anything else stays (Kubernetes' third_party/forked/golang/expansion). */
+/** Expands $(NAME) from the environment and leaves everything else as is (Kubernetes' third_party/forked/golang/expansion). */
 function expandVariables(text: string, environment: Readonly<Record<string, string>>): string {
   return text.replace(/\$\(([A-Za-z_][A-Za-z0-9_]*)\)/g, (whole, name: string) => environment[name] ?? whole);
 }
@@ -296,7 +295,7 @@ function waitUntilStarted(keeper: ChildProcess): Promise<void> {
     keeper.stdout?.once("data", () => resolve());
     keeper.once("error", reject);
     keeper.once("close", () =>
-      reject(new Error(`a node could not be made, which needs root: ${complaints.trim()}`)),
+      reject(new Error(`a node could not be created, which requires root: ${complaints.trim()}`)),
     );
   });
 }

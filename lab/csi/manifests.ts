@@ -1,4 +1,4 @@
-/** The parts of Kubernetes' objects that decide how a kubelet starts a pod's containers. */
+/** The fields of Kubernetes objects that decide how a kubelet starts a pod's containers. */
 
 export interface EnvironmentVariable {
   name: string;
@@ -48,7 +48,7 @@ export interface PodSpec {
   volumes?: Volume[];
 }
 
-/** A Kubernetes object, as the engine sends it or the API has it. */
+/** A Kubernetes object, as sent by the engine or stored by the API. */
 export interface Manifest {
   apiVersion: string;
   kind: string;
@@ -61,7 +61,7 @@ export interface Workload extends Manifest {
   spec: { template: { spec: PodSpec } };
 }
 
-/** One object of a list. A list without it was rendered wrong. */
+/** One object of a list. If it is missing, the list was rendered incorrectly. */
 export function findManifest(all: readonly Manifest[], kind: string, name: string): Manifest {
   const found = all.find((one) => one.kind === kind && one.metadata.name === name);
   if (found !== undefined) return found;

@@ -1,5 +1,5 @@
-# The root of a node with iscsi-tools, as a mount namespace of its own: $1 is where it is mounted, $2 the array's folder, $3 the program that is the
-# node's iscsiadm. No shell and no other program is in it, as on Talos. It lives until its standard input ends.
+# The root of a node with iscsi-tools, in its own mount namespace: $1 is its mount point, $2 the array's folder, $3 the program that serves as the
+# node's iscsiadm. It has no shell and no other programs, as on Talos. It lives until its standard input closes.
 set -e
 root=$1
 mount --make-rprivate /
@@ -15,7 +15,7 @@ mount --bind /proc "$root"/proc
 mount --bind "$2" "$root"/lab/array
 cp "$3" "$root"/usr/local/sbin/iscsiadm
 echo "InitiatorName=iqn.2017-11.dev.talos:lab" >"$root"/etc/iscsi/initiatorname.iscsi
-# The kubelet's directory is shared, so that containers see its mounts and it sees theirs.
+# The kubelet's directory is a shared mount, so that containers see its mounts and it sees theirs.
 mount --bind "$root"/var/lib/kubelet "$root"/var/lib/kubelet
 mount --make-rshared "$root"/var/lib/kubelet
 echo ready

@@ -6,19 +6,19 @@ import type { Image } from "./kubelet.ts";
 import type { Manifest, Workload } from "./manifests.ts";
 
 /**
- * Runs pods on a node of its own until its standard input ends: a process apart, because it needs root and what a test does besides does not. What they write
+ * Runs pods on their own node until standard input closes: a separate process, because it requires root and the rest of a test doesn't. The pods' output
  * goes to standard output.
  */
 export interface PodsRequest {
   driver: DriverName;
-  /** Where the stand-in array keeps its disks. */
+  /** Folder of the stand-in array's disks. */
   arrayFolder: string;
   /** The program of tools/csi/driver. */
   binary: string;
   workloads: Workload[];
   /** Secrets and ServiceAccounts of those pods. */
   manifests: Manifest[];
-  /** Binaries of the sidecars, by the names of their containers. */
+  /** Binaries of the sidecars, by container name. */
   sidecars: Record<string, string>;
   api: { host: string; port: number; authority: string; tokens: Record<string, string> };
 }

@@ -16,9 +16,9 @@ import { renderProgram } from "./render.ts";
 
 export interface ProcessesOptions {
   driver: DriverName;
-  /** The vendor's own binary. Default: the driver of tools/csi/driver, which demands the same. */
+  /** The vendor's own binary. Default: the driver in tools/csi/driver, which makes the same demands. */
   binary?: string | undefined;
-  /** Takes something away from the rendered pods, to see that its loss is noticed. */
+  /** Removes something from the rendered pods, to check that its absence is noticed. */
   without?: RemovablePart | undefined;
   log?: (line: string) => void;
 }
@@ -34,14 +34,14 @@ export interface SanityCase {
   name: string;
   state: "passed" | "failed" | "skipped";
   message?: string;
-  /** Why it is known not to pass. */
+  /** Why it is known to fail. */
   known?: string;
 }
 
 export interface ProcessesReport {
-  /** Containers of the rendered pods, and how often their process ended by itself. */
+  /** Containers of the rendered pods, and how their processes ended that weren't stopped by us. */
   started: { name: string; exits: string[]; output: string }[];
-  /** Containers that were not started here. */
+  /** Containers that weren't started here. */
   others: string[];
   steps: Step[];
   sanity: SanityCase[];
@@ -49,7 +49,7 @@ export interface ProcessesReport {
   left: ArrayContents;
 }
 
-/** Everything that speaks against the driver, or against how it is deployed; empty if all is well. */
+/** Every problem of the driver or of its deployment; empty if there is none. */
 export function processProblems({ steps, sanity }: ProcessesReport): string[] {
   return [
     ...steps.flatMap(({ step, error }) => (error === undefined ? [] : [`${step}: ${error}`])),
@@ -59,7 +59,7 @@ export function processProblems({ steps, sanity }: ProcessesReport): string[] {
   ];
 }
 
-/** Renders a driver's objects, starts their processes as the kubelet does, and drives them as the kubelet and the sanity suite do. */
+/** Renders a driver's objects, starts their processes as the kubelet does, and calls them as the kubelet and the sanity suite do. */
 export async function runProcesses(options: ProcessesOptions): Promise<ProcessesReport> {
   const known: DriverUnderTest = drivers[options.driver];
   const tools = await resolveTools(["csi-driver", "csi-sanity"]);
@@ -139,7 +139,7 @@ class ProcessRun {
     return this.#node.start(workload, {
       images: { [container]: image },
       manifests: this.#manifests,
-      // Nobody asks the API here: a driver that needs a client makes it from this.
+      // Nothing calls the API here, but a driver that needs a client creates it from this.
       api: { host: "127.0.0.1", port: 6443, authority: "", token: () => "a-token" },
       log: this.#options.log ?? (() => undefined),
     });
@@ -154,7 +154,7 @@ class ProcessRun {
     return `/var/lib/kubelet/plugins/${this.#known.driverName}/csi.sock`;
   }
 
-  // A process that ends three times will not come up: what it said is in the report.
+  // A process that has exited three times won't come up; its output is in the report.
   async #listening(containers: readonly Container[]): Promise<boolean> {
     const sockets = [this.#controllerSocket, this.#nodeSocket];
     for (let tries = 0; tries < 300; tries += 1) {
@@ -168,7 +168,7 @@ class ProcessRun {
   async #lifeOfAVolume(containers: readonly Container[]): Promise<void> {
     await this.#kubelet("use");
     await this.#kubelet("again");
-    // The driver's own pod restarts, as in a rollout, and the kubelet after it.
+    // The driver's own pod restarts, as in a rollout, and then the kubelet.
     for (const container of containers) await container.restart();
     await sleep(500);
     await this.#listening(containers);
@@ -206,7 +206,7 @@ class ProcessRun {
         "/lab/csi-sanity",
         `--csi.endpoint=unix://${this.#nodeSocket}`,
         `--csi.controllerendpoint=unix://${this.#controllerSocket}`,
-        // The kubelet's folders, which alone a driver's container has.
+        // The kubelet's folders are the only ones that a driver's container has.
         "--csi.mountdir=/var/lib/kubelet/pods/sanity",
         "--csi.stagingdir=/var/lib/kubelet/plugins/sanity",
         `--csi.testvolumesize=${this.#known.volumeBytes}`,
@@ -241,7 +241,7 @@ class ProcessRun {
   }
 }
 
-/** Ginkgo's own report (github.com/onsi/ginkgo/v2/types, Report). */
+/** Ginkgo's JSON report (github.com/onsi/ginkgo/v2/types, Report). */
 interface SuiteReport {
   SpecReports: {
     ContainerHierarchyTexts: string[] | null;

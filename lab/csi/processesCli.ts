@@ -9,7 +9,7 @@ import type { RemovablePart } from "./removableParts.ts";
 import { processProblems, runProcesses } from "./processes.ts";
 import type { ProcessesReport } from "./processes.ts";
 
-/** `npm run csi:processes`: starts what the rendered manifests start, the way a kubelet does. */
+/** `npm run csi:processes`: starts the processes of the rendered manifests, the way a kubelet does. */
 
 interface CliOptions {
   driver: DriverName;
@@ -25,17 +25,17 @@ const program = new Command("csi:processes")
       "simulated array, and drives it with the kubelet's calls and the CSI sanity suite.",
   )
   .addOption(
-    new Option("--driver <name>", "which driver").choices(Object.keys(drivers)).makeOptionMandatory(),
+    new Option("--driver <name>", "driver to run").choices(Object.keys(drivers)).makeOptionMandatory(),
   )
-  .option("--binary <path>", "the vendor's own binary (default: one of ours that demands the same)")
+  .option("--binary <path>", "the vendor's own binary (default: our stand-in, which makes the same demands)")
   .addOption(
-    new Option("--without <what>", "take this from the pods, to see that its loss is noticed").choices(
+    new Option("--without <what>", "remove this from the pods, to check that its absence is noticed").choices(
       removableParts,
     ),
   )
-  .option("--verbose", "print what the processes write")
+  .option("--verbose", "print the processes' output")
   .option("--json", "print the report as JSON")
-  .addHelpText("after", "\nNeeds Linux and root, for mounts and loop devices. More in docs/lab.md.")
+  .addHelpText("after", "\nRequires Linux and root, for mounts and loop devices. More in docs/lab.md.")
   .action(main);
 
 await program.parseAsync();
@@ -57,14 +57,14 @@ async function main(given: CliOptions): Promise<void> {
   }
 }
 
-// Mounts in a container's namespace reach the node's, and a session is a loop device: a user namespace may do neither.
+// Mounts in a container's namespace propagate to the node's, and a session is a loop device: neither works in a user namespace.
 function rerunWithSudo(): void {
   const environment = ["PATH", "HOME", "TALOS_ISCSI_TOOLS", "GOPROXY", "GOFLAGS"].join(",");
   const args = ["-n", `--preserve-env=${environment}`, process.execPath, ...process.argv.slice(1)];
   const { status, error } = spawnSync("sudo", args, { stdio: "inherit" });
   if (error !== undefined || status === null || status > 1) {
     process.stderr.write(
-      "csi:processes needs root, for mounts and loop devices, and sudo does not give it without a password. Run it as root.\n",
+      "csi:processes requires root, for mounts and loop devices, and passwordless sudo is not available. Run it as root.\n",
     );
   }
   process.exitCode = status ?? 1;
@@ -74,9 +74,9 @@ function formatReport(report: ProcessesReport): string {
   const { started, others, steps, sanity } = report;
   const lines = ["Processes"];
   for (const { name, exits } of started) {
-    lines.push(`  ${name}: ${exits.length === 0 ? "runs" : `ended with ${exits.join(", ")}`}`);
+    lines.push(`  ${name}: ${exits.length === 0 ? "running" : `ended with ${exits.join(", ")}`}`);
   }
-  lines.push(`  not started here: ${others.join(", ")}`, "", "A volume's life");
+  lines.push(`  not started here: ${others.join(", ")}`, "", "Volume lifecycle");
   for (const { step, error } of steps) lines.push(`  ${error === undefined ? "ok  " : "FAIL"} ${step}`);
   const count = (state: string) => sanity.filter((one) => one.state === state).length;
   lines.push(
@@ -88,10 +88,10 @@ function formatReport(report: ProcessesReport): string {
     for (const one of sanity) if (one.known === why) lines.push(`    ${one.state} ${one.name}`);
   }
   const problems = processProblems(report);
-  lines.push("", problems.length === 0 ? "All is well." : `Problems:\n  ${problems.join("\n  ")}`);
+  lines.push("", problems.length === 0 ? "No problems found." : `Problems:\n  ${problems.join("\n  ")}`);
   for (const { name, exits, output } of started) {
     if (exits.length > 0 && problems.length > 0)
-      lines.push("", `The last words of ${name}:`, lastOutput(output));
+      lines.push("", `Last output of ${name}:`, lastOutput(output));
   }
   return `${lines.join("\n")}\n`;
 }

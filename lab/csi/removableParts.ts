@@ -1,10 +1,10 @@
 import type { Manifest, PodSpec, Workload } from "./manifests.ts";
 
-/** What can be taken away from the pods: the accounts' tokens, the driver's configuration, or the programs of ours in its node part. */
+/** What can be removed from the pods: the accounts' tokens, the driver's configuration, or our shims in the node plugin. */
 export const removableParts = ["token", "configuration", "shims"] as const;
 export type RemovablePart = (typeof removableParts)[number];
 
-/** Changes rendered objects so that their pods go without something. */
+/** Removes a part from the pods of rendered objects. */
 export function removeFromPods(manifests: readonly Manifest[], what: RemovablePart): void {
   for (const one of manifests) {
     if (one.kind === "ServiceAccount" && what === "token") one["automountServiceAccountToken"] = false;

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { specialSigKey } from "@pulumi/pulumi/runtime/rpc.js";
 import type { Manifest } from "./manifests.ts";
 
-/** Runs a piece of program under Pulumi's mocks and returns the Kubernetes objects that it would create, secrets in the clear. */
+/** Runs a program under Pulumi's mocks and returns the Kubernetes objects that it would create, with secrets in plain text. */
 export async function renderProgram(program: () => unknown): Promise<Manifest[]> {
   const manifests: Manifest[] = [];
   await pulumi.runtime.setMocks(
