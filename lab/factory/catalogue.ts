@@ -15,7 +15,7 @@ const lastPatch = {
 };
 const preReleases = ["v1.13.0-beta.0", "v1.14.0-rc.1"];
 
-/** Talos releases that the stand-in offers, oldest first: every stable one, and a pre-release of the newest lines. */
+/** Talos releases that the stand-in offers, oldest first: every stable one, and pre-releases of the newest lines. */
 export const talosVersions: readonly string[] = semver.sort([
   ...Object.entries(lastPatch).flatMap(([line, last]) =>
     Array.from({ length: last + 1 }, (_, patch) => `v${line}.${patch}`),
@@ -26,7 +26,7 @@ export const talosVersions: readonly string[] = semver.sort([
 interface Extension {
   name: string;
   description: string;
-  /** First and last Talos release lines that have it. */
+  /** The first Talos release that has it, and the first that no longer does. */
   since?: string;
   until?: string;
 }
@@ -68,13 +68,13 @@ export function officialExtensions(talosVersion: string, digest: (ref: string) =
     });
 }
 
-/** The extension that the factory builds for a name: for an old one that a release no longer has, the one it was renamed to. */
+/** The extension that the factory builds for a name. For an old name that a release no longer has, that is the renamed extension. */
 export function resolveExtension(reference: string, talosVersion: string): string | undefined {
   const offered = officialExtensions(talosVersion, () => "").map(({ name }) => name);
   return [reference, `siderolabs/${canonicalExtension(reference)}`].find((name) => offered.includes(name));
 }
 
-/** Exact for iscsi-tools (siderolabs/extensions storage/iscsi-tools, by release branch); the others carry the Talos release. */
+/** Exact for iscsi-tools (siderolabs/extensions storage/iscsi-tools, by release branch); the others use the Talos release. */
 function extensionVersion(name: string, talosVersion: string): string {
   if (name !== "iscsi-tools") {
     return talosVersion;

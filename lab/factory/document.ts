@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { Document, parse, Scalar, stringify, visit } from "yaml";
 
-// The factory's own reading of a schematic, on purpose not the program's (`talos/schematic.ts`): if the program
-// computed an ID wrongly, asking the program's code here would hide it.
+// The factory's own parser for schematics, deliberately separate from the program's (`talos/schematic.ts`): if the program
+// computed a wrong ID, reusing its code here would hide that.
 // Fields and their order: siderolabs/image-factory v1.5.0 pkg/schematic/schematic.go.
 
-/** What the factory has against a document; it answers 400 with it. */
+/** A document that the factory rejects with status 400. */
 export class InvalidSchematicError extends Error {
   constructor(path: string, reason: string) {
     super(path === "" ? reason : `${path}: ${reason}`);
@@ -13,11 +13,11 @@ export class InvalidSchematicError extends Error {
   }
 }
 
-/** A document that the real factory may well take; the stand-in cannot tell how it would write it. */
+/** A document that the real factory may accept, but whose canonical form the stand-in doesn't know. */
 export class UnsupportedSchematicError extends Error {
   constructor(text: string) {
     super(
-      `the stand-in of the image factory cannot tell the canonical form of the string ${JSON.stringify(text)}`,
+      `the Image Factory stand-in doesn't know the canonical form of the string ${JSON.stringify(text)}`,
     );
     this.name = "UnsupportedSchematicError";
   }
@@ -25,7 +25,7 @@ export class UnsupportedSchematicError extends Error {
 
 export interface FactorySchematic {
   id: string;
-  /** The canonical document, whose SHA-256 the ID is. */
+  /** The canonical document; its SHA-256 is the ID. */
   yaml: string;
   extensions: string[];
 }
@@ -67,7 +67,7 @@ const schematicFields: Field[] = [
   { key: "customization", read: recordReader(customizationFields), always: true },
 ];
 
-/** @throws InvalidSchematicError for what the factory refuses: unknown keys and wrong types among it. */
+/** @throws InvalidSchematicError for what the factory rejects, such as unknown keys and wrong types. */
 export function readSchematic(source: string): FactorySchematic {
   let document: Json;
   try {
@@ -76,7 +76,7 @@ export function readSchematic(source: string): FactorySchematic {
     throw new InvalidSchematicError("", error instanceof Error ? error.message : String(error));
   }
   if (document === null) {
-    // The decoder of the real one stops at an empty document.
+    // The real factory's decoder returns EOF for an empty document.
     throw new InvalidSchematicError("", "EOF");
   }
   const canonical = recordReader(schematicFields)(document, "") as { customization: Json };
@@ -114,7 +114,7 @@ function recordReader(fields: Field[]): (value: Json, path: string) => Json {
   };
 }
 
-/** A record of zero values is omitted as a whole where its key may be, so its always-written fields do not count then. */
+/** A record of zero values is omitted entirely if its key is optional, so its always-written fields don't count then. */
 function allEmpty(given: Record<string, Json>): boolean {
   return Object.values(given).every(isEmpty);
 }
@@ -168,7 +168,7 @@ function oneOfReader(...allowed: string[]): (value: Json, path: string) => Json 
     if (value !== null && !(typeof value === "string" && (value === "" || allowed.includes(value)))) {
       throw new InvalidSchematicError(path, `one of ${allowed.join(", ")} is needed`);
     }
-    // The first bootloader kind is the zero value, which is not written.
+    // The first bootloader kind is the zero value, which isn't written.
     return value === "none" ? "" : value;
   };
 }
@@ -204,7 +204,7 @@ function readOptions(value: Json, path: string): Json {
   return sortKeys(value);
 }
 
-/** Go writes the keys of a map in order, at every depth. */
+/** Go writes map keys in sorted order, at every depth. */
 function sortKeys(value: Json): Json {
   if (value === null || typeof value !== "object") {
     return value;
@@ -231,7 +231,7 @@ function joinPath(path: string, key: string): string {
   return path === "" ? key : `${path}.${key}`;
 }
 
-// What Go's encoder puts in double quotes: a string that a reader would take for something else.
+// Strings that Go's encoder puts in double quotes: a reader would parse them as another type.
 const LOOKS_LIKE_ANOTHER_TYPE = new RegExp(
   [
     "|~|<<|null|Null|NULL|true|True|TRUE|false|False|FALSE",
@@ -246,12 +246,12 @@ const LOOKS_LIKE_ANOTHER_TYPE = new RegExp(
     .join("|"),
 );
 
-/** Where the two encoders' rules for quoting were seen to agree; of the rest the stand-in claims nothing. */
+/** Characters for which the two encoders' quoting rules were seen to agree; the stand-in makes no claim about others. */
 const UNDERSTOOD = /^[\n\x20-\x7e\xa1-\u1fff]*$/;
 
 const LAYOUT = { indent: 4, indentSeq: true, lineWidth: 0, blockQuote: "literal" } as const;
 
-/** Four spaces, sequences indented too, no line breaking: the layout of go.yaml.in/yaml/v4. */
+/** Layout of go.yaml.in/yaml/v4: four spaces, indented sequences, no line wrapping. */
 function toGoYaml(value: Json): string {
   const document = new Document(value);
   visit(document, {
@@ -261,14 +261,14 @@ function toGoYaml(value: Json): string {
       }
     },
   });
-  // In an item of a list Go counts a block's indentation from the list's column, the library from the item's.
+  // In a list item, Go counts a block's indentation from the list's column, the library from the item's.
   return stringify(document, LAYOUT).replace(/^ {10}value: \|-\n(?:(?: {14}.*)?\n)+/gm, (block) =>
     block.replace(/^ {14}/gm, " ".repeat(12)),
   );
 }
 
 function styleOf(text: string): Scalar.Type {
-  // Whether digits with underscores are a number has rules of its own in Go.
+  // Go has its own rules for whether digits with underscores are a number.
   if (/^[-+.0-9]*_/.test(text)) {
     throw new UnsupportedSchematicError(text);
   }

@@ -7,7 +7,7 @@ export interface Answer {
   headers?: Record<string, string>;
 }
 
-/** A request that is answered with an HTTP error. */
+/** A request that gets an HTTP error. */
 export class HttpFailure extends Error {
   readonly status: number;
 

@@ -12,36 +12,36 @@ import { HttpFailure, jsonAnswer, readBody } from "./http.ts";
 import type { Answer } from "./http.ts";
 
 export interface FactoryOptions {
-  /** Address to listen on; 127.0.0.1. */
+  /** Address to listen on. Default: 127.0.0.1. */
   host?: string;
-  /** 0, the default: a free one. */
+  /** Default: 0, any free port. */
   port?: number;
-  /** Keeps the registered schematics over a restart. */
+  /** Keeps the registered schematics across restarts. */
   directory?: string;
-  /** One line for every request that was answered. */
+  /** Receives one line per answered request. */
   log?: (line: string) => void;
 }
 
-/** What can be made to go wrong. Change it while the server runs. */
+/** Faults to inject. They can change while the server runs. */
 export interface FactoryFaults {
-  /** The ID that is answered to every registration, whatever was registered. */
+  /** The ID returned for every registration, whatever was registered. */
   answerId?: string;
   /** The HTTP status with which every request fails. */
   failWith?: number;
-  /** Schematics that it does not know (any more), by ID. */
+  /** Schematics that it doesn't know (or no longer knows), by ID. */
   forgotten: Set<string>;
-  /** Extensions that are in no release, such as `siderolabs/iscsi-tools`. */
+  /** Extensions that are missing from every release, such as `siderolabs/iscsi-tools`. */
   missingExtensions: Set<string>;
-  /** Talos releases for which it has no images. */
+  /** Talos releases without images. */
   missingVersions: Set<string>;
-  /** How long every answer takes. */
+  /** Delay of every answer. */
   delayMs?: number;
 }
 
 const VANILLA = "customization: {}\n";
 const ID = "([0-9a-f]{64})";
 
-/** An Image Factory as far as schematics, versions and installer images go. It builds nothing: an image says what would be in it. */
+/** An Image Factory that serves schematics, versions and installer images. It builds nothing: an image only describes its contents. */
 export class FactoryServer {
   readonly faults: FactoryFaults = {
     forgotten: new Set(),
@@ -70,7 +70,7 @@ export class FactoryServer {
     return this.#url;
   }
 
-  /** Was this schematic registered? */
+  /** Whether this schematic was registered. */
   knows(id: string): boolean {
     return this.schematic(id) !== undefined;
   }
@@ -219,7 +219,7 @@ export class FactoryServer {
     );
   }
 
-  /** A release and a schematic that go together; the factory finds out no earlier than here that an extension is not there. */
+  /** A release and a schematic that go together. Only here does the factory notice a missing extension. */
   #buildable(id: string, version: string): { schematic: FactorySchematic; tag: string } {
     const schematic = this.#known(id);
     const tag = this.#release(version);
