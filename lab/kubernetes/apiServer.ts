@@ -13,12 +13,12 @@ export interface Listener {
   readonly port: number;
 }
 
-/** kube-apiserver did not come up; the message has its own words. */
+/** kube-apiserver didn't come up; the message contains its own error. */
 class ApiServerError extends Error {
   override readonly name = "ApiServerError";
 }
 
-/** What one generation of kube-apiserver is started with. */
+/** Start options of one kube-apiserver generation. */
 export interface ApiServerOptions {
   readonly command: string;
   readonly generation: number;
@@ -32,7 +32,7 @@ export interface ApiServerOptions {
   readonly runDirectory: string;
 }
 
-/** One process of kube-apiserver with the configuration files that belong to it. */
+/** One kube-apiserver process with its configuration files. */
 export class ApiServer {
   readonly process: ManagedProcess;
   readonly listener: Listener;
@@ -92,7 +92,7 @@ export class ApiServer {
     );
   }
 
-  /** Is it ready? */
+  /** Whether it is ready. */
   answers(): Promise<boolean> {
     return this.#probe();
   }
@@ -121,7 +121,7 @@ export class ApiServer {
   }
 }
 
-/** Is the API at this address ready? Asked on a connection of its own. */
+/** Whether the API at this address is ready. Uses a new connection. */
 export function isApiReady({ host, port }: Listener, secrets: SecretFolder): Promise<boolean> {
   return new Promise((resolve) => {
     const question = request(

@@ -2,15 +2,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ApiServer, type ApiServerOptions, type Listener } from "./apiServer.ts";
 import { authoritiesOf, type ControlPlaneSettings } from "./configuration.ts";
 
-/** A kube-apiserver that is to run. */
+/** A desired kube-apiserver. */
 export interface WantedApiServer {
-  /** The control plane that it is of; `shared` where one stands for those of all of them. */
+  /** The control plane it belongs to; `shared` if one serves all of them. */
   readonly name: string;
   readonly command: string;
   readonly settings: ControlPlaneSettings;
-  /** Where it listens, if that is to be always the same: then there is a moment without it when it restarts. */
+  /** Its address, if that is fixed: it is then down for a moment while it restarts. */
   readonly listener?: Listener;
-  /** What its certificate is for besides. */
+  /** Additional addresses for its certificate. */
   readonly nodeAddresses: readonly string[];
 }
 
@@ -19,30 +19,30 @@ interface RunningApiServer {
   readonly fingerprint: string;
 }
 
-/** Generations of the shared one listen behind the endpoint on this port and the next one, in turn. */
+/** Generations of the shared server alternate between this port and the next one, behind the endpoint. */
 const backendPort = 16443;
 
-/** How long the endpoint lets a request that is on its way to a server reach it, as a load balancer that drains does. */
+/** How long in-flight requests may take to reach the old server, as with a draining load balancer. */
 const drainMilliseconds = 250;
 
-/** How the endpoint sees them. */
+/** What the servers need from the control plane and its endpoint. */
 export interface ApiServersOptions {
   readonly start: (wanted: WantedApiServer) => Omit<ApiServerOptions, "command" | "generation" | "listener">;
   readonly address: string;
   readonly startTimeoutMilliseconds: number;
-  /** Has the endpoint hand connections there, or refuse them. */
+  /** Makes the endpoint forward connections there, or refuse them. */
   readonly openTo: (listener: Listener | undefined) => Promise<void>;
   readonly started: (server: ApiServer) => void;
   readonly log: (line: string) => void;
 }
 
-/** The kube-apiservers of a cluster: one for all control planes, or one of each. */
+/** The kube-apiservers of a cluster: one for all control planes, or one for each. */
 export class ApiServers {
   readonly #options: ApiServersOptions;
   readonly #running = new Map<string, RunningApiServer>();
   readonly #retiring = new Set<Promise<void>>();
   #generation = 0;
-  /** Which of them the endpoint leads to: it stays until that one goes. */
+  /** The server that the endpoint forwards to: it stays the same until that server ends. */
   #open: string | undefined;
   #opening: Promise<void> = Promise.resolve();
 
@@ -50,12 +50,12 @@ export class ApiServers {
     this.#options = options;
   }
 
-  /** Does one run (it may still be starting)? */
+  /** Whether one is running (it may still be starting). */
   get running(): boolean {
     return [...this.#running.values()].some(isAlive);
   }
 
-  /** Where the endpoint leads to now. */
+  /** Where the endpoint forwards to now. */
   get open(): Listener | undefined {
     const found = this.#open === undefined ? undefined : this.#running.get(this.#open);
     return found !== undefined && isAlive(found) ? found.server.listener : undefined;
@@ -66,16 +66,16 @@ export class ApiServers {
     return found !== undefined && isAlive(found) && found.fingerprint === fingerprintOf(wanted);
   }
 
-  /** Is the one of this name ready, with these settings? */
+  /** Whether the server of this name is ready, with these settings. */
   async answers(wanted: WantedApiServer): Promise<boolean> {
     return this.runsWith(wanted) && ((await this.#running.get(wanted.name)?.server.answers()) ?? false);
   }
 
-  /** Starts what does not run, replaces what runs with other settings, and ends those that are not wanted any more. */
+  /** Starts missing servers, replaces those with different settings, and stops those that are no longer wanted. */
   async ensure(all: readonly WantedApiServer[], rolling: boolean): Promise<void> {
     const names = new Set(all.map(({ name }) => name));
     for (const name of [...this.#running.keys()].filter((known) => !names.has(known))) await this.#end(name);
-    // Side by side: what is changed on all control planes at once restarts all of them at once.
+    // In parallel: a change on all control planes at once restarts all of them at once.
     const outcomes = await Promise.allSettled(all.map((wanted) => this.#ensureOne(wanted, rolling)));
     await this.#openToOne();
     for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
@@ -115,7 +115,7 @@ export class ApiServers {
       await this.#openToOne();
       throw error;
     } finally {
-      // Also when the new one failed: every control plane has the new configuration, so none would run the old one.
+      // Even if the new one failed: every control plane has the new configuration, so none would run the old one.
       if (before !== undefined && together) this.#retire(before);
     }
     const whose = wanted.listener === undefined ? "" : ` of ${wanted.name}`;
@@ -132,7 +132,7 @@ export class ApiServers {
     await found?.server.stop();
   }
 
-  /** @param newest where it leads to if it leads nowhere yet, or if this one replaced itself */
+  /** @param newest where the endpoint forwards to if it has no server yet, or if this one has just replaced itself */
   #openToOne(newest?: string): Promise<void> {
     this.#opening = this.#opening.catch(() => undefined).then(() => this.#reopen(newest));
     return this.#opening;

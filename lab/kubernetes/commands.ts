@@ -1,7 +1,7 @@
 import type { ControlPlaneSettings, ExtraArgs } from "./configuration.ts";
 import { ClusterConfigurationError } from "./configuration.ts";
 
-/** Where the components run and where their files are. */
+/** Where the components run, and where their files are. */
 export interface ComponentContext {
   readonly settings: ControlPlaneSettings;
   /** The loopback address everything listens on. */
@@ -15,7 +15,7 @@ export interface ComponentContext {
 export const etcdClientPort = 2379;
 const etcdPeerPort = 2380;
 
-/** Flags that Talos sets itself: extra arguments of that name are refused (control_plane_static_pod.go, v1.13). */
+/** Flags that Talos sets itself: it refuses extra arguments with these names (control_plane_static_pod.go, v1.13). */
 const notOverridable = new Set([
   "etcd-servers",
   "client-ca-file",
@@ -35,7 +35,7 @@ const notOverridable = new Set([
   "authorization-config",
 ]);
 
-/** Flags whose extra values are added to Talos's own instead of replacing them. */
+/** Flags whose extra values are appended to Talos's own instead of replacing them. */
 const additive = new Set([
   "enable-admission-plugins",
   "feature-gates",
@@ -43,13 +43,13 @@ const additive = new Set([
   "tls-cipher-suites",
 ]);
 
-/** Talos's own arguments with the configuration's extra ones, by Talos's rules. */
+/** Merges the configuration's extra arguments into Talos's own, by Talos's rules. */
 export function mergeArgs(component: string, own: Record<string, string>, extra: ExtraArgs): string[] {
   const merged = new Map<string, string[]>(Object.entries(own).map(([name, value]) => [name, [value]]));
   for (const [name, values] of Object.entries(extra)) {
     if (notOverridable.has(name)) {
       throw new ClusterConfigurationError(
-        `cluster.${component}.extraArgs.${name}: Talos sets this itself and refuses to have it overridden`,
+        `cluster.${component}.extraArgs.${name}: Talos sets this itself and does not allow overriding it`,
       );
     }
     const before = merged.get(name);
@@ -81,12 +81,12 @@ export function etcdArgs({ address, file, dataDirectory }: ComponentContext): st
     `--peer-cert-file=${file("etcd.crt")}`,
     `--peer-key-file=${file("etcd.key")}`,
     "--log-level=warn",
-    // A lab's data need not survive a power cut, and the disk is what etcd waits for most.
+    // A lab's data needn't survive a power cut, and etcd mostly waits for the disk.
     "--unsafe-no-fsync",
   ];
 }
 
-/** The names of the files that belong to one generation of kube-apiserver's configuration. */
+/** Names of the configuration files of one kube-apiserver generation. */
 export interface ApiServerFiles {
   readonly servingCertificate: string;
   readonly admission: string;
@@ -104,8 +104,8 @@ export function apiServerArgs(
     "apiServer",
     {
       "admission-control-config-file": file(files.admission),
-      // Nobody uses it, but without it kube-apiserver takes the address of the default route, and a machine that is offline has none.
-      // 192.0.2.0/24 is for documentation (RFC 5737); a loopback address is refused.
+      // Nothing uses it, but without it kube-apiserver takes the address of the default route, and an offline machine has none.
+      // 192.0.2.0/24 is reserved for documentation (RFC 5737); loopback addresses are rejected.
       "advertise-address": "192.0.2.10",
       "allow-privileged": "true",
       "anonymous-auth": "false",
@@ -161,11 +161,11 @@ export function controllerManagerArgs({ settings, file }: ComponentContext): str
       controllers: "*,tokencleaner",
       kubeconfig: file("controller-manager.kubeconfig"),
       "leader-elect": "false",
-      // Simulated nodes are back from a reboot within seconds; at the usual 5 s nobody would see that they were away.
+      // Simulated nodes are back from a reboot within seconds; with the default of 5 s, their absence would go unnoticed.
       "node-monitor-period": "1s",
       profiling: "false",
       "root-ca-file": file("ca.crt"),
-      // Nothing in the lab reads its metrics, and a second lab on this machine would want the same port.
+      // Nothing in the lab reads its metrics, and a second lab on this machine would need the same port.
       "secure-port": "0",
       "service-account-private-key-file": file("service-account.key"),
       "service-cluster-ip-range": settings.serviceSubnets.join(","),
@@ -188,7 +188,7 @@ export function schedulerArgs({ settings, file }: ComponentContext): string[] {
   );
 }
 
-/** Nodes with this label have a running kubelet; a label because its removal reaches kwok's watch as a deletion. */
+/** Selects nodes with a running kubelet. It is a label because removing it reaches kwok's watch as a deletion. */
 export const kubeletLabel = { key: "lab-kubelet", value: "running" } as const;
 
 export function kwokArgs({ file }: ComponentContext, stages: string): string[] {

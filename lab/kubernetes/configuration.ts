@@ -2,7 +2,7 @@ import { z } from "zod";
 import { componentConfig, staticPodNames, type StaticPodName } from "../node/machine/componentConfigs.ts";
 import { type ConfigDocument, sections } from "./documents.ts";
 
-/** Values of one command line flag; Talos takes one or several (extraArgs of Talos 1.12 and newer). */
+/** Values of one command line flag; Talos accepts one or several (extraArgs of Talos 1.12 and newer). */
 export type ExtraArgs = Record<string, string[]>;
 
 /** An admission plugin and its own configuration. */
@@ -11,13 +11,13 @@ export interface AdmissionPlugin {
   readonly configuration: Record<string, unknown>;
 }
 
-/** A certificate and its key, each in base64 of PEM, as machine configurations carry them. */
+/** A certificate and its key, each as base64 of PEM, as in a machine configuration. */
 export interface KeyPair {
   readonly crt: string;
   readonly key: string;
 }
 
-/** What a machine configuration of a control plane says about Kubernetes. */
+/** The Kubernetes settings in a control plane's machine configuration. */
 export interface ControlPlaneSettings {
   readonly clusterName: string;
   readonly endpoint: URL;
@@ -35,16 +35,16 @@ export interface ControlPlaneSettings {
   readonly apiServer: ApiServerSettings;
   readonly controllerManagerArgs: ExtraArgs;
   readonly schedulerArgs: ExtraArgs;
-  /** What Talos runs, by component. */
+  /** Images that Talos runs, by component. */
   readonly images: Readonly<Record<StaticPodName, string>>;
 }
 
-/** Certificates of Kubernetes' authorities, as text to compare. */
+/** Certificates of the Kubernetes CAs, as text for comparison. */
 export function authoritiesOf({ ca, acceptedCAs }: ControlPlaneSettings): string {
   return JSON.stringify([ca.crt, ...acceptedCAs]);
 }
 
-/** What concerns kube-apiserver alone: a change of this restarts it. */
+/** Settings of kube-apiserver alone: changing them restarts it. */
 export interface ApiServerSettings {
   readonly certSANs: readonly string[];
   readonly extraArgs: ExtraArgs;
@@ -52,7 +52,7 @@ export interface ApiServerSettings {
   readonly auditPolicy: Record<string, unknown>;
 }
 
-/** What a machine configuration says about the machine's Node object. */
+/** The Node object's settings in a machine configuration. */
 export interface NodeSettings {
   readonly kubeletVersion: string;
   readonly labels: Record<string, string>;
@@ -60,7 +60,7 @@ export interface NodeSettings {
   readonly taints: readonly { key: string; value: string; effect: string }[];
 }
 
-/** The configuration cannot make a control plane; the message says which field and why. */
+/** The configuration can't start a control plane; the message names the field and the reason. */
 export class ClusterConfigurationError extends Error {
   override readonly name = "ClusterConfigurationError";
 }
@@ -115,7 +115,7 @@ function argumentLists(args: Record<string, string | string[]> | undefined): Ext
   );
 }
 
-/** Talos's defaults where a configuration is silent. */
+/** Talos's defaults for unset fields. */
 const defaults = {
   podSubnets: ["10.244.0.0/16"],
   serviceSubnets: ["10.96.0.0/12"],
@@ -169,7 +169,7 @@ function imagesOf(documents: readonly ConfigDocument[]): ControlPlaneSettings["i
   return Object.fromEntries(images) as ControlPlaneSettings["images"];
 }
 
-/** Up to contract 1.13: one key of either kind. Plain text comes last, so that what was stored without a key is read. */
+/** Up to contract 1.13: one key of either kind. The identity provider comes last, so that data stored unencrypted can be read. */
 function legacyEncryption(secrets: {
   secretboxEncryptionSecret?: string | undefined;
   aescbcEncryptionSecret?: string | undefined;
@@ -184,7 +184,7 @@ function legacyEncryption(secrets: {
   return [{ resources: ["secrets"], providers }];
 }
 
-/** Reads what concerns the Node object, with the labels and taints that Talos adds by itself. */
+/** Reads the Node object's settings, including the labels and taints that Talos adds itself. */
 export function nodeSettings(documents: readonly ConfigDocument[]): NodeSettings {
   const all = sections(documents);
   const machine = machineSchema.parse(all.machine);

@@ -25,23 +25,23 @@ import type { FrontDoorAnswer, FrontDoorRequest } from "./frontDoor.ts";
 import { acceptsConnections, loopbackAddress } from "./loopback.ts";
 import { ManagedProcess } from "./process.ts";
 
-/** Absolute paths of the programs that make a control plane, by their own names. */
+/** Absolute paths of the control plane's programs, by name. */
 export type KubernetesTools = Record<
   "etcd" | "kube-apiserver" | "kube-controller-manager" | "kube-scheduler" | "kwok",
   string
 >;
 
-/** A kube-apiserver as a control plane's settings have it. */
+/** A kube-apiserver as defined by a control plane's settings. */
 export type ServerOfControlPlane = Omit<WantedApiServer, "command">;
 
-/** Where a control plane keeps its files, and what it is made of. */
+/** A control plane's folder, programs and callbacks. */
 export interface ControlPlaneOptions {
   readonly directory: string;
   readonly tools: KubernetesTools;
-  /** Programs of other releases, by release: a component runs the one that its image names. Default: those of `tools`, whatever the image. */
+  /** Folders with programs of other releases, by release: a component runs the release that its image names. Default: those in `tools`, whatever the image. */
   readonly builds?: Readonly<Record<string, string>>;
   readonly log: (line: string) => void;
-  /** Called when a process has ended that nobody asked to. */
+  /** Called when a process has exited without being asked to. */
   readonly onCrash: () => void;
   /** How long kube-apiserver may take to become ready. */
   readonly startTimeoutMilliseconds: number;
@@ -50,18 +50,18 @@ export interface ControlPlaneOptions {
 const frontDoor = fileURLToPath(new URL("frontDoorProcess.ts", import.meta.url));
 const stages = fileURLToPath(new URL("stages.yaml", import.meta.url));
 
-/** etcd and the Kubernetes components of one cluster as real processes on one loopback address. */
+/** etcd and the Kubernetes components of one cluster, as real processes on one loopback address. */
 export class ControlPlane {
   readonly #options: ControlPlaneOptions;
   readonly #settings: ControlPlaneSettings;
   readonly #secrets: SecretFolder;
   #authorities: Authorities;
-  /** The authorities that the secrets are of, as text to compare. */
+  /** The CAs that issued the secrets, as text for comparison. */
   #issuedBy: string;
   readonly #address: string;
   readonly #processes = new Map<string, { process: ManagedProcess; args: string }>();
   readonly #apiServers: ApiServers;
-  /** A fault of the lab: nobody gets through the front door. */
+  /** A lab fault: the front door refuses all connections. */
   #closed = false;
 
   private constructor(
@@ -94,7 +94,7 @@ export class ControlPlane {
     });
   }
 
-  /** Makes the secrets of a control plane from its settings. Nothing runs yet. */
+  /** Creates the secrets of a control plane from its settings. Doesn't start anything yet. */
   static async prepare(options: ControlPlaneOptions, settings: ControlPlaneSettings): Promise<ControlPlane> {
     const address = await loopbackAddress(settings.endpoint);
     const secrets = new SecretFolder(join(options.directory, "pki"));
@@ -102,17 +102,17 @@ export class ControlPlane {
     return new ControlPlane(options, settings, secrets, authorities, address);
   }
 
-  /** Path of a kubeconfig with all rights. */
+  /** Path of a kubeconfig with full access. */
   get adminKubeconfigFile(): string {
     return this.#secrets.path("admin.kubeconfig");
   }
 
-  /** Does a kube-apiserver run (it may still be starting)? */
+  /** Whether a kube-apiserver is running (it may still be starting). */
   get running(): boolean {
     return this.#apiServers.running;
   }
 
-  /** Starts whatever does not run, with the given settings; replaces what runs with others. */
+  /** Starts everything that isn't running, with the given settings; replaces processes that run with other settings. */
   async ensure(
     settings: ControlPlaneSettings,
     servers: readonly ServerOfControlPlane[],
@@ -132,7 +132,7 @@ export class ControlPlane {
     ]);
   }
 
-  /** Is the kube-apiserver of a control plane ready, with the settings that it is to have? */
+  /** Whether the kube-apiserver of a control plane is ready, with the settings it should have. */
   async serverAnswers(server: ServerOfControlPlane): Promise<boolean> {
     return this.#apiServers.answers(this.#wanted(server));
   }
@@ -147,18 +147,18 @@ export class ControlPlane {
     return folder === undefined ? this.#options.tools[name] : join(folder, name);
   }
 
-  /** Has the endpoint refuse everybody, whatever runs behind it, or serve again. */
+  /** Makes the endpoint refuse all connections, whatever runs behind it, or serve again. */
   async close(closed: boolean): Promise<void> {
     this.#closed = closed;
     await this.#openTo(this.#apiServers.open);
   }
 
-  /** Does the Kubernetes API answer? */
+  /** Whether the Kubernetes API answers. */
   async answers(): Promise<boolean> {
     return isApiReady({ host: this.#address, port: portOf(this.#settings.endpoint) }, this.#secrets);
   }
 
-  /** Ends all processes; etcd's data stays. */
+  /** Stops all processes; etcd's data stays. */
   async stop(): Promise<void> {
     const components = [...this.#processes]
       .filter(([name]) => name !== "etcd")
@@ -169,7 +169,7 @@ export class ControlPlane {
     this.#processes.clear();
   }
 
-  /** Removes what etcd has stored: the cluster is gone. */
+  /** Deletes etcd's data: the cluster is gone. */
   wipe(): void {
     rmSync(this.#etcdDirectory, { recursive: true, force: true });
   }
@@ -188,7 +188,7 @@ export class ControlPlane {
     };
   }
 
-  /** Where authorities are rotated: issues everything anew, and ends what has read it at its start. */
+  /** After a CA rotation: reissues everything, and stops the processes that read it only at startup. */
   async #reissue(settings: ControlPlaneSettings): Promise<void> {
     const authorities = authoritiesOf(settings);
     if (authorities === this.#issuedBy) return;
@@ -239,7 +239,7 @@ export class ControlPlane {
     return started;
   }
 
-  /** Has the endpoint hand connections there, or refuse them. */
+  /** Makes the endpoint forward connections there, or refuse them. */
   async #openTo(wanted: Listener | undefined): Promise<void> {
     const backend = this.#closed ? null : (wanted ?? null);
     const running = this.#processes.get("endpoint")?.process;
@@ -259,7 +259,7 @@ export class ControlPlane {
     void process.exit.then((how) => {
       if (process.stopping) return;
       this.#options.log(`${process.name}: ${how}: ${process.logTail(2)}`);
-      // A moment's pause, so that a process that cannot run does not take the machine with it.
+      // Wait a moment, so that a process that can't run doesn't overload the machine.
       setTimeout(this.#options.onCrash, 2000).unref();
     });
   }

@@ -5,14 +5,14 @@ import { stringify } from "yaml";
 import { type Authority, issueLeaf, type LeafRequest, loadAuthority, pemText, publicKeyPem } from "../pki.ts";
 import type { ControlPlaneSettings } from "./configuration.ts";
 
-/** The authorities of a cluster, ready to issue. */
+/** The CAs of a cluster, ready to issue certificates. */
 export interface Authorities {
   readonly kubernetes: Authority;
   readonly aggregator: Authority;
   readonly etcd: Authority;
 }
 
-/** Loads the authorities that the machine configuration carries. */
+/** Loads the CAs from the machine configuration. */
 export async function loadAuthorities(settings: ControlPlaneSettings): Promise<Authorities> {
   const [kubernetes, aggregator, etcd] = await Promise.all([
     loadAuthority(settings.ca),
@@ -22,7 +22,7 @@ export async function loadAuthorities(settings: ControlPlaneSettings): Promise<A
   return { kubernetes, aggregator, etcd };
 }
 
-/** Writes secret material into one folder that only its owner can read. */
+/** Writes secrets into one folder that only its owner can read. */
 export class SecretFolder {
   readonly directory: string;
 
@@ -48,7 +48,7 @@ export class SecretFolder {
   }
 }
 
-/** Everything that etcd and the components share and that does not change with the applied configuration. */
+/** Everything that etcd and the components share and that doesn't change with the applied configuration. */
 export async function writeClusterSecrets(
   folder: SecretFolder,
   settings: ControlPlaneSettings,
@@ -93,7 +93,7 @@ export async function writeClusterSecrets(
   ]);
 }
 
-/** The names and addresses that kube-apiserver's certificate is for, as Talos composes them. */
+/** Issues kube-apiserver's certificate for the names and addresses that Talos would put in it. */
 export async function issueServingCertificate(
   folder: SecretFolder,
   name: string,
@@ -123,14 +123,14 @@ export async function issueServingCertificate(
   });
 }
 
-/** The first usable address of an IPv4 network: the Service "kubernetes" has it. */
+/** The first usable address of an IPv4 network: that of the Service "kubernetes". */
 function firstAddress(subnet: string): string {
   const octets = (subnet.split("/")[0] ?? "").split(".").map(Number);
   octets[3] = (octets[3] ?? 0) + 1;
   return octets.join(".");
 }
 
-/** A kubeconfig for a user of the cluster, with a certificate of its own. */
+/** A kubeconfig for a user of the cluster, with its own certificate. */
 export async function issueKubeconfig(
   settings: ControlPlaneSettings,
   authority: Authority,

@@ -6,9 +6,9 @@ export type ConfigDocument = Record<string, unknown>;
 type Fields = Record<string, unknown>;
 
 /**
- * The `machine` and `cluster` sections as contracts up to 1.13 have them. From contract 1.14 on most of what concerns
- * Kubernetes is in documents of its own (siderolabs/talos v1.14 config/types/k8s); they are put back in their old places, so
- * that the rest of the lab knows one form.
+ * The `machine` and `cluster` sections as in contracts up to 1.13. From contract 1.14 on, most Kubernetes settings
+ * are in separate documents (siderolabs/talos v1.14 config/types/k8s). This moves them back to their old places, so
+ * that the rest of the lab handles a single form.
  */
 export function sections(documents: readonly ConfigDocument[]): { machine: Fields; cluster: Fields } {
   const main =
@@ -69,7 +69,7 @@ const documentPlaces: Record<string, (document: ConfigDocument, machine: Fields,
     machine.nodeLabels = labels;
     machine.nodeAnnotations = annotations;
     machine.nodeTaints = taints;
-    // The taint of control planes is among them where it is wanted.
+    // If it is wanted, the control plane taint is already listed.
     cluster.allowSchedulingOnControlPlanes = true;
   },
 };
@@ -79,7 +79,7 @@ function keyPair({ issuingCA }: ConfigDocument): Fields {
   return { crt: cert, key };
 }
 
-/** A copy of an object; an empty one in place of anything else. */
+/** A copy of an object; an empty object for anything else. */
 function copyFields(value: unknown): Fields {
   return isRecord(value) ? { ...value } : {};
 }

@@ -1,6 +1,6 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 
-/** What the process of a front door is asked: where to hand connections to, or null for nowhere. */
+/** A request to the front door's process: where to forward connections, or null to refuse them. */
 export interface FrontDoorRequest {
   readonly backend: Backend | null;
 }
@@ -10,14 +10,14 @@ interface Backend {
   readonly port: number;
 }
 
-/** Its answer; `problem` is absent after a success. */
+/** Its answer; `problem` is absent on success. */
 export interface FrontDoorAnswer {
   readonly problem?: string;
 }
 
 /**
- * The cluster's endpoint: hands connections to the kube-apiserver that is ready, as the load balancer or virtual
- * address in front of several control planes does. While there is none it refuses connections.
+ * The cluster's endpoint: forwards connections to a ready kube-apiserver, like the load balancer or virtual IP in front
+ * of several control planes. While there is none, it refuses connections.
  */
 export class FrontDoor {
   readonly #address: string;
@@ -31,7 +31,7 @@ export class FrontDoor {
     this.#port = port;
   }
 
-  /** New connections go there from now on; those that exist end with the server they are connected to. */
+  /** Forwards new connections there from now on; existing ones last until their server ends. */
   async open(backend: Backend): Promise<void> {
     this.#backend = backend;
     if (this.#server !== undefined) return;
@@ -43,7 +43,7 @@ export class FrontDoor {
     this.#server = server;
   }
 
-  /** Refuses new connections and ends the existing ones. */
+  /** Refuses new connections and closes the existing ones. */
   async close(): Promise<void> {
     const server = this.#server;
     if (server === undefined) return;

@@ -1,7 +1,7 @@
 import { FrontDoor, type FrontDoorAnswer, type FrontDoorRequest } from "./frontDoor.ts";
 
-// A process of its own: whoever waits for an answer of the API inside the lab's process, without giving way, would
-// otherwise wait for himself.
+// A separate process: code in the lab's process that blocks while it waits for an answer of the API would otherwise
+// deadlock.
 
 const [address = "", port = ""] = process.argv.slice(2);
 const door = new FrontDoor(address, Number(port));
@@ -14,5 +14,5 @@ process.on("message", (request: FrontDoorRequest) => {
   );
 });
 
-// The lab has ended, in whatever way.
+// The lab's process has ended, for whatever reason.
 process.on("disconnect", () => process.exit(0));

@@ -2,7 +2,7 @@ import { lookup } from "node:dns/promises";
 import { connect } from "node:net";
 import { ClusterConfigurationError } from "./configuration.ts";
 
-/** The lab stays on its own machine: an endpoint anywhere else is a mistake in the configuration. */
+/** The lab stays on its own machine: an endpoint anywhere else is a configuration error. */
 export async function loopbackAddress(endpoint: URL): Promise<string> {
   const { address } = await lookup(endpoint.hostname, { family: 4 }).catch(() => ({ address: "" }));
   if (!address.startsWith("127.")) {
@@ -13,7 +13,7 @@ export async function loopbackAddress(endpoint: URL): Promise<string> {
   return address;
 }
 
-/** Does something listen there? */
+/** Whether something listens there. */
 export function acceptsConnections(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });

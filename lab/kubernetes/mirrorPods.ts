@@ -11,7 +11,7 @@ import { ignoreMissing } from "./missing.ts";
 const namespace = "kube-system";
 const configVersion = "talos.dev/config-version";
 
-/** Does to the API what a kubelet does for the static pods that it runs: a mirror of each, replaced when its manifest is another. */
+/** Does what a kubelet does for its static pods in the API: creates a mirror pod for each, and replaces it when the manifest changes. */
 export class MirrorPods {
   readonly #core: CoreV1Api;
 
@@ -25,7 +25,7 @@ export class MirrorPods {
     await Promise.all(pods.map((pod) => this.#mirror(node, uid, pod)));
   }
 
-  /** Names of the nodes whose mirrors somebody else has changed or deleted. */
+  /** Names of the nodes whose mirror pods something else has changed or deleted. */
   async findChanged(
     nodes: readonly { identity: NodeIdentity; staticPods: readonly RunningStaticPod[] }[],
   ): Promise<string[]> {

@@ -1,6 +1,6 @@
 import { ApiException } from "@kubernetes/client-node";
 
-/** The answer; undefined where there is no such object. */
+/** The answer, or undefined if there is no such object. */
 export async function ignoreMissing<T>(request: Promise<T>): Promise<T | undefined> {
   try {
     return await request;

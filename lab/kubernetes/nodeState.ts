@@ -2,19 +2,19 @@ import type { NodeIdentity, RunningStaticPod } from "../node/machine/runtime.ts"
 import type { ControlPlaneSettings, NodeSettings } from "./configuration.ts";
 import type { NodeRegistry } from "./nodes.ts";
 
-/** What has been heard of a node, and what the API was told of that. */
+/** The last known state of a node, and what was last reported of it to the API. */
 export interface NodeState {
   identity: NodeIdentity;
   node: NodeSettings | undefined;
   controlPlane: ControlPlaneSettings | undefined;
   kubelet: boolean;
-  /** Has been part of the cluster: an etcd member, if it is a control plane. */
+  /** Whether it has joined the cluster: as an etcd member, if it is a control plane. */
   joined: boolean;
   staticPods: RunningStaticPod[];
-  /** What the Node object was last told, as text to compare, and what its static pods' mirrors were. */
+  /** Last reported state of the Node object, as text for comparison, and of its mirror pods. */
   reported: string;
   reportedPods: string;
-  /** The report that is under way: a slow one of an earlier state does not end after a later one. */
+  /** The report in progress: a slow report of an earlier state must not finish after a later one. */
   reporting: Promise<void>;
 }
 
@@ -32,7 +32,7 @@ export function createNodeState(node: NodeIdentity): NodeState {
   };
 }
 
-/** Brings the Node object and the mirrors of static pods to where the node is. */
+/** Updates the Node object and the mirror pods to match the node. */
 export async function syncNode(registry: NodeRegistry, state: NodeState): Promise<void> {
   if (state.node === undefined || (!state.kubelet && state.reported === "")) return;
   const news = JSON.stringify([state.identity, state.node, state.kubelet]);

@@ -15,10 +15,10 @@ import type { NodeSettings } from "./configuration.ts";
 import { ignoreMissing } from "./missing.ts";
 import { MirrorPods } from "./mirrorPods.ts";
 
-/** The owner of the fields below: Talos's machined labels and taints nodes by itself, its kubelet does the rest. */
+/** Field manager of the fields below: on Talos, machined sets a node's labels and taints, and the kubelet the rest. */
 const fieldManager = "talos";
 
-/** Does to Node objects what a kubelet and machined do. */
+/** Updates Node objects the way a kubelet and machined do. */
 export class NodeRegistry {
   readonly #core: CoreV1Api;
   readonly #objects: KubernetesObjectApi;
@@ -36,7 +36,7 @@ export class NodeRegistry {
 
   /** Registers the node if it is new, writes its labels and taints, and reports it as Ready. */
   async up(node: NodeIdentity, settings: NodeSettings): Promise<void> {
-    // A lease that an earlier kwok held would keep this one off the node's pods until it runs out.
+    // A lease held by an earlier kwok would keep this one away from the node's pods until it expires.
     await ignoreMissing(
       this.#leases.deleteNamespacedLease({ name: node.name, namespace: "kube-node-lease" }),
     );
@@ -53,7 +53,7 @@ export class NodeRegistry {
           [kubeletLabel.key]: kubeletLabel.value,
         },
         annotations: {
-          // Every kubelet sets it, and without it the controller manager attaches nothing to the node (kubernetes pkg/kubelet/kubelet_node_status.go).
+          // Every kubelet sets it; without it, the controller manager attaches no volumes to the node (kubernetes pkg/kubelet/kubelet_node_status.go).
           "volumes.kubernetes.io/controller-managed-attach-detach": "true",
           ...settings.annotations,
         },
@@ -63,7 +63,7 @@ export class NodeRegistry {
     await this.#writeStatus(node, settings, true);
   }
 
-  /** What a kubelet's graceful shutdown leaves: the node is NotReady, and so are its pods. */
+  /** The state after a kubelet's graceful shutdown: the node is NotReady, and so are its pods. */
   async down(node: NodeIdentity, settings: NodeSettings): Promise<void> {
     if ((await this.#read(node.name)) === undefined) return;
     await this.#writeStatus(node, settings, false);
@@ -79,12 +79,12 @@ export class NodeRegistry {
       undefined,
       PatchStrategy.MergePatch,
     );
-    // Until kwok has heard of that it would start the pods again.
+    // Until kwok has noticed, it would start the pods again.
     await sleep(200);
     await this.#stopPods(node.name);
   }
 
-  /** The pods' containers have ended; the pods are still the node's, and run again when it is back. */
+  /** The pods' containers have ended; the pods still belong to the node, and run again when it is back. */
   async #stopPods(nodeName: string): Promise<void> {
     const { items } = await this.#core.listPodForAllNamespaces({
       fieldSelector: `spec.nodeName=${nodeName}`,

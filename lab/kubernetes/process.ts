@@ -13,29 +13,29 @@ import { join } from "node:path";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** What a child process is started with. */
+/** Start options of a child process. */
 export interface ProcessOptions {
   /** Short name, used for its log and pid file. */
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
   readonly logDirectory: string;
-  /** Holds one file per running process, so that a lab that died can be cleaned up by the next one. */
+  /** Holds one file per running process, so that a lab can clean up after one that died. */
   readonly runDirectory: string;
-  /** For a Node program: a channel for messages, and for it to see that this process has ended. */
+  /** For a Node.js program: an IPC channel for messages; its closing also tells the program that this process has ended. */
   readonly ipc?: boolean;
 }
 
 interface PidFile {
   readonly pid: number;
-  /** Field 22 of /proc/<pid>/stat: tells a reused pid from ours. */
+  /** Field 22 of /proc/<pid>/stat: distinguishes our process from one that reuses its PID. */
   readonly startTime: string;
 }
 
 const running = new Set<ManagedProcess>();
 let exitHookInstalled = false;
 
-/** A long-running child with a log file, that does not outlive this process when that ends in an orderly way. */
+/** A long-running child process with a log file. It doesn't outlive this process, unless this process is killed. */
 export class ManagedProcess {
   readonly name: string;
   readonly logFile: string;
@@ -83,12 +83,12 @@ export class ManagedProcess {
     return this.#child.pid;
   }
 
-  /** How it ended, or undefined while it runs. */
+  /** How it ended, or undefined while it is running. */
   get exited(): string | undefined {
     return this.#exited;
   }
 
-  /** Was it asked to end? */
+  /** Whether it was asked to stop. */
   get stopping(): boolean {
     return this.#stopping;
   }
@@ -98,7 +98,7 @@ export class ManagedProcess {
     return this.#exit;
   }
 
-  /** Sends a message and resolves with the answer; a process that ends instead is an error. */
+  /** Sends a message and resolves with the answer; rejects if the process exits instead. */
   async ask(message: object): Promise<unknown> {
     const answer = once(this.#child, "message").then(([reply]) => reply as unknown);
     this.#child.send(message);
@@ -115,7 +115,7 @@ export class ManagedProcess {
       : "";
   }
 
-  /** Asks it to end, and ends it after the grace period. */
+  /** Asks it to stop, and kills it after the grace period. */
   async stop(graceMilliseconds = 5000): Promise<void> {
     this.#stopping = true;
     if (this.#exited !== undefined) return;
@@ -129,7 +129,7 @@ export class ManagedProcess {
     timeout.abort();
   }
 
-  /** Ends it at once, without waiting; for the last moment of this process. */
+  /** Kills it without waiting, right before this process exits. */
   kill(): void {
     this.#child.kill("SIGKILL");
     rmSync(this.#pidFile, { force: true });
@@ -144,20 +144,20 @@ function installExitHook(): void {
   });
 }
 
-/** When a process was started, in the kernel's ticks; undefined when there is none of that id. */
+/** Start time of a process in kernel ticks; undefined if the PID doesn't exist. */
 function startTimeOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is the command in parentheses and may hold spaces; the rest counts from its end.
+    // The second field is the command in parentheses and may contain spaces, so count the rest from its end.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    // A zombie has ended already; its parent just has not asked.
+    // A zombie has already ended; its parent just hasn't reaped it.
     return fields[0] === "Z" ? undefined : fields[19];
   } catch {
     return undefined;
   }
 }
 
-/** Ends the processes that a lab left behind when it was killed. Returns their names. */
+/** Kills the processes left behind by a killed lab. Returns their names. */
 export async function reapLeftovers(runDirectory: string): Promise<string[]> {
   if (!existsSync(runDirectory)) return [];
   const reaped: string[] = [];

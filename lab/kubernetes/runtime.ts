@@ -16,27 +16,27 @@ import { applySystemObjects } from "./systemObjects.ts";
 
 /** How a lab's Kubernetes is set up. */
 export interface KubernetesRuntimeOptions {
-  /** Folder for secrets, data, logs and pid files; made if it is not there, readable for its owner only. */
+  /** Folder for secrets, data, logs and PID files; created if missing, readable only by its owner. */
   readonly directory: string;
   readonly tools: KubernetesTools;
   /**
-   * Folders with kube-apiserver, kube-controller-manager and kube-scheduler of other releases, by release. With it every control plane has a kube-apiserver of its own,
-   * and components are what their images name. Default: one kube-apiserver for all control planes, of the release of `tools`.
+   * Folders with kube-apiserver, kube-controller-manager and kube-scheduler of other releases, by release. If set, every control plane has its own kube-apiserver,
+   * and components run the release that their images name. Default: one kube-apiserver for all control planes, of the release in `tools`.
    */
   readonly builds?: Readonly<Record<string, string>>;
-  /** Gets a line for what happens to the control plane. Default: nothing is said. */
+  /** Receives a line for each event of the control plane. Default: no log. */
   readonly log?: (line: string) => void;
   /** How long kube-apiserver may take to become ready, in milliseconds. Default: 60 000. */
   readonly startTimeoutMilliseconds?: number;
 }
 
-/** How long a node waits for its news to reach the API server before it goes on without. */
+/** How long a node waits for its report to reach the API server before it continues without. */
 const patienceMilliseconds = 5000;
 
-/** How often kubelets look after the mirrors of their static pods. A real one does it every 10 seconds (kubernetes pkg/kubelet/status/status_manager.go). */
+/** How often kubelets check the mirror pods of their static pods. A real one checks every 10 seconds (kubernetes pkg/kubelet/status/status_manager.go). */
 const mirrorSyncMilliseconds = 2000;
 
-/** The real Kubernetes of a lab: follows what happens to the simulated nodes. */
+/** The real Kubernetes of a lab: follows the state of the simulated nodes. */
 export class KubernetesRuntime implements ClusterRuntime {
   readonly #options: KubernetesRuntimeOptions;
   readonly #log: (line: string) => void;
@@ -47,7 +47,7 @@ export class KubernetesRuntime implements ClusterRuntime {
   #registry: NodeRegistry | undefined;
   /** The kubeconfig that the registry uses. */
   #credentials = "";
-  /** Has the cluster got what Talos itself puts into it? */
+  /** Whether the cluster has the objects that Talos itself creates. */
   #furnished = false;
   #inEffect: ControlPlaneSettings | undefined;
   #work: Promise<void> = Promise.resolve();
@@ -67,13 +67,13 @@ export class KubernetesRuntime implements ClusterRuntime {
       state.node = nodeSettings(documents);
       state.controlPlane = node.role === "controlplane" ? controlPlaneSettings(documents) : undefined;
     } catch (error) {
-      // As on a real machine: the configuration is applied, and what it cannot start is missing.
+      // As on a real machine: the configuration is applied, and what it can't start is missing.
       const message = `${node.name}: ${error instanceof Error ? error.message : String(error)}`;
       this.#failure = { message, fingerprint: "" };
       this.#log(`kubernetes: ${message}`);
     }
     const work = this.#reconcileSoon();
-    // Here a kubelet is back at once; a real one takes longer than its kube-apiserver, whose certificate `talosctl rotate-ca` expects to be new by then.
+    // Here a kubelet is back right away. A real one takes longer than its kube-apiserver, whose certificate `talosctl rotate-ca` expects to be renewed by then.
     const after = state.controlPlane ?? before;
     if (before !== undefined && after !== undefined && authoritiesOf(before) !== authoritiesOf(after))
       await work;
@@ -101,7 +101,7 @@ export class KubernetesRuntime implements ClusterRuntime {
   async kubeletDown(node: NodeIdentity): Promise<void> {
     const state = this.#state(node);
     state.kubelet = false;
-    // The next boot starts them anew.
+    // The next boot starts them again.
     state.staticPods = [];
     await this.#patiently(this.#reconcileSoon());
   }
@@ -121,12 +121,12 @@ export class KubernetesRuntime implements ClusterRuntime {
     return { apiServer, nodeReady: await this.#registry.ready(node.name).catch(() => false) };
   }
 
-  /** Why the control plane does not run although it should, or undefined. */
+  /** Why the control plane isn't running although it should be, or undefined. */
   get failure(): string | undefined {
     return this.#failure?.message;
   }
 
-  /** Resolves when everything that has been reported so far has had its effect (or has failed: see `failure`). */
+  /** Resolves when everything reported so far has taken effect (or has failed: see `failure`). */
   async settled(): Promise<void> {
     let work;
     do {
@@ -135,12 +135,12 @@ export class KubernetesRuntime implements ClusterRuntime {
     } while (work !== this.#work);
   }
 
-  /** Has the cluster's endpoint refuse everybody, or serve again. */
+  /** Makes the cluster's endpoint refuse all connections, or serve again. */
   async closeEndpoint(closed: boolean): Promise<void> {
     await this.#controlPlane?.close(closed);
   }
 
-  /** A kubeconfig with all rights on the cluster, once it has been bootstrapped. */
+  /** A kubeconfig with full access to the cluster, once it has been bootstrapped. */
   adminKubeconfig(): string {
     return readFileSync(this.adminKubeconfigFile, "utf8");
   }
@@ -153,7 +153,7 @@ export class KubernetesRuntime implements ClusterRuntime {
     return file;
   }
 
-  /** Ends every process. What etcd has stored stays in the folder. */
+  /** Stops every process. etcd's data stays in the folder. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#retry);
@@ -182,7 +182,7 @@ export class KubernetesRuntime implements ClusterRuntime {
     given.abort();
   }
 
-  /** One reconciliation after the other; failures are kept and tried again. */
+  /** Runs one reconciliation at a time; failures are logged and retried. */
   #reconcileSoon(): Promise<void> {
     this.#work = this.#work.then(async () => {
       if (this.#stopped) return;
@@ -200,7 +200,7 @@ export class KubernetesRuntime implements ClusterRuntime {
   async #reconcile(): Promise<void> {
     const controlPlanes = [...this.#nodes.values()].filter((node) => node.controlPlane !== undefined);
     if (this.#bootstrapped && controlPlanes.length === 0) return this.#forget();
-    // A kubelet that goes says so before the control plane on its machine goes too.
+    // A stopping kubelet reports it before the control plane on its machine stops too.
     await this.#report((node) => !node.kubelet);
     if (!this.#bootstrapped) return;
     if (this.#hasQuorum(controlPlanes)) await this.#run(controlPlanes);
@@ -208,11 +208,11 @@ export class KubernetesRuntime implements ClusterRuntime {
     await this.#report(() => true);
   }
 
-  /** etcd, and with it the API, answers only while most of its members run. */
+  /** etcd, and thus the API, answers only while most of its members are running. */
   #hasQuorum(controlPlanes: NodeState[]): boolean {
     const members = controlPlanes.filter((node) => node.joined);
     const up = members.filter((node) => node.kubelet).length;
-    // Bootstrap may come before the first kubelet's report.
+    // Bootstrap may happen before the first kubelet reports.
     return members.length === 0 || up > members.length / 2;
   }
 
@@ -258,7 +258,7 @@ export class KubernetesRuntime implements ClusterRuntime {
   async #prepare(settings: ControlPlaneSettings): Promise<ControlPlane> {
     const { directory, tools, builds, startTimeoutMilliseconds = 60_000 } = this.#options;
     const reaped = await reapLeftovers(join(directory, "run"));
-    if (reaped.length > 0) this.#log(`ended what an earlier lab left running: ${reaped.join(", ")}`);
+    if (reaped.length > 0) this.#log(`killed processes left by an earlier lab: ${reaped.join(", ")}`);
     const onCrash = () => void this.#reconcileSoon();
     const controlPlane = await ControlPlane.prepare(
       {
@@ -272,7 +272,7 @@ export class KubernetesRuntime implements ClusterRuntime {
     return controlPlane;
   }
 
-  /** With the credentials that the control plane has issued last. */
+  /** Uses the credentials that the control plane issued last. */
   #connect({ adminKubeconfigFile }: ControlPlane): void {
     const credentials = readFileSync(adminKubeconfigFile, "utf8");
     if (credentials === this.#credentials) return;
@@ -290,7 +290,7 @@ export class KubernetesRuntime implements ClusterRuntime {
     }, mirrorSyncMilliseconds).unref();
   }
 
-  /** Mirrors that somebody else has changed are reported again. */
+  /** Reports mirror pods again that something else has changed. */
   async #syncMirrors(): Promise<void> {
     if (this.#registry === undefined || this.#controlPlane?.running !== true) return;
     const known = [...this.#nodes.values()].filter(
@@ -302,8 +302,8 @@ export class KubernetesRuntime implements ClusterRuntime {
   }
 
   /**
-   * The settings that the one kube-apiserver of the lab stands for: those that all control planes agree on. Until the
-   * last one has a change, the endpoint could be served without it, so it is not in effect.
+   * The settings of the lab's single kube-apiserver: those that all control planes agree on. A change takes effect only
+   * once every control plane has it, since until then the endpoint could lead to one without it.
    */
   #wanted(controlPlanes: NodeState[]): ControlPlaneSettings | undefined {
     const all = controlPlanes.flatMap((node) => (node.controlPlane === undefined ? [] : [node.controlPlane]));
@@ -324,7 +324,7 @@ export class KubernetesRuntime implements ClusterRuntime {
     return this.#inEffect;
   }
 
-  /** Brings the Node objects to where the nodes are. */
+  /** Updates the Node objects to match the nodes. */
   async #report(which: (node: NodeState) => boolean): Promise<void> {
     const registry = this.#registry;
     if (registry === undefined || this.#controlPlane?.running !== true) return;
@@ -337,7 +337,7 @@ export class KubernetesRuntime implements ClusterRuntime {
     );
   }
 
-  /** The last control plane was reset: with it the cluster is gone. */
+  /** The last control plane was reset, and the cluster is gone with it. */
   async #forget(): Promise<void> {
     await this.#controlPlane?.stop();
     this.#controlPlane?.wipe();

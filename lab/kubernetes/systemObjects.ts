@@ -5,7 +5,7 @@ import {
   PatchStrategy,
 } from "@kubernetes/client-node";
 
-/** Writes what Talos itself puts into a new cluster so that kubelets can join: the bootstrap token and its rights. */
+/** Creates what Talos itself puts into a new cluster so that kubelets can join: the bootstrap token and its permissions. */
 export async function applySystemObjects(kubeconfig: string, bootstrapToken: string): Promise<void> {
   const config = new KubeConfig();
   config.loadFromString(kubeconfig);
