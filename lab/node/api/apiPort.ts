@@ -2,24 +2,24 @@ import { Apid, type ApidIdentity, type ServedMachine } from "./apid.ts";
 import { configuredIdentity, maintenanceIdentity } from "./identity.ts";
 import { Wire } from "./wire.ts";
 
-/** Where Talos listens. */
+/** The port Talos listens on. */
 const port = 50000;
 
-/** The API of a node on its network address: without credentials, then with those of its configuration. */
+/** The API of a node on its network address: first without client certificates, then with those of its configuration. */
 export class ApiPort {
   readonly wire = new Wire();
   readonly #node: ServedMachine;
   #apid: Apid | undefined;
-  /** Replaced, and still there for the connections from before. */
+  /** Replaced servers that still serve their existing connections. */
   readonly #draining = new Set<Apid>();
-  /** Changes of credentials, one after the other: the last one asked for is the one that stays. */
+  /** Serializes changes of credentials: the last requested one wins. */
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(node: ServedMachine) {
     this.#node = node;
   }
 
-  /** Where the other nodes find it: the same network as the node's, so no forwarding and no firewall. */
+  /** Where other nodes reach it: they are on the same network, so there is no port forwarding and no firewall. */
   get inside(): string | undefined {
     return this.#apid?.target;
   }
@@ -45,19 +45,19 @@ export class ApiPort {
       await before.stop();
       return;
     }
-    // apid takes new certificates for new connections and keeps those that are open (siderolabs/talos v1.13 internal/app/apid/pkg/provider/provider.go).
+    // apid uses new certificates for new connections and keeps open ones (siderolabs/talos v1.13 internal/app/apid/pkg/provider/provider.go).
     this.#draining.add(before);
   }
 
-  /** A port forwarding is there before the configuration is; a machine in a closed network is installed from inside of it. */
+  /** Port forwarding is in place before the configuration is; a machine in a closed network is installed from inside it. */
   async serveMaintenance(): Promise<void> {
     const { outside } = this.#node;
     await this.#serve(await maintenanceIdentity(this.#node), false, outside === "closed" ? port : outside);
   }
 
   /**
-   * @param gracefully keep the connections that are open
-   * @returns false while nobody can sign this node's certificate
+   * @param gracefully keep open connections
+   * @returns false while no node can sign this node's certificate
    */
   async serveConfigured(gracefully = false): Promise<boolean> {
     const turn = this.#turn.then(() => this.#configure(gracefully));

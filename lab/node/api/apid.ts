@@ -24,26 +24,26 @@ import type { Wire } from "./wire.ts";
 type Method = MethodDefinition<object, object>;
 type AnyCall = ServerUnaryCall<object, object> | ServerWritableStream<object, object>;
 
-/** How the API of a node is secured. In maintenance mode there are no client certificates and hence no forwarding. */
+/** How the API of a node is secured. In maintenance mode there are no client certificates, and so no forwarding. */
 export interface ApidIdentity {
   certificate: string;
   key: string;
-  /** The authorities of client certificates; absent in maintenance mode. */
+  /** The CAs of client certificates; absent in maintenance mode. */
   clientAuthorities?: string[];
   forwarding?: ForwardingIdentity;
 }
 
-/** What apid needs to know of its node. */
+/** What apid needs from its node. */
 export interface ApidHost {
   readonly address: string;
   readonly handlers: Handlers;
   readonly faults: Faults;
   readonly wire: Wire;
-  /** A call has arrived that its node answers. */
+  /** Called for each call that this node answers itself. */
   called(): void;
   /** Minor version of the running Talos. */
   minor(): number;
-  /** An API of releases to come, or one that a fault takes away, is not there. */
+  /** Whether an API is missing: later releases add it, or a fault removes it. */
   lacks(path: string): boolean;
   isLocal(target: string): boolean;
   /** Where this node reaches another one's API; undefined: at its address. */
@@ -55,7 +55,7 @@ export interface ApidHost {
 /** A machine with the API that serves it. */
 export interface ServedMachine extends Machine, ApidHost {}
 
-/** Calls that change the node, for the fault that loses their replies. */
+/** Calls that change the node; the `reply-lost` fault loses their replies. */
 const changing = new Set(
   ["ApplyConfiguration", "Bootstrap", "Reboot", "Reset", "Shutdown", "Upgrade"].map(
     (name) => `/machine.MachineService/${name}`,
@@ -80,7 +80,7 @@ export class Apid {
         : new Forwarder(identity.forwarding, (target) => host.insideOf(target));
   }
 
-  /** Where it listens, for gRPC. */
+  /** Its address, for gRPC clients. */
   get target(): string {
     return `unix:${join(this.#directory, "api.sock")}`;
   }
@@ -112,7 +112,7 @@ export class Apid {
     this.#host.wire.pointTo(path);
   }
 
-  /** @param gracefully let calls that are under way finish: for new certificates, not for a loss of power */
+  /** @param gracefully let calls in progress finish: for new certificates, not for a power loss */
   async stop(gracefully = false): Promise<void> {
     this.#forwarder?.close();
     if (gracefully) await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
@@ -136,7 +136,7 @@ export class Apid {
     return { roles: this.#roles(call), signal: AbortSignal.any([gone.signal, this.#host.power]) };
   }
 
-  /** The nodes that a call goes to: undefined is this one. `many` wraps their replies with the name of each. */
+  /** The nodes that a call goes to; undefined is this node. With `many`, replies are wrapped with each node's name. */
   #targets(method: Method, call: AnyCall): { many: boolean; targets: (string | undefined)[] } {
     const nodes = values(call, "nodes");
     const node = values(call, "node");
@@ -162,7 +162,7 @@ export class Apid {
     return { many: nodes.length > 0, targets: wanted };
   }
 
-  /** What is checked on the node that answers, before its handler runs. */
+  /** Checks on the answering node, before its handler runs. */
   #admit(path: string, { roles }: CallContext): void {
     const { faults, handlers } = this.#host;
     this.#calls++;
@@ -259,7 +259,7 @@ export class Apid {
   }
 }
 
-/** HTTP/2 in Node joins repeated headers to one value. */
+/** HTTP/2 in Node.js joins repeated headers into one value. */
 function values(call: AnyCall, key: string): string[] {
   return call.metadata
     .get(key)
@@ -268,7 +268,7 @@ function values(call: AnyCall, key: string): string[] {
     .filter((value) => value !== "");
 }
 
-/** One reply of all: the messages of each, with the name of the node that sent them. */
+/** One reply with the messages of all nodes, each with the name of the node that sent it. */
 async function gather(
   targets: (string | undefined)[],
   one: (target: string | undefined) => Promise<object>,

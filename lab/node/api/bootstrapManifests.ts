@@ -3,7 +3,7 @@ import type { MachineConfig } from "../machine/machineConfig.ts";
 import type { ResourceContent } from "../machine/resourceContent.ts";
 import { wireStruct } from "../machine/wireStruct.ts";
 
-/** Some of the manifests that Talos makes for a new cluster: those by which an upgrade of Kubernetes can be told. */
+/** Some of the manifests that Talos creates for a new cluster: those that show a Kubernetes upgrade. */
 export function bootstrapManifests(config: MachineConfig): ResourceContent[] {
   const proxy = clusterSection(config, "proxy");
   const labels = { tier: "node", "k8s-app": "kube-proxy" };

@@ -32,7 +32,7 @@ export const clusterTypes: ResourceType[] = [
         id,
         spec: text,
         message: { yamlMarshalled: Buffer.from(text) },
-        // Says that the YAML of the resource holds the configuration as one string (siderolabs/talos v1.12 and newer).
+        // Tells clients that the resource's YAML holds the configuration as one string (siderolabs/talos v1.12 and newer).
         ...(node.minor() >= 12 ? { annotations: { "talos.dev/yaml-spec": "1" } } : {}),
       });
       return [
@@ -85,7 +85,7 @@ export const clusterTypes: ResourceType[] = [
     ]),
   },
   {
-    // Made from the configuration whenever it changes; a cluster gets them once (siderolabs/talos v1.13 controllers/k8s/manifest.go).
+    // Rendered from the configuration whenever it changes; a cluster gets them once (siderolabs/talos v1.13 controllers/k8s/manifest.go).
     type: "Manifests.kubernetes.talos.dev",
     namespace: "controlplane",
     codec: "Manifest",
@@ -143,7 +143,7 @@ export const clusterTypes: ResourceType[] = [
   },
 ];
 
-/** An authority that issues certificates, and those that are accepted beside it. */
+/** The issuing CA, and the CAs accepted in addition. */
 function rootSecrets(
   id: string,
   { crt, key = "" }: { crt: string; key?: string | undefined } = { crt: "" },
@@ -160,7 +160,7 @@ function rootSecrets(
   };
 }
 
-/** What the discovery service tells of a node. */
+/** What the discovery service knows about a node. */
 function member(node: Machine): ResourceContent {
   const { role } = node.identity();
   const common = {

@@ -3,7 +3,7 @@ import type { MachineConfig } from "../machine/machineConfig.ts";
 
 type Json = Record<string, unknown>;
 
-/** What Talos takes over without a reboot (siderolabs/talos v1.13 v1alpha1_runtime.go CanApplyImmediate). */
+/** What Talos applies without a reboot (siderolabs/talos v1.13 v1alpha1_runtime.go CanApplyImmediate). */
 const immediate = {
   machine:
     "ca acceptedCAs time certSANs install network sysfs sysctls logging controlPlane kubelet kernel registries pods " +
@@ -19,7 +19,7 @@ function without(value: Json, keys: string): Json {
   return Object.fromEntries(Object.entries(value).filter(([key]) => !dropped.includes(key)));
 }
 
-/** The part of a configuration that only a boot takes over. */
+/** The part of a configuration that only takes effect at boot. */
 function bootPart(config: MachineConfig): unknown {
   const main = config.documents.find((document) => document["kind"] === undefined) ?? {};
   const machine = isJson(main["machine"]) ? without(main["machine"], immediate.machine) : {};
@@ -27,12 +27,12 @@ function bootPart(config: MachineConfig): unknown {
   return { ...without(main, "debug cluster"), machine };
 }
 
-/** Can the running system take the new configuration over as it is? */
+/** Whether the running system can apply the new configuration without a reboot. */
 export function appliesImmediately(current: MachineConfig, next: MachineConfig): boolean {
   return isDeepStrictEqual(bootPart(current), bootPart(next));
 }
 
-/** The change for people: unified, three lines of context. */
+/** The human-readable change: a unified diff with three lines of context. */
 export function configDiff(before: string, after: string): string {
   const a = before.split("\n");
   const b = after.split("\n");

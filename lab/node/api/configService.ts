@@ -26,7 +26,7 @@ interface ApplyRequest {
 
 const service = "/machine.MachineService";
 
-/** Applying configurations, and the credentials that come out of one. */
+/** Applies configurations, and issues the credentials derived from them. */
 export function registerConfigService(node: ServedMachine): void {
   node.handlers.unary<ApplyRequest>(`${service}/ApplyConfiguration`, async (request, { roles }) => {
     const boot = booted(node);
@@ -86,7 +86,7 @@ export function registerConfigService(node: ServedMachine): void {
   );
 }
 
-/** The configuration of a control plane: only there are the keys of the authorities. */
+/** The configuration of a control plane: only there are the CA keys. */
 export function controlPlane(node: Machine, what: string): MachineConfig {
   const { config } = node;
   if (config === undefined) {
@@ -98,7 +98,7 @@ export function controlPlane(node: Machine, what: string): MachineConfig {
   return config;
 }
 
-/** Which mode it will be: in maintenance there is nothing to reboot out of. */
+/** The effective mode: in maintenance mode, there is nothing to reboot out of. */
 function decide(
   current: MachineConfig | undefined,
   next: MachineConfig,
@@ -157,7 +157,7 @@ async function take(node: Machine, config: MachineConfig, mode: Mode, trySeconds
   }
 }
 
-/** The running system takes a configuration over. */
+/** The running system applies a configuration. */
 async function activate(node: Machine, config: MachineConfig): Promise<void> {
   const boot = booted(node);
   const before = boot.config;
@@ -178,7 +178,7 @@ async function activate(node: Machine, config: MachineConfig): Promise<void> {
   );
 }
 
-/** Containers run on; the kubelet is away for a moment, and reports with what it is then. */
+/** Containers keep running; the kubelet is down for a moment, and reports its new settings when it is back. */
 async function restartKubelet(node: Machine, boot: Boot): Promise<void> {
   boot.services.put("kubelet", "Stopping", "Sending SIGTERM to Process");
   await node.kubernetes.restartKubelet(boot, async () => {
@@ -188,7 +188,7 @@ async function restartKubelet(node: Machine, boot: Boot): Promise<void> {
   });
 }
 
-/** Access to Kubernetes for its administrator, as Talos hands it out. */
+/** An admin kubeconfig for Kubernetes, as Talos issues it. */
 async function adminKubeconfig(config: MachineConfig): Promise<string> {
   const ca = config.clusterCa;
   if (ca === undefined) throw new CallFailure(status.UNKNOWN, "error getting Kubernetes CA: no key");
