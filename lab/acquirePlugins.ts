@@ -2,17 +2,17 @@ import { execFile } from "node:child_process";
 import { connect } from "node:net";
 import { cachedPlugin, type PluginSdk } from "../tools/pluginCache.ts";
 
-/** Fetching the published plugins, as the engine does at a user's first `pulumi up`. A lab starts without them where that does not work. */
+/** Fetches the published plugins, as the engine does on a user's first `pulumi up`. If that fails, the lab starts without them. */
 
-/** Where the engine downloads plugins from: Pulumi's own and those that name GitHub. */
+/** Download hosts of the engine: Pulumi's own plugins, and those released on GitHub. */
 const hosts = ["get.pulumi.com", "api.github.com"];
 
-/** Long enough for a handshake over a satellite, short enough for someone who waits. */
+/** Long enough for a handshake over a satellite link, short enough for someone who waits. */
 const connectTimeout = 3_000;
-/** A plugin has some 60 MB. */
+/** A plugin is about 60 MB. */
 const installTimeout = 90_000;
 
-/** The plugins that are not installed, if the engine may be asked to fetch them and their hosts can be reached. */
+/** The plugins that aren't installed, if the engine may fetch them and their hosts are reachable. */
 export async function findAcquirable(
   sdks: readonly PluginSdk[],
   env: NodeJS.ProcessEnv,
@@ -23,7 +23,7 @@ export async function findAcquirable(
   return missing.length > 0 && !forbidden && (await reachable(env)) ? missing : [];
 }
 
-/** Asks the engine for each plugin. One that does not come is told, and the lab goes on without it. */
+/** Asks the engine for each plugin. A failed download is reported, and the lab goes on without that plugin. */
 export async function acquirePlugins(
   pulumi: string,
   sdks: readonly PluginSdk[],
@@ -54,7 +54,7 @@ function install(pulumi: string, args: string[], timeout: number): Promise<strin
   });
 }
 
-/** Whether every host, or the proxy to them, takes a connection. */
+/** Whether every host, or the proxy in front of them, accepts a connection. */
 async function hostsReachable(env: NodeJS.ProcessEnv): Promise<boolean> {
   const proxy = URL.parse(env["HTTPS_PROXY"] || env["https_proxy"] || "");
   const targets =

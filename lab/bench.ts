@@ -7,36 +7,36 @@ import { benchPreview } from "./bench/preview.ts";
 import { benchRollout } from "./bench/rollout.ts";
 import { benchScale } from "./bench/scale.ts";
 
-/** `npm run bench -- <figure>`: how long things take, measured, with what they are measured against. */
-const root = new Command("bench").description("Measures the figures that the documentation names.");
+/** `npm run bench -- <figure>`: measures how long things take, each next to its baseline. */
+const root = new Command("bench").description("Measures the figures in the documentation.");
 
 root
   .command("preview")
   .description("a preview of the stack dev against a bare program with the same SDKs and as many resources")
-  .option("--runs <number>", "how often each is run", Number, 7)
+  .option("--runs <number>", "how often to run each", Number, 7)
   .action(async ({ runs }: { runs: number }) => benchPreview(runs));
 
 root
   .command("nodes")
-  .description("each node's upgrade against the time that the simulated node itself needs")
+  .description("each node's upgrade against the time that the simulated node itself takes")
   .action(benchNodes);
 
 root
   .command("fresh")
   .description("from a fresh clone to a finished `lab -- up`")
-  .option("--build", "build the tools from nothing as well", false)
+  .option("--build", "also build the tools from scratch", false)
   .action(async ({ build }: { build: boolean }) => benchFresh(build));
 
 root
   .command("rollout")
-  .description("a rollout of five nodes against the time the nodes need, and against talosctl upgrade --wait")
-  .option("--node-seconds <number>", "how long a node takes for an upgrade in all", Number, 5)
+  .description("a rollout of five nodes against the time the nodes take, and against talosctl upgrade --wait")
+  .option("--node-seconds <number>", "total time of one node's upgrade", Number, 5)
   .action(async ({ nodeSeconds }: { nodeSeconds: number }) => benchRollout(nodeSeconds));
 
 root
   .command("crash")
-  .description("rollouts whose engine or provider is killed with SIGKILL, and what comes of them")
-  .option("--kills <number>", "how often in all", Number, 40)
+  .description("rollouts whose engine or provider is killed with SIGKILL, and how they end")
+  .option("--kills <number>", "total number of kills", Number, 40)
   .action(async ({ kills }: { kills: number }) => benchCrash(kills));
 
 root
@@ -45,7 +45,7 @@ root
     "a stack of many nodes against a bare program with as many resources: time, memory, state, calls",
   )
   .option("--nodes <number>", "how many nodes", Number, 100)
-  .option("--preview-only", "leave out what takes a deployed stack in a lab", false)
+  .option("--preview-only", "skip the figures that require a deployed stack in a lab", false)
   .action(async ({ nodes, previewOnly }: { nodes: number; previewOnly: boolean }) =>
     benchScale(nodes, !previewOnly),
   );

@@ -13,13 +13,13 @@ import { rolloutSince } from "./rolloutSummary.ts";
 import { openStack, pulumiEnvironment } from "./stack.ts";
 import { describeNextSteps, formatNodeTable, readStatus, writeKubeconfig } from "./status.ts";
 
-/** `npm run lab -- <command>`: an embedded cluster to see the whole job without hardware. */
+/** `npm run lab -- <command>`: an embedded cluster that shows everything without hardware. */
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
 async function start(options: LabOptions): Promise<void> {
   const lab = await startLab(options, say);
-  say(lab.started ? "the lab is up; it stays until: npm run lab -- stop" : "the lab runs already");
+  say(lab.started ? "the lab is up; stop it with: npm run lab -- stop" : "the lab is already running");
 }
 
 function program(): Command {
@@ -29,44 +29,44 @@ function program(): Command {
   const isNew = () =>
     new Option(
       "--new",
-      "from empty machines in maintenance mode instead of a running cluster (stack dev-new)",
+      "start with empty machines in maintenance mode instead of a running cluster (stack dev-new)",
     ).default(false);
 
   root
     .command("start")
     .description("start the lab without deploying anything")
     .addOption(isNew())
-    .option("--node-seconds <number>", "how long a machine takes for an upgrade in all (default: 3)", Number)
+    .option("--node-seconds <number>", "total time of one machine's upgrade (default: 3)", Number)
     .option(
       "--talos-version <release>",
-      "the release that the running cluster was made with (default: v1.12.7)",
+      "the Talos release the running cluster was created with (default: v1.12.7)",
     )
-    .option("--secrets <file>", "a bundle to make the running cluster with (default: new secrets)")
+    .option("--secrets <file>", "a secrets bundle to create the running cluster with (default: new secrets)")
     .option(
       "--build <release=folder>",
-      "components of another release of Kubernetes; control planes then run what they name, each its own kube-apiserver",
+      "components of another Kubernetes release; each control plane then runs its own kube-apiserver, of the release in its configuration",
       takeBuild,
     )
     .action(async (given: { new: boolean; build?: Record<string, string> } & Omit<LabOptions, "mode">) => {
       const { new: fresh, build: builds, ...options } = given;
       const mode: LabMode = fresh ? "new" : "running";
       await start({ mode, ...options, ...(builds === undefined ? {} : { builds }) });
-      await openStack(stackOf[mode]); // plain pulumi does not make a stack by itself
+      await openStack(stackOf[mode]); // plain pulumi doesn't create a stack by itself
       process.stdout.write(`${environmentText(stackOf[mode])}\n`);
     });
 
   root
     .command("plugins")
-    .description("fetch the published plugins that are not installed, and show which ones a lab takes")
+    .description("fetch the published plugins that aren't installed, and show which plugins a lab uses")
     .action(() => preparePlugins((line) => void process.stdout.write(`${line}\n`)));
 
   root
     .command("up")
-    .description("start the lab if none runs, deploy the stack on it, and show the nodes")
+    .description("start the lab if it isn't running, deploy the stack, and show the nodes")
     .addOption(isNew())
     .option(
       "--skip-preview",
-      "deploy at once, without looking first whether there is something to change",
+      "deploy right away, without previewing the changes first",
       false,
     )
     .action(async ({ new: fresh, skipPreview }: { new: boolean; skipPreview: boolean }) => {
@@ -76,7 +76,7 @@ function program(): Command {
       try {
         await up(stackOf[mode], { skipPreview });
       } finally {
-        // Of a failed rollout too, and then most of all.
+        // Also after a failed rollout, when it matters most.
         process.stdout.write(await rolloutSince(stackOf[mode], begun));
       }
       await writeKubeconfig(stackOf[mode]);
@@ -86,25 +86,25 @@ function program(): Command {
 
   root
     .command("preview")
-    .description("what `up` would change, property by property; nothing is changed")
+    .description("show what `up` would change, property by property; changes nothing")
     .option("--refresh", "compare with the live cluster first", false)
     .action(async (options: { refresh: boolean }) => preview((await runningLab()).stack, options));
 
   root
     .command("refresh")
-    .description("bring the state up to what the cluster really is")
+    .description("update the state to match the live cluster")
     .action(async () => refresh((await runningLab()).stack));
 
   root
     .command("destroy")
-    .description("remove what the stack deployed; the machines stay")
+    .description("delete what the stack deployed; the machines stay")
     .option("--run-program", "run the program too, as `pulumi destroy --run-program`", false)
     .action(async (options: { runProgram: boolean }) => destroy((await runningLab()).stack, options));
 
   root
     .command("status")
-    .description("the nodes as their own APIs tell")
-    .option("--json", "as data", false)
+    .description("show the nodes as reported by their own APIs")
+    .option("--json", "print JSON", false)
     .action(async ({ json }: { json: boolean }) => {
       const status = await readStatus(await runningLab());
       process.stdout.write(json ? `${JSON.stringify(status, null, 2)}\n` : `${formatNodeTable(status)}\n`);
@@ -112,12 +112,12 @@ function program(): Command {
 
   root
     .command("boot")
-    .description("switch on another machine, in maintenance mode, to be added to the stack's nodes")
-    .argument("<name>", "what to call it, such as w3")
+    .description("boot another machine into maintenance mode, to add to the stack's nodes")
+    .argument("<name>", "its name, such as w3")
     .argument("<address>", "its loopback address, such as 127.10.0.23")
     .option(
       "--api <where>",
-      "where its API is: another port, or `closed` to all but the other nodes once it has a configuration",
+      "its API: another port, or `closed` to all but the other nodes once it has a configuration",
       apiOf,
     )
     .action(async (name: string, address: string, { api }: Pick<NewMachine, "api">) => {
@@ -131,11 +131,11 @@ function program(): Command {
 
   root
     .command("stop")
-    .description("stop the lab and remove everything that belongs to it")
+    .description("stop the lab and delete everything that belongs to it")
     .action(async () => {
       say(
         (await stopLab(say))
-          ? "the lab is stopped; its machines and its state are gone"
+          ? "the lab is stopped; its machines and state are deleted"
           : "no lab was running",
       );
     });
@@ -147,7 +147,7 @@ function program(): Command {
 function takeBuild(text: string, before: Record<string, string> = {}): Record<string, string> {
   const [release, folder] = text.split("=");
   if (release === undefined || folder === undefined)
-    throw new InvalidArgumentError("a release and a folder, such as v1.35.5=/opt/kubernetes");
+    throw new InvalidArgumentError("expected a release and a folder, such as v1.35.5=/opt/kubernetes");
   return { ...before, [release]: resolve(folder) };
 }
 
@@ -155,10 +155,10 @@ function apiOf(text: string): number | "closed" {
   if (text === "closed") return text;
   const port = Number(text);
   if (Number.isInteger(port) && port > 0 && port < 65536) return port;
-  throw new InvalidArgumentError("a port, or closed");
+  throw new InvalidArgumentError("expected a port or `closed`");
 }
 
-/** How plain `pulumi` is pointed at the lab. */
+/** The variables that point plain `pulumi` at the lab. */
 function environmentText(stack: string): string {
   const environment = pulumiEnvironment();
   return [
@@ -170,7 +170,7 @@ function environmentText(stack: string): string {
   ].join("\n");
 }
 
-/** What a person reads when a command fails: the message, and a stack trace only for what nobody foresaw. */
+/** What a failed command prints: the message, plus a stack trace only for unexpected errors. */
 function failureText(error: unknown): string {
   const known = [LabError, ToolError, ToolFailure].some((kind) => error instanceof kind);
   if (known) return (error as Error).message;

@@ -3,7 +3,7 @@ import { ApiException, CoreV1Api, KubeConfig, PolicyV1Api } from "@kubernetes/cl
 import type { KubernetesRuntime } from "./kubernetes/runtime.ts";
 import type { FaultDefinition } from "./node/machine/faults.ts";
 
-/** What can go wrong in the cluster's Kubernetes rather than on a machine; each is set on the node that it is to trouble. */
+/** Faults of the cluster's Kubernetes rather than of a machine; each is set on the node it should affect. */
 export const clusterFaultCatalogue = [
   {
     id: "pdb-blocks",
@@ -25,10 +25,10 @@ export function isClusterFaultId(id: string): id is ClusterFaultId {
 const namespace = "default";
 const label = "talos-iscsi-lab/fault";
 
-/** The cluster's faults that are set. */
+/** The active faults of the cluster. */
 export class ClusterFaults {
   readonly #kubernetes: KubernetesRuntime;
-  /** By node, then fault; lifting one ends what it left running. */
+  /** By node, then fault; aborting stops what a fault left running. */
   readonly #active = new Map<string, Map<ClusterFaultId, AbortController>>();
 
   constructor(kubernetes: KubernetesRuntime) {
@@ -67,7 +67,7 @@ export class ClusterFaults {
     if (!protects && !closed) await this.#releasePod(node);
   }
 
-  /** A bare pod that runs on this node, and a budget of exactly one such pod. */
+  /** A bare pod on this node, and a budget of exactly one such pod. */
   async #protectPod(node: string): Promise<void> {
     const { core, policy } = this.#clients();
     const name = podName(node);
@@ -91,7 +91,7 @@ export class ClusterFaults {
         },
       }),
     );
-    // The budget protects nothing before its controller has counted the pod.
+    // The budget protects nothing until its controller has counted the pod.
     await this.#until(async () => {
       const { status } = await policy.readNamespacedPodDisruptionBudget({ namespace, name });
       return status?.currentHealthy === 1 && status.disruptionsAllowed === 0;
@@ -110,7 +110,7 @@ export class ClusterFaults {
     while (!lifted.aborted) {
       const cordoned = await core.readNode({ name: node }).then(
         ({ spec }) => spec?.unschedulable === true,
-        () => false, // the API may be away for other reasons
+        () => false, // the API may be down for other reasons
       );
       if (cordoned && !lifted.aborted) return this.#kubernetes.closeEndpoint(true);
       await sleep(20);
@@ -133,7 +133,7 @@ function podName(node: string): string {
   return `may-not-leave-${node}`;
 }
 
-/** Made already, or gone already. */
+/** Already created, or already gone. */
 async function unlessThere(work: Promise<unknown>): Promise<void> {
   await work.catch((error: unknown) => {
     if (!(error instanceof ApiException) || (error.code !== 409 && error.code !== 404)) throw error;

@@ -1,28 +1,28 @@
 import { createServer, request, type Server } from "node:http";
 import type { LabMode } from "./layout.ts";
 
-/** How the lab's process is spoken to: JSON over HTTP on a Unix socket that only its owner can open. */
+/** How to talk to the lab's process: JSON over HTTP on a Unix socket that only its owner can open. */
 
-/** What the lab's process tells of itself. */
+/** What the lab's process reports about itself. */
 export interface LabReport {
   pid: number;
   mode: LabMode;
   stack: string;
-  /** The initial machines are there: made to a cluster (`running`) or waiting for a configuration (`new`). */
+  /** The initial machines are set up: as a cluster (`running`), or waiting for a configuration (`new`). */
   ready: boolean;
   failure?: string;
   nodes: NodeReport[];
 }
 
-/** A machine that is switched on beside those of the stack. */
+/** A machine that is booted in addition to the stack's. */
 export interface NewMachine {
   name: string;
   address: string;
-  /** Where its API is; `closed`: to all but the other nodes, once it has a configuration. Default: port 50000. */
+  /** Port of its API; `closed`: reachable only by the other nodes once it has a configuration. Default: 50000. */
   api?: number | "closed";
 }
 
-/** A simulated machine as its maker sees it; the truth about a node for users comes from its Talos API instead. */
+/** A simulated machine as the simulator sees it. What users see of a node comes from its Talos API instead. */
 export interface NodeReport {
   name: string;
   address: string;
@@ -31,9 +31,9 @@ export interface NodeReport {
   boots: number;
   reboots: number;
   upgrades: number;
-  /** Configurations that it has taken, dry runs not counted. */
+  /** Configurations it has accepted, not counting dry runs. */
   applies: number;
-  /** Calls of its API that it has answered. */
+  /** API calls it has answered. */
   calls: number;
   faults: string[];
 }
@@ -44,7 +44,7 @@ export interface ControlRequest {
   body?: unknown;
 }
 
-/** Answers one request; throws an Error whose message is for the person at the command line. */
+/** Answers one request; throws an Error whose message is shown on the command line. */
 export type ControlHandler = (request: ControlRequest) => Promise<unknown>;
 
 export function serveControl(socketPath: string, handle: ControlHandler): Promise<Server> {
@@ -76,7 +76,7 @@ export function serveControl(socketPath: string, handle: ControlHandler): Promis
 
 export const noLabText = "no lab is running; start one with: npm run lab -- start";
 
-/** Nobody answers on the socket: no lab runs. */
+/** Nothing answers on the socket: no lab is running. */
 class NoLabError extends Error {}
 
 export function askLab<T>(socketPath: string, asked: ControlRequest): Promise<T> {
@@ -98,7 +98,7 @@ export function askLab<T>(socketPath: string, asked: ControlRequest): Promise<T>
   });
 }
 
-/** The lab's report, or undefined where none runs. */
+/** The lab's report, or undefined if none is running. */
 export async function labReport(socketPath: string): Promise<LabReport | undefined> {
   try {
     return await askLab<LabReport>(socketPath, { method: "GET", path: "/report" });

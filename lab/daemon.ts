@@ -4,7 +4,7 @@ import { handleFault } from "./faultControl.ts";
 import { Lab } from "./lab.ts";
 import { labFiles, readLayout, stackOf, type LabOptions } from "./layout.ts";
 
-/** The lab's own process: machines, factory and Kubernetes live here until it is told to stop. */
+/** The lab's own process: machines, factory and Kubernetes live here until it is stopped. */
 
 const options = JSON.parse(process.argv[2] ?? "{}") as LabOptions;
 const { mode } = options;
@@ -13,7 +13,7 @@ const lab = await Lab.start(readLayout(stackOf[mode]), options, say).catch(exitW
 let ready = false;
 let failure: string | undefined;
 
-/** What keeps a lab from starting, in one line: it is shown to whoever started it. */
+/** Why the lab can't start, in one line: the command that started it shows this. */
 function exitWithReason(error: NodeJS.ErrnoException & { address?: string; port?: number }): never {
   const taken = `${error.address ?? "an address of the lab"}:${error.port ?? "?"} is taken: another lab, from another folder, may be running`;
   console.error(error.code === "EADDRINUSE" ? taken : (error.stack ?? error.message));
@@ -62,5 +62,5 @@ async function stop(): Promise<void> {
 }
 process.on("SIGTERM", () => void stop());
 process.on("SIGINT", () => void stop());
-// A mistake in one simulated machine must not take the others down; it is written where a person looks for it.
+// A bug in one simulated machine must not take the others down; it is written to the lab's log.
 process.on("unhandledRejection", (error) => console.error("unhandled in the lab:", error));

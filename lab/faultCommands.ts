@@ -12,7 +12,7 @@ import { storageFaultCatalogue } from "./storageFaults.ts";
 export function addFaultCommands(root: Command): void {
   root
     .command("faults")
-    .description("every fault that a simulated node, or the Kubernetes around it, can have")
+    .description("list every fault of a simulated node or of its Kubernetes")
     .action(() => {
       const table = new Table({
         head: ["fault", "what happens", "value"],
@@ -31,7 +31,7 @@ export function addFaultCommands(root: Command): void {
     .argument("<node>", "name of the node, such as w1")
     .argument("<fault>", "a fault from `faults`; with --lift also: all")
     .option("--value <number>", "the fault's value", parseNumber)
-    .option("--once", "it goes away by itself after it has struck", false)
+    .option("--once", "lift it automatically after it has occurred", false)
     .option("--lift", "lift the fault instead", false)
     .action(
       async (node: string, fault: string, options: { value?: number; once: boolean; lift: boolean }) => {
@@ -51,6 +51,6 @@ export function addFaultCommands(root: Command): void {
 
 function parseNumber(text: string): number {
   const value = Number(text);
-  if (!Number.isFinite(value)) throw new LabError(`--value has to be a number; it is "${text}"`);
+  if (!Number.isFinite(value)) throw new LabError(`--value must be a number, not "${text}"`);
   return value;
 }

@@ -3,7 +3,7 @@ import { isFaultId } from "./node/machine/faults.ts";
 import type { Lab } from "./lab.ts";
 import { isStorageFaultId } from "./storageFaults.ts";
 
-/** A fault to set or lift, on one machine or in the Kubernetes around it. */
+/** A fault to set or lift, on one machine or in its Kubernetes. */
 export interface FaultRequest {
   node: string;
   fault: string;
@@ -13,7 +13,7 @@ export interface FaultRequest {
   lift?: boolean;
 }
 
-/** The fault commands as the lab's process answers them. */
+/** Answers the fault commands in the lab's process. */
 export async function handleFault(lab: Lab, path: string, body: unknown): Promise<unknown> {
   if (path !== "/fault") throw new Error(`the lab knows no ${path}`);
   const { node: name, fault, value, once, lift } = body as FaultRequest;

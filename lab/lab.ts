@@ -18,7 +18,7 @@ const kubernetesTools = [
   "kwok",
 ] as const;
 
-/** The parts of a lab, joined: machines that pull from the factory, and whose kubelets and control plane are Kubernetes's own. */
+/** A lab's parts, wired together: machines that pull from the factory, with Kubernetes's own kubelets and control plane. */
 export class Lab {
   readonly #nodes: SimulatedNode[];
   readonly #make: (machine: NewMachine) => SimulatedNode;
@@ -27,7 +27,7 @@ export class Lab {
   readonly clusterFaults: ClusterFaults;
   readonly storageFaults: StorageFaults;
 
-  /** Switches everything on; the machines are empty and wait in maintenance mode. */
+  /** Boots everything; the machines are empty and wait in maintenance mode. */
   static async start(layout: LabLayout, options: LabOptions, say: (line: string) => void): Promise<Lab> {
     const lab = new Lab(layout, options, say);
     await lab.#factory.start();
@@ -67,7 +67,7 @@ export class Lab {
     this.#nodes = layout.nodes.map(({ name, address }) => this.#make({ name, address }));
   }
 
-  /** Switches on one more machine, which nobody has configured yet: it waits in maintenance mode. */
+  /** Boots one more machine; it has no configuration and waits in maintenance mode. */
   async boot(machine: NewMachine): Promise<void> {
     const { name, address } = machine;
     const other = this.#nodes.find((node) => node.name === name || node.address === address);

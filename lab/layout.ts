@@ -3,15 +3,15 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 
-/** Where a lab lives and what it consists of. The nodes are those of the stack's own file: one place says which there are. */
+/** Where a lab lives and what it consists of. Its nodes come from the stack's own file, the only place that lists them. */
 
 /** The project's folder. */
 export const projectDir = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** The program of the lab's own process. */
+/** The entry point of the lab's own process. */
 export const daemonFile = join(projectDir, "lab", "daemon.ts");
 
-/** Folders and files of a lab; everything in them is of one lab and goes with it. */
+/** Folders and files of a lab; they are deleted with it. */
 export const labFiles = {
   dir: join(projectDir, ".lab"),
   bin: join(projectDir, ".lab", "bin"),
@@ -27,7 +27,7 @@ export const labFiles = {
   kubeconfig: join(projectDir, ".lab", "kubeconfig"),
 } as const;
 
-/** Makes the lab's folders; only their owner may look inside, since secrets of the cluster are among the files. */
+/** Creates the lab's folders. Only their owner may read them, since the cluster's secrets are among the files. */
 export function makeLabFolders(): void {
   for (const dir of [
     labFiles.dir,
@@ -42,19 +42,19 @@ export function makeLabFolders(): void {
   }
 }
 
-/** How the lab's machines begin: as a running cluster that talosctl made, or empty. */
+/** How the lab's machines start: as a running cluster created by talosctl, or empty. */
 export type LabMode = "running" | "new";
 
 /** How a lab is started. */
 export interface LabOptions {
   mode: LabMode;
-  /** How long a machine takes for an upgrade in all; default: 3 s. */
+  /** Total time of one machine's upgrade, in seconds. Default: 3. */
   nodeSeconds?: number;
-  /** A secrets bundle to make the running cluster with. Default: new secrets. */
+  /** A secrets bundle to create the running cluster with. Default: new secrets. */
   secrets?: string;
-  /** Folders with components of Kubernetes of other releases, by release: every control plane then has a kube-apiserver of its own, of the release that it names. */
+  /** Folders with components of other Kubernetes releases, by release. Every control plane then runs its own kube-apiserver, of the release in its configuration. */
   builds?: Record<string, string>;
-  /** The release that the running cluster was made with. Default: `initialTalosVersion`. */
+  /** The Talos release that the running cluster was created with. Default: `initialTalosVersion`. */
   talosVersion?: string;
 }
 
@@ -67,7 +67,7 @@ export interface LabNode {
   role: "controlplane" | "worker";
 }
 
-/** What the lab takes from the stack's file to build the machines that the stack expects. */
+/** What the lab reads from the stack's file to build the machines that the stack expects. */
 export interface LabLayout {
   clusterName: string;
   endpoint: string;
@@ -76,16 +76,16 @@ export interface LabLayout {
   nodes: LabNode[];
 }
 
-/** The release that the running cluster was made with, from the vanilla image: no extension in it. */
+/** The Talos release that the running cluster was created with, from the vanilla image: no extensions. */
 export const initialTalosVersion = "v1.12.7";
 export const vanillaImage = (talosVersion: string): string => `ghcr.io/siderolabs/installer:${talosVersion}`;
 
-/** The medium that the empty machines boot from. */
+/** The boot medium of the empty machines. */
 export function bootImage({ mode, talosVersion = initialTalosVersion }: LabOptions): string {
   return vanillaImage(mode === "running" ? talosVersion : "v1.13.9");
 }
 
-/** Only what the lab needs; `config.ts` is who judges the file. */
+/** Only what the lab needs; `config.ts` validates the file. */
 interface StackFile {
   config: Record<string, unknown>;
 }

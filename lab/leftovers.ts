@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { daemonFile, labFiles } from "./layout.ts";
 
 /**
- * What a lab leaves behind that was not stopped but killed (a power cut, SIGKILL): processes that hold its addresses, and
- * a folder of a cluster that is no more.
+ * Cleans up after a lab that was killed instead of stopped (a power cut, SIGKILL): processes that hold its addresses, and the
+ * folder of its former cluster.
  */
 export function reapLeftovers(say: (line: string) => void): void {
   if (!existsSync(labFiles.dir)) return;
@@ -13,20 +13,20 @@ export function reapLeftovers(say: (line: string) => void): void {
   say(`removed what an earlier lab left behind${ended === 0 ? "" : ` (${ended} processes ended)`}`);
 }
 
-/** Ends what runs from this lab's folder: plugins of an engine that was killed outlive it, and the lab. Returns how many there were. */
+/** Kills what runs from this lab's folder: plugins outlive a killed engine, and the lab too. Returns how many processes there were. */
 export function endLabProcesses(): number {
   const pids = labProcesses();
   for (const pid of pids) {
     try {
       process.kill(pid, "SIGKILL");
     } catch {
-      // it ended meanwhile
+      // it exited in the meantime
     }
   }
   return pids.length;
 }
 
-/** Processes that run from this lab's own folder: each names it in its command line, nothing else does. */
+/** Processes that run from this lab's own folder: each has it in its command line, and no other process does. */
 export function labProcesses(): number[] {
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
@@ -38,7 +38,7 @@ function commandLine(pid: string): string[] {
   try {
     return readFileSync(join("/proc", pid, "cmdline"), "utf8").split("\0");
   } catch {
-    return []; // ended meanwhile
+    return []; // exited in the meantime
   }
 }
 
@@ -48,6 +48,6 @@ function isOfLab([program = "", ...args]: string[]): boolean {
   const name = program.split("/").at(-1) ?? "";
   if (args[0] === daemonFile) return true;
   if (programs.test(name)) return args.some((arg) => arg.includes(`${labFiles.dir}/`));
-  // The engine finds its plugins in the lab's folder: a program itself, or a script that Node runs.
+  // The engine finds its plugins in the lab's folder: an executable, or a script that Node.js runs.
   return [program, ...args].some((arg) => arg.startsWith(join(labFiles.bin, "pulumi-resource-")));
 }

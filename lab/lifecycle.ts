@@ -18,7 +18,7 @@ import { choosePlugins, languageHost, pluginSdks, type PluginChoice } from "./pl
 import { seedCluster } from "./seedCluster.ts";
 import { linkTools } from "./stack.ts";
 
-/** Starting and stopping a lab: a process of its own that outlives the command that started it. */
+/** Starts and stops a lab: a process that outlives the command that started it. */
 
 const toolNames = [
   "pulumi",
@@ -31,19 +31,19 @@ const toolNames = [
   "kwok",
 ] as const satisfies ToolName[];
 
-/** A mistake or obstacle that a person at the command line can do something about: shown without a stack trace. */
+/** An error that the user can do something about: shown without a stack trace. */
 export class LabError extends Error {}
 
 export interface StartedLab {
   report: LabReport;
   plugins: PluginChoice[];
-  /** False where it ran already. */
+  /** False if it was already running. */
   started: boolean;
 }
 
 type PrintLine = (line: string) => void;
 
-/** The lab in the wanted mode, started if none runs. A lab in the other mode is not touched. */
+/** The lab in the desired mode, started if none is running. A lab in the other mode is left alone. */
 export async function startLab(options: LabOptions, say: PrintLine): Promise<StartedLab> {
   const { mode } = options;
   requireLinux();
@@ -53,7 +53,7 @@ export async function startLab(options: LabOptions, say: PrintLine): Promise<Sta
     if (running.mode !== mode) throw otherModeError(running.mode, mode);
     if (running.failure !== undefined)
       throw new LabError(
-        `the lab that runs could not be made: ${running.failure}\nThrow it away with: npm run lab -- stop`,
+        `the running lab could not be set up: ${running.failure}\nDelete it with: npm run lab -- stop`,
       );
     linkTools(tools, plugins);
     return { report: running, plugins, started: false };
@@ -71,18 +71,18 @@ export async function startLab(options: LabOptions, say: PrintLine): Promise<Sta
     const why = error instanceof Error ? error.message : String(error);
     await askLab(labFiles.socket, { method: "POST", path: "/failed", body: { why } }).catch(() => undefined);
     throw new LabError(
-      `the lab's cluster could not be made: ${why}\nIt is left as it is, to be looked at (${labFiles.log}); throw it away with: npm run lab -- stop`,
+      `the lab's cluster could not be set up: ${why}\nIt is left as is for debugging (log: ${labFiles.log}); delete it with: npm run lab -- stop`,
     );
   }
   const report = await askLab<LabReport>(labFiles.socket, { method: "GET", path: "/report" });
   return { report, plugins, started: true };
 }
 
-/** The tools, and the provider plugins. Before a lab begins the engine may fetch plugins that are published and not installed. */
+/** The tools and the provider plugins. Before a lab starts, the engine may fetch published plugins that aren't installed. */
 async function findPrograms(say: PrintLine, fetch: boolean) {
   const progress = { onProgress: say };
   const wanted = fetch ? await findAcquirable(pluginSdks, process.env) : [];
-  // What has to be built in any case is built together.
+  // Everything that must be built anyway is built in one go.
   if (wanted.length === 0) await resolveTools([...toolNames, "pulumi-resource-kubernetes"], progress);
   const tools = await resolveTools(toolNames, progress);
   await acquirePlugins(tools.pulumi, wanted, say);
@@ -93,10 +93,10 @@ function printPrograms(pulumi: string, plugins: readonly PluginChoice[], say: Pr
   for (const { name, kind, version, path } of plugins)
     say(`provider ${name}: ${[kind, version].filter((word) => word !== undefined).join(", ")} (${path})`);
   const host = languageHost(pulumi);
-  say(host === undefined ? "program: inline, for want of pulumi-language-nodejs" : `program: run by ${host}`);
+  say(host === undefined ? "program: inline, because pulumi-language-nodejs is missing" : `program: run by ${host}`);
 }
 
-/** Fetches the published plugins that a lab would fetch when it starts, and tells which ones it would take. */
+/** Fetches the published plugins that a lab would fetch at its start, and prints which ones it would use. */
 export async function preparePlugins(say: PrintLine): Promise<void> {
   const { pulumi } = await resolveTools(["pulumi"], { onProgress: say });
   await acquirePlugins(pulumi, await findAcquirable(pluginSdks, process.env), say);
@@ -114,8 +114,8 @@ function requireLinux(): void {
 function otherModeError(is: LabMode, wanted: LabMode): LabError {
   const wantedFlag = wanted === "new" ? " --new" : "";
   return new LabError(
-    `a lab is running with ${is === "new" ? "machines that were empty (--new)" : "a running cluster"}; the other kind was asked for.\n` +
-      `Throw it away first: npm run lab -- stop && npm run lab -- up${wantedFlag}`,
+    `a lab is running with ${is === "new" ? "machines that started empty (--new)" : "a running cluster"}; you asked for the other kind.\n` +
+      `Delete it first: npm run lab -- stop && npm run lab -- up${wantedFlag}`,
   );
 }
 
@@ -133,7 +133,7 @@ async function launch(options: LabOptions): Promise<void> {
   child.unref();
   for (;;) {
     if (ended !== undefined)
-      throw new LabError(`the lab's process ended at once (${ended}):\n${lastLines(labFiles.log)}`);
+      throw new LabError(`the lab's process exited right away (${ended}):\n${lastLines(labFiles.log)}`);
     if ((await labReport(labFiles.socket)) !== undefined) return;
     await sleep(50);
   }
@@ -143,7 +143,7 @@ function lastLines(file: string): string {
   return readFileSync(file, "utf8").trim().split("\n").slice(-12).join("\n");
 }
 
-/** Stops the lab and removes what belongs to it: its machines are gone, and so is any state that spoke of them. */
+/** Stops the lab and deletes what belongs to it: the machines are gone, and with them any state that describes them. */
 export async function stopLab(say: PrintLine): Promise<boolean> {
   const report = await labReport(labFiles.socket);
   if (report === undefined) {
@@ -157,7 +157,7 @@ export async function stopLab(say: PrintLine): Promise<boolean> {
   return true;
 }
 
-/** The running lab; an error that says how to start one where there is none. */
+/** The running lab's report; if none is running, an error that says how to start one. */
 export async function runningLab(): Promise<LabReport> {
   const report = await labReport(labFiles.socket);
   if (report === undefined) throw new LabError(noLabText);

@@ -4,11 +4,11 @@ import { PluginLines } from "./pluginLines.ts";
 import { releaseDeadLocks } from "./stackLock.ts";
 import { hasState, openStack } from "./stack.ts";
 
-/** The engine's operations as the lab offers them; the engine's own display is what the user sees. */
+/** The engine's operations as the lab offers them; users see the engine's own display. */
 
 /**
- * Where the engine's words go. It says an error in its display and again on its standard error; only what the display did not have is
- * printed from there.
+ * Where the engine's output goes. It prints an error in its display and again on standard error; from there, only what the display lacked
+ * is printed.
  */
 class Display {
   readonly color = process.stdout.isTTY ? "always" : "never";
@@ -25,7 +25,7 @@ class Display {
     this.#errors += text;
   };
 
-  /** The engine has said what is wrong. One that was killed has not. */
+  /** The engine has reported an error. A killed one hasn't. */
   get hasTold(): boolean {
     return /\berror: /.test(this.#shown) || /\berror: /.test(this.#errors);
   }
@@ -39,7 +39,7 @@ class Display {
       .filter(`${this.#errors}\n`)
       .split("\n")
       .filter((line) => line.trim() !== "" && !this.#shown.includes(line.trim()));
-    // The engine says an error when it happens and once more at the end.
+    // The engine prints an error when it happens and once more at the end.
     if (unseen.length > 0) process.stderr.write(`${[...new Set(unseen)].join("\n")}\n`);
   }
 
@@ -55,14 +55,14 @@ class Display {
   readonly #stop = new AbortController();
 
   /**
-   * Lives through a Ctrl-C: the terminal sends it to the engine as well, which stops between steps and says what is left undone. Other requests
-   * to end reach this process alone, and are handed on.
+   * Survives a Ctrl-C: the terminal sends it to the engine as well, which stops between steps and reports what is left undone. Other termination
+   * signals reach this process alone, and are passed on.
    */
   async surviving<T>(work: () => Promise<T>): Promise<T> {
     const heard = (): void =>
-      void process.stderr.write("stopping: the engine ends what cannot be left half done\n");
+      void process.stderr.write("stopping: the engine finishes what it can't leave half done\n");
     const handOn = (): void => this.#stop.abort();
-    // Not `once`: a listener that is gone when it is called lets others, that look for one, end the process.
+    // Not `once`: it removes the listener before calling it, and other handlers, which look for listeners, would then end the process.
     process.on("SIGINT", heard);
     process.on("SIGTERM", handOn);
     process.on("SIGHUP", handOn);
@@ -76,16 +76,16 @@ class Display {
   }
 }
 
-/** Preview, then update, as `pulumi up --yes` does; a first deployment is updated at once, and so is any with `skipPreview`. */
+/** Preview, then update, as `pulumi up --yes` does. A first deployment is updated right away, and so is any with `skipPreview`. */
 export async function up(stackName: string, options: { skipPreview: boolean }): Promise<void> {
-  const isFirst = !hasState(stackName); // asked before the stack is opened, which makes it
+  const isFirst = !hasState(stackName); // checked before the stack is opened, which creates it
   await runEngine(stackName, async (stack, display) => {
     if (isFirst) {
-      process.stdout.write("Nothing is deployed yet, so everything is made now.\n");
+      process.stdout.write("Nothing is deployed yet, so everything is created now.\n");
     } else if (!options.skipPreview) {
       const planned = await stack.preview({ ...display });
       if (Object.keys(planned.changeSummary).every((operation) => operation === "same")) {
-        process.stdout.write("Nothing to change: every resource is as the program wants it.\n");
+        process.stdout.write("Nothing to change: every resource is up to date.\n");
         return;
       }
     }
@@ -120,7 +120,7 @@ function requireState(stackName: string): void {
 
 type Stack = Awaited<ReturnType<typeof openStack>>;
 
-/** The engine has shown its own diagnostics; what is added says that it failed and that nothing was lost. */
+/** The engine has shown its own diagnostics; this only adds that it failed and that nothing was lost. */
 async function runEngine(
   stackName: string,
   operation: (stack: Stack, display: Display["options"]) => Promise<unknown>,
@@ -134,9 +134,9 @@ async function runEngine(
     if (error instanceof CommandError) {
       const cause = display.hasTold
         ? "the engine's operation failed; the cause is shown above"
-        : "the engine ended without giving a reason: it was killed, or could not start";
+        : "the engine exited without giving a reason: it was killed, or could not start";
       throw new LabError(
-        `${cause}. The lab and the state are left as they are: fix it and repeat the command.`,
+        `${cause}. The lab and the state are kept: fix the cause and rerun the command.`,
       );
     }
     throw error;

@@ -23,7 +23,7 @@ export interface Leaf {
   readonly key: string;
 }
 
-/** What a leaf certificate is for and whom it names. */
+/** What a leaf certificate is for, and its subject. */
 export interface LeafRequest {
   readonly commonName: string;
   /** Kubernetes reads groups from these, Talos its roles. */
@@ -37,7 +37,7 @@ export interface LeafRequest {
   readonly days?: number;
 }
 
-/** PEM text, given as such or in base64 as machine configurations carry it. */
+/** PEM text, given as is or in base64 as in a machine configuration. */
 export function pemText(value: string): string {
   return value.includes("-----BEGIN") ? value : Buffer.from(value, "base64").toString("utf8");
 }
@@ -80,14 +80,14 @@ function keyParams(kind: string): {
 
 const CURVES: Record<string, string> = { prime256v1: "P-256", secp384r1: "P-384", secp521r1: "P-521" };
 
-/** The kind of a private key, in the words of keyParams. */
+/** The kind of a private key, as keyParams names it. */
 function kindOf(der: Buffer): string {
   const key = createPrivateKey({ key: der, type: "pkcs8", format: "der" });
   const curve = key.asymmetricKeyDetails?.namedCurve;
   return curve === undefined ? (key.asymmetricKeyType ?? "unknown") : (CURVES[curve] ?? curve);
 }
 
-/** Load an authority from its certificate and key (PEM, or base64 of PEM as in a machine configuration). */
+/** Loads an authority from its certificate and key (PEM, or base64 of PEM as in a machine configuration). */
 export async function loadAuthority(pair: { crt: string; key: string }): Promise<Authority> {
   const pem = pemText(pair.crt);
   const der = privateKeyDer(pair.key);
@@ -96,7 +96,7 @@ export async function loadAuthority(pair: { crt: string; key: string }): Promise
   return { certificate: new x509.X509Certificate(pem), key, pem };
 }
 
-/** Make a new self-signed authority. */
+/** Creates a new self-signed authority. */
 export async function createAuthority(commonName: string, kind: KeyKind = "ecdsa"): Promise<Authority> {
   const { algorithm, signing } = keyParams(kind === "ecdsa" ? "P-256" : kind);
   const keys = (await webcrypto.subtle.generateKey(algorithm, true, [
@@ -118,7 +118,7 @@ export async function createAuthority(commonName: string, kind: KeyKind = "ecdsa
   return { certificate, key: keys.privateKey, pem: certificate.toString("pem") };
 }
 
-/** Issue a certificate with a fresh key. */
+/** Issues a certificate with a new key. */
 export async function issueLeaf(authority: Authority, request: LeafRequest): Promise<Leaf> {
   const { algorithm } = keyParams(request.keyKind === "ed25519" ? "ed25519" : "P-256");
   const keys = (await webcrypto.subtle.generateKey(algorithm, true, [
@@ -134,15 +134,15 @@ export async function issueLeaf(authority: Authority, request: LeafRequest): Pro
 }
 
 /**
- * The authority's own key identifier, copied: Go has made it from SHA-256 since 1.25, most others from SHA-1, and OpenSSL
- * finds no issuer when the two differ.
+ * The authority's own key identifier, copied: Go has computed it with SHA-256 since 1.25, most others use SHA-1, and OpenSSL
+ * finds no issuer if the two differ.
  */
 function authorityKeyIdentifier(certificate: x509.X509Certificate): x509.Extension[] {
   const own = certificate.getExtension(x509.SubjectKeyIdentifierExtension);
   return own === null ? [] : [new x509.AuthorityKeyIdentifierExtension(own.keyId)];
 }
 
-/** Sign a certificate for a public key that the caller has (a certificate signing request, for example). */
+/** Signs a certificate for the caller's public key (from a certificate signing request, for example). */
 async function certify(
   authority: Authority,
   publicKey: webcrypto.CryptoKey | x509.PublicKey,
@@ -163,12 +163,12 @@ async function certify(
   const { signing } = keyParams(caKind ?? (authority.key.algorithm.name === "Ed25519" ? "ed25519" : "rsa"));
   return x509.X509CertificateGenerator.create({
     subject: [...(organizations.length > 0 ? [{ O: [...organizations] }] : []), { CN: [request.commonName] }],
-    // The authority's own encoded name: verifiers compare the bytes, and an aggregator CA of Talos has an empty one.
+    // The authority's own encoded name: verifiers compare the bytes, and the name of a Talos aggregator CA is empty.
     issuer: authority.certificate.subjectName,
     publicKey,
     signingKey: authority.key,
     signingAlgorithm: signing,
-    // A minute back, so that a clock that differs a little does not refuse it.
+    // Backdated by a minute, so that a client whose clock is slightly behind doesn't reject it.
     notBefore: new Date(Date.now() - 60_000),
     notAfter: new Date(Date.now() + (request.days ?? 365) * DAY),
     extensions: [

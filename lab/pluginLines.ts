@@ -1,11 +1,11 @@
 /**
- * Leaves out what the engine repeats about the lab's own plugins: it warns of each plugin that it takes from PATH whenever it starts one, several times
- * in one command. In a lab that is what is wanted, and `npm run lab -- plugins` shows which they are.
+ * Filters the engine's repeated warnings about the lab's own plugins: it warns about each plugin it takes from PATH whenever it starts one, several times
+ * per command. In a lab this is intended, and `npm run lab -- plugins` shows which plugins they are.
  */
 export class PluginLines {
   #begun = "";
 
-  /** Takes output as it comes, in pieces; gives back whole lines. */
+  /** Takes output in chunks, as it arrives; returns whole lines. */
   filter(text: string): string {
     const lines = (this.#begun + text).split("\n");
     this.#begun = lines.pop() ?? "";
@@ -15,7 +15,7 @@ export class PluginLines {
       .join("");
   }
 
-  /** What was said last, without the end of a line. */
+  /** The last, unfinished line. */
   rest(): string {
     const begun = this.#begun;
     this.#begun = "";

@@ -5,12 +5,12 @@ import { locateTools } from "../tools/resolve.ts";
 import type { ProgressSink } from "../tools/progress.ts";
 import { labFiles, projectDir } from "./layout.ts";
 
-/** Which plugins the engine will run: a published one comes first, then one that is built from its source, then a stand-in. */
+/** Which plugins the engine will run: a published one first, then one built from source, then a stand-in. */
 
 export interface PluginChoice {
   name: "talos" | "kubernetes";
   kind: "published" | "built from source" | "stand-in";
-  /** With a leading v; of a stand-in: the version that it stands in for. Absent for a plugin on PATH, which nobody can ask. */
+  /** With a leading v; for a stand-in, the version it stands in for. Absent for a plugin on PATH, which can't report its version. */
   version?: string;
   path: string;
 }
@@ -21,7 +21,7 @@ export const pluginSdks = [
   readSdk(join(projectDir, "node_modules", "@pulumi", "kubernetes")),
 ];
 
-/** The choice for every provider plugin that the program needs. Builds the Kubernetes plugin if there is none. */
+/** Chooses every provider plugin that the program needs. Builds the Kubernetes plugin if there is none. */
 export async function choosePlugins(
   progress: ProgressSink = {},
   env: NodeJS.ProcessEnv = process.env,
@@ -33,7 +33,7 @@ export async function choosePlugins(
   return [chooseTalos(env), { name: "kubernetes", kind, version, path }];
 }
 
-/** Its source is in no registry, so the lab has a stand-in. */
+/** Its source isn't in any registry, so the lab has a stand-in. */
 function chooseTalos(env: NodeJS.ProcessEnv): PluginChoice {
   const sdk = readSdk(join(projectDir, "sdks", "talos"));
   const onPath = findOnPath("pulumi-resource-talos", env);
@@ -48,14 +48,14 @@ function chooseTalos(env: NodeJS.ProcessEnv): PluginChoice {
   };
 }
 
-/** The Node.js language host: on PATH, or beside the engine, where Pulumi's installer puts it. */
+/** The Node.js language host: on PATH, or next to the engine, where Pulumi's installer puts it. */
 export function languageHost(pulumi: string, env: NodeJS.ProcessEnv = process.env): string | undefined {
   const name = "pulumi-language-nodejs";
   const beside = join(dirname(realpathSync(pulumi)), name);
   return findOnPath(name, env) ?? (existsSync(beside) ? beside : undefined);
 }
 
-/** The first program of that name on PATH, but for the lab's own links. */
+/** The first program of that name on PATH, ignoring the lab's own links. */
 function findOnPath(name: string, env: NodeJS.ProcessEnv): string | undefined {
   return (env["PATH"] ?? "")
     .split(delimiter)

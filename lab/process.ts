@@ -1,17 +1,17 @@
 import { spawn } from "node:child_process";
 
-/** Runs a tool to its end. Arguments are passed as they are: no shell. */
+/** Runs a tool until it exits. Arguments are passed as is: no shell. */
 
 export interface RunOptions {
   env?: NodeJS.ProcessEnv;
-  /** Fed to the tool's standard input. */
+  /** Written to the tool's standard input. */
   input?: string;
   timeoutMs?: number;
 }
 
 export class ToolFailure extends Error {}
 
-/** The tool's standard output; a ToolFailure with its last words where it fails. */
+/** The tool's standard output; on failure, a ToolFailure with the end of its output. */
 export function runTool(file: string, args: string[], options: RunOptions = {}): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, {
@@ -38,7 +38,7 @@ export function runTool(file: string, args: string[], options: RunOptions = {}):
         ),
       );
     });
-    child.stdin.on("error", () => undefined); // a tool that ends without reading its input says why by its exit code
+    child.stdin.on("error", () => undefined); // a tool that exits without reading its input reports the reason in its exit code
     child.stdin.end(options.input ?? "");
   });
 }

@@ -3,7 +3,7 @@ import { rolloutReport } from "../report/model/rollout.ts";
 import { rolloutTable } from "../report/render/rolloutTable.ts";
 import { hasState, openStack } from "./stack.ts";
 
-/** How the rollout went that began after this moment, as a table; empty where there was none. */
+/** A table of the rollout that started after this moment; empty if there was none. */
 export async function rolloutSince(stackName: string, moment: number): Promise<string> {
   if (!hasState(stackName)) return "";
   try {
@@ -13,7 +13,7 @@ export async function rolloutSince(stackName: string, moment: number): Promise<s
     if (since.length === 0) return "";
     return `\n${verdict}\n\nRollout ${since.join("\n\n")}\nAs a page: npm run rollout:report -- --stack ${stackName}, with the variables that \`npm run lab -- start\` prints.\n`;
   } catch (error) {
-    if (error instanceof CommandError) return ""; // what is wrong with the engine was told by the operation itself
+    if (error instanceof CommandError) return ""; // the operation itself has already reported what is wrong with the engine
     throw error;
   }
 }

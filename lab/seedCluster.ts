@@ -4,8 +4,8 @@ import { initialTalosVersion, labFiles, vanillaImage, type LabLayout, type LabOp
 import { runTool } from "./process.ts";
 
 /**
- * Makes the cluster that the seeds' reader already has: Talos from the vanilla image, with talosctl alone and nothing of
- * this project, so that taking it over is shown on something this project did not make.
+ * Creates a cluster like the ones that users adopt: Talos from the vanilla image, with talosctl alone and nothing from this project.
+ * So the lab adopts a cluster that this project did not create.
  */
 export async function seedCluster(
   talosctl: string,
@@ -84,8 +84,8 @@ export async function seedCluster(
 }
 
 /**
- * The first configuration of a machine. Its API restarts with other certificates as soon as it has the configuration, and then the reply may be
- * lost: so after a failure the machine is asked what it has, and only one that still waits gets the configuration again.
+ * Applies a machine's first configuration. Its API restarts with new certificates as soon as it has the configuration, and the reply may get
+ * lost. After a failure, check whether the machine has its configuration; only one that still waits gets it again.
  */
 async function applyOnce(talosctl: string, address: string, file: string): Promise<void> {
   await untilAccepted(async () => {
@@ -108,7 +108,7 @@ async function applyOnce(talosctl: string, address: string, file: string): Promi
   });
 }
 
-/** A machine that has just installed Talos reboots before its API takes a bootstrap; what it says in the meantime is no failure. */
+/** A machine that has just installed Talos reboots before its API accepts a bootstrap; errors until then are expected. */
 async function untilAccepted(attempt: () => Promise<unknown>, patienceMs = 120_000): Promise<void> {
   const deadline = Date.now() + patienceMs;
   for (;;) {

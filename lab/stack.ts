@@ -12,11 +12,11 @@ import { labFiles, projectDir } from "./layout.ts";
 import { languageHost, type PluginChoice } from "./pluginPaths.ts";
 
 /**
- * The real engine on the lab's stack. It runs the program through the nodejs language host; where none is installed the program runs inline,
- * through the Automation API, on the same engine, backend and stack file as plain `pulumi`.
+ * The real engine on the lab's stack. It runs the program through the nodejs language host; if none is installed, the program runs inline
+ * through the Automation API, with the same engine, backend and stack file as plain `pulumi`.
  */
 
-/** The lab's state never leaves the machine and goes with the lab; the passphrase only keeps secrets out of plain sight in it. */
+/** The lab's state never leaves the machine and is deleted with the lab; the passphrase only keeps secrets in it from casual view. */
 const labPassphrase = "talos-iscsi-lab";
 
 /** The three variables that plain `pulumi` needs to work on a started lab. */
@@ -34,9 +34,9 @@ export function pulumiEnvironment(): Record<
   };
 }
 
-/** Puts the lab's tools, and the plugins that the engine would not find by itself, into one folder that goes first on PATH. */
+/** Links the lab's tools, and the plugins that the engine wouldn't find by itself, into one folder that comes first on PATH. */
 export function linkTools(found: Record<string, string>, plugins: readonly PluginChoice[]): void {
-  // Who has put the lab's own folder on PATH, as `lab start` says, finds the links in it.
+  // If the lab's own folder is on PATH, as `lab start` suggests, its links are found here.
   const unpublished = plugins
     .filter(({ kind }) => kind !== "published")
     .map(({ name, path }) => [`pulumi-resource-${name}`, path] as const);
@@ -44,7 +44,7 @@ export function linkTools(found: Record<string, string>, plugins: readonly Plugi
     ([name, path]) => [name, dirname(path) === labFiles.bin ? readlinkSync(path) : path] as const,
   );
   for (const entry of readdirSync(labFiles.bin)) unlinkSync(join(labFiles.bin, entry));
-  // The engine asks for it only where it finds no nodejs language host.
+  // The engine looks for it only if it finds no nodejs language host.
   const policyRunner = [
     "pulumi-analyzer-policy-nodejs",
     join(projectDir, "lab", "plugins", "policy", "pulumi-analyzer-policy-nodejs"),
@@ -54,13 +54,13 @@ export function linkTools(found: Record<string, string>, plugins: readonly Plugi
   }
 }
 
-/** Opens the stack, making it on first use. @param backend where its state is; default: the lab's own. */
+/** Opens the stack, creating it on first use. @param backend where its state is stored; default: the lab's own. */
 export async function openStack(stackName: string, backend?: string): Promise<Stack> {
   const environment = {
     ...pulumiEnvironment(),
     ...(backend === undefined ? {} : { PULUMI_BACKEND_URL: backend }),
   };
-  Object.assign(process.env, environment); // the engine, its plugins and PulumiCommand all look at this process's environment
+  Object.assign(process.env, environment); // the engine, its plugins and PulumiCommand all read this process's environment
   const pulumiCommand = await PulumiCommand.get({ skipVersionCheck: true });
   const options: LocalWorkspaceOptions = {
     workDir: projectDir,
@@ -68,7 +68,7 @@ export async function openStack(stackName: string, backend?: string): Promise<St
     envVars: {
       ...environment,
       PULUMI_SKIP_UPDATE_CHECK: "true",
-      // What a lab lacks is said at once; the engine does not go and look for it elsewhere.
+      // A missing plugin is an error right away; the engine doesn't try to download it.
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
     },
   };
@@ -80,7 +80,7 @@ export async function openStack(stackName: string, backend?: string): Promise<St
     : LocalWorkspace.createOrSelectStack({ stackName, workDir: projectDir }, options);
 }
 
-/** The program as the engine's language host would load it: the module itself, fresh for every operation. */
+/** The program as the engine's language host would load it: the module itself, loaded again for every operation. */
 function inlineProgram(): InlineProgramArgs["program"] {
   let runs = 0;
   return async () => {
@@ -92,12 +92,12 @@ function inlineProgram(): InlineProgramArgs["program"] {
   };
 }
 
-/** Has this lab a stack already? Asking the engine would make one. */
+/** Whether this lab already has a stack. Asking the engine would create one. */
 export function hasState(stackName: string): boolean {
   return existsSync(join(labFiles.backend, ".pulumi", "stacks", "talos-iscsi", `${stackName}.json`));
 }
 
-/** One output of the stack in plain text, or undefined where nothing is deployed yet. For this process only: outputs may be secret. */
+/** One output of the stack in plain text, or undefined if nothing is deployed yet. For this process only: outputs may be secret. */
 export async function stackOutput(stackName: string, name: string): Promise<string | undefined> {
   if (!hasState(stackName)) return undefined;
   const outputs = await (await openStack(stackName)).outputs();

@@ -4,22 +4,22 @@ import { join } from "node:path";
 import type { Stack } from "@pulumi/pulumi/automation/index.js";
 import { labFiles } from "./layout.ts";
 
-/** Who holds a stack of the file backend, as the engine writes it (pkg/backend/diy/lock.go). */
+/** The holder of a stack in the file backend, as the engine writes it (pkg/backend/diy/lock.go). */
 interface Lock {
   pid: number;
   hostname: string;
 }
 
 /**
- * An engine that was killed leaves its lock on the stack. It is taken away where its owner is certainly dead; with one lock of
- * a living engine, or of another machine, all stay.
+ * A killed engine leaves its lock on the stack. The lock is removed only if its owner is certainly dead; if any lock belongs to
+ * a running engine, or to another machine, all of them stay.
  */
 export async function releaseDeadLocks(stack: Stack, say: (line: string) => void): Promise<void> {
   const locks = locksOf(stack.name);
   if (locks.length === 0 || !locks.every(isDead)) return;
   await stack.cancel();
   const pids = locks.map(({ pid }) => pid).join(", ");
-  say(`the engine of an earlier run (process ${pids}) was killed and had left its lock; it was removed`);
+  say(`the engine of an earlier run (process ${pids}) was killed and left its lock behind; the lock was removed`);
 }
 
 function locksOf(stackName: string): Lock[] {
@@ -31,7 +31,7 @@ function locksOf(stackName: string): Lock[] {
       try {
         return [JSON.parse(readFileSync(join(folder, file), "utf8")) as Lock];
       } catch {
-        return []; // released meanwhile
+        return []; // released in the meantime
       }
     });
 }

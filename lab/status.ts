@@ -7,24 +7,24 @@ import type { LabReport } from "./control.ts";
 import { labFiles, projectDir, readLayout, type LabNode } from "./layout.ts";
 import { stackOutput } from "./stack.ts";
 
-/** The nodes as their own Talos APIs tell, not as the simulator or the state would have it. */
+/** The nodes as reported by their own Talos APIs, not as the simulator or the state describes them. */
 
 export interface NodeStatus {
   name: string;
   address: string;
   role: "controlplane" | "worker";
-  /** How far it is: `running`, `maintenance` (no configuration yet) or `unreachable`. */
+  /** Its stage as Talos reports it, `maintenance` (no configuration yet) or `unreachable`. */
   stage: string;
   version?: string;
   schematic?: string;
   extensions?: string[];
-  /** State of the service ext-iscsid; absent where there is none. */
+  /** State of the service ext-iscsid; absent if there is none. */
   iscsid?: string;
   initiatorName?: string;
-  /** How often it booted and was upgraded since the lab began. */
+  /** How often it has booted and been upgraded since the lab started. */
   boots?: number;
   upgrades?: number;
-  /** Why it could not be asked. */
+  /** Why its API couldn't be read. */
   problem?: string;
 }
 
@@ -48,7 +48,7 @@ export async function readStatus(lab: LabReport): Promise<LabStatus> {
   return { stack: lab.stack, nodes };
 }
 
-/** The talosconfig that came with the cluster, or for a new cluster the one that the stack made. */
+/** The talosconfig that came with the cluster; for a new cluster, the one that the stack created. */
 async function labCredentials(lab: LabReport): Promise<ClientCredentials | undefined> {
   const text =
     lab.mode === "running"
@@ -87,7 +87,7 @@ function toStatus(facts: NodeFacts): Omit<NodeStatus, "name" | "address" | "role
   };
 }
 
-/** The table that closes `lab -- up`. */
+/** The table at the end of `lab -- up`. */
 export function formatNodeTable(status: LabStatus): string {
   const table = new Table({
     head: ["node", "role", "stage", "version", "schematic", "extensions", "iscsid", "initiator name"],
@@ -111,15 +111,15 @@ export function formatNodeTable(status: LabStatus): string {
   return [table.toString(), ...problems].join("\n");
 }
 
-/** Puts the kubeconfig that the stack gives out where the next steps name it. */
+/** Writes the stack's kubeconfig to the path that the next steps name. */
 export async function writeKubeconfig(stack: string): Promise<void> {
   const kubeconfig = await stackOutput(stack, "kubeconfig");
   if (kubeconfig === undefined) return;
-  rmSync(labFiles.kubeconfig, { force: true }); // a file that is there keeps its mode; this one has to be 0600
+  rmSync(labFiles.kubeconfig, { force: true }); // an existing file keeps its mode, and this one must be 0600
   writeFileSync(labFiles.kubeconfig, kubeconfig, { mode: 0o600 });
 }
 
-/** What a person does after a finished `up`. */
+/** What to do after a finished `up`. */
 export function describeNextSteps(stack: string): string {
   const kubectl = `${labFiles.bin}/kubectl --kubeconfig ${labFiles.kubeconfig}`;
   return [
@@ -127,6 +127,6 @@ export function describeNextSteps(stack: string): string {
     "  1. Allow the initiator names above on the array.",
     `  2. Look around:          ${kubectl} -n joviandss-csi get pods -o wide`,
     `  3. Change something:     edit ${projectDir}/Pulumi.${stack}.yaml, then npm run lab -- preview`,
-    "  4. Throw the lab away:   npm run lab -- stop",
+    "  4. Delete the lab:       npm run lab -- stop",
   ].join("\n");
 }

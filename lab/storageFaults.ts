@@ -15,8 +15,8 @@ import type { FaultDefinition } from "./node/machine/faults.ts";
 import type { SimulatedNode } from "./node/node.ts";
 
 /**
- * A pod with a claim runs on the node, and its CSI driver does its work or does not. The controller manager is the real one: it creates and deletes
- * the VolumeAttachments. The external attacher and the kubelet's part are the lab's.
+ * A pod with a claim runs on the node, and its CSI driver works or doesn't. The controller manager is the real one: it creates and deletes
+ * the VolumeAttachments. The lab simulates the external attacher and the kubelet's part.
  */
 export const storageFaultCatalogue = [
   {
@@ -25,9 +25,9 @@ export const storageFaultCatalogue = [
   },
   {
     id: "volume-never-detaches",
-    does: "such a pod's driver never detaches: the attachment stays with the node",
+    does: "such a pod's driver never detaches: the volume stays attached to the node",
   },
-  { id: "session-leaks", does: "such a pod's driver detaches, and leaves its iSCSI session behind" },
+  { id: "session-leaks", does: "such a pod's driver detaches but leaves its iSCSI session behind" },
   { id: "volume-attach-error", does: "such a pod's volume cannot be attached to any other node" },
 ] as const satisfies readonly FaultDefinition[];
 
@@ -40,7 +40,7 @@ export function isStorageFaultId(id: string): id is StorageFaultId {
 const namespace = "default";
 const driver = "iscsi.csi.joviandss.open-e.com";
 const finalizer = "external-attacher/iscsi-csi-joviandss-open-e-com";
-/** On a pod that waits for its volume, and on one whose volume is mounted (lab/kubernetes/stages.yaml). */
+/** Set on a pod that waits for its volume, and on one whose volume is mounted (lab/kubernetes/stages.yaml). */
 const waitingAnnotation = "talos-iscsi-lab/waits-for-volume";
 const mountedAnnotation = "talos-iscsi-lab/volume-mounted";
 
@@ -50,9 +50,9 @@ interface Clients {
   storage: StorageV1Api;
 }
 
-/** What a fault is about: one pod with one volume. */
+/** The subject of a fault: one pod with one volume. */
 interface Subject {
-  /** Of the pod's owner, the claim and the volume. */
+  /** Name of the pod's owner, the claim and the volume. */
   name: string;
   /** The node that the pod prefers. */
   home: string;
@@ -67,7 +67,7 @@ interface ActiveFault {
   driver: Promise<void>;
 }
 
-/** The cluster's storage faults that are set. */
+/** The active storage faults of the cluster. */
 export class StorageFaults {
   readonly #kubernetes: KubernetesRuntime;
   readonly #node: (name: string) => SimulatedNode;
@@ -100,7 +100,7 @@ export class StorageFaults {
     );
   }
 
-  /** Lifts one fault of the node, or all of them: takes the pod and its volume away; the driver does its work by then. */
+  /** Lifts one fault of the node, or all of them: the driver works again, and the pod and its volume are removed. */
   async lift(node: string, id?: StorageFaultId): Promise<void> {
     const lifting = this.#active.filter(
       ({ subject }) => subject.home === node && (id === undefined || subject.id === id),
@@ -134,13 +134,13 @@ export class StorageFaults {
 
   async #drive(clients: Clients, subject: Subject, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      // The API may be away while its node reboots.
+      // The API may be down while its node reboots.
       await this.#serve(clients, subject).catch(() => undefined);
       await sleep(100);
     }
   }
 
-  /** What attacher and kubelets do when they look. */
+  /** One reconciliation pass of the attacher and the kubelets. */
   async #serve(clients: Clients, subject: Subject): Promise<void> {
     const pods = await podsOf(clients, subject);
     const all = await attachmentsOf(clients, subject);
@@ -148,7 +148,7 @@ export class StorageFaults {
       const here = pods.filter(({ spec }) => spec?.nodeName === node);
       const attachments = all.filter(({ spec }) => spec.nodeName === node);
       if (here.length + attachments.length === 0) continue;
-      // An attachment goes only when the node's kubelet says that it does not use the volume any more.
+      // An attachment is removed only once the node's kubelet reports that it no longer uses the volume.
       await this.#tellKubelet(clients, node, subject, here.length > 0);
       for (const attachment of attachments) await finishAttachment(clients, attachment, subject);
       const iscsi = this.#node(node).boot?.iscsi;
@@ -161,7 +161,7 @@ export class StorageFaults {
     }
   }
 
-  /** A kubelet reports volumes of running pods, if its machine is up. */
+  /** A kubelet reports the volumes of its running pods, if its machine is up. */
   async #tellKubelet({ core }: Clients, node: string, subject: Subject, uses: boolean): Promise<void> {
     if (this.#node(node).boot === undefined) return;
     const volume = `kubernetes.io/csi/${driver}^${handleOf(subject)}`;
@@ -184,7 +184,7 @@ export class StorageFaults {
 
 const merge = setHeaderOptions("Content-Type", PatchStrategy.MergePatch);
 
-/** A driver that is registered on every node, a volume, its claim, and a pod with it that prefers the node. */
+/** A driver that is registered on every node, a volume, its claim, and a pod that uses it and prefers the node. */
 async function createWorkload(clients: Clients, subject: Subject): Promise<void> {
   const { core, apps, storage } = clients;
   const { name, home } = subject;
@@ -294,7 +294,7 @@ async function nodeNames({ core }: Clients): Promise<string[]> {
   return items.map(({ metadata }) => metadata?.name ?? "");
 }
 
-/** As JovianDSS calls it. */
+/** The handle as JovianDSS names it. */
 function handleOf({ name }: Subject): string {
   return `vp_${name}`;
 }
@@ -308,7 +308,7 @@ async function pollUntil(done: () => Promise<boolean>, otherwise: string): Promi
     if (Date.now() > limit) throw new Error(otherwise);
 }
 
-/** 409: made already. 404: gone already. */
+/** 409: already created. 404: already gone. */
 async function ignoreStatus(code: 404 | 409, work: Promise<unknown>): Promise<void> {
   await work.catch((error: unknown) => {
     if (!(error instanceof ApiException) || error.code !== code) throw error;
