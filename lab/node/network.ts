@@ -2,17 +2,17 @@ import { loadAuthority, type Authority } from "../pki.ts";
 import type { Machine, Network } from "./machine/machine.ts";
 
 /**
- * The network that the simulated nodes share. On real nodes these are protocols that nobody outside sees: etcd's own, the
- * discovery service, and trustd, by which a worker gets its certificate from a control plane.
+ * The network that the simulated nodes share. On real nodes, these protocols aren't visible from outside: etcd's own, the
+ * discovery service, and trustd, through which a worker gets its certificate from a control plane.
  */
 export class LabNetwork implements Network {
   readonly #nodes = new Map<string, Machine>();
-  /** etcd's leader by cluster id: it stays until it fails. */
+  /** etcd's leader by cluster ID: it stays leader until it fails. */
   readonly leaders = new Map<string, string>();
 
   add(node: Machine): void {
     if (this.#nodes.has(node.address)) {
-      throw new Error(`There is a node at ${node.address} already.`);
+      throw new Error(`There is already a node at ${node.address}.`);
     }
     this.#nodes.set(node.address, node);
   }
@@ -29,12 +29,12 @@ export class LabNetwork implements Network {
     return this.#nodes.get(address);
   }
 
-  /** All nodes with a configuration of this cluster, also those that are off. */
+  /** All nodes with a configuration of this cluster, including those that are off. */
   cluster(clusterId: string): Machine[] {
     return this.nodes().filter((node) => node.clusterId === clusterId);
   }
 
-  /** Who can issue for a machine CA now: a control plane that has its key and is up. */
+  /** The authority of a machine CA, if a control plane that has its key is up. */
   async issuer(certificate: string): Promise<Authority | undefined> {
     for (const node of this.nodes()) {
       const { config } = node;

@@ -29,26 +29,26 @@ import { defaultTimings, type Timings } from "./machine/timings.ts";
 import type { Wire } from "./api/wire.ts";
 
 export interface SimulatedNodeOptions {
-  /** Host name until a configuration gives one, and the name in messages of the lab. */
+  /** Hostname until a configuration sets one, and the name in the lab's messages. */
   name: string;
-  /** Loopback address; the API listens on its port 50000. */
+  /** Loopback address; the API listens on port 50000. */
   address: string;
   network: LabNetwork;
   runtime: ClusterRuntime;
   /**
-   * Where its API is from outside: on another port, as behind a port forwarding, or `closed`, as in a network that only the control planes are in. A closed
-   * one answers at port 50000 until it has a configuration, as in the network that machines are installed from. Default: port 50000.
+   * Port of its API from outside: another port, as behind port forwarding, or `closed`, as in a network that only the control planes are in. A closed
+   * API answers on port 50000 until it has a configuration, as in the network that machines are installed from. Default: port 50000.
    */
   api?: number | "closed";
-  /** The image of the medium it boots from while nothing is installed: an installer reference says which. */
+  /** Installer reference of the boot medium, which it boots from while nothing is installed. */
   image: string;
-  /** Keeps the disk, so that the node can come back in another process. Default: in memory only. */
+  /** Stores the disk, so that the node can come back in another process. Default: in memory only. */
   stateDirectory?: string;
-  /** Default: 3 s for an upgrade in all. */
+  /** Default: 3 s in total for an upgrade. */
   timings?: Partial<Timings>;
   /** Default: "sd-boot", as on machines with UEFI. */
   bootloader?: Disk["bootloader"];
-  /** Gets what the node's console would show. */
+  /** Receives what the node's console would show. */
   log?: (line: string) => void;
 }
 
@@ -65,19 +65,19 @@ export class SimulatedNode implements ServedMachine {
   readonly changes = new Changes();
   readonly kubernetes: KubernetesLink;
   readonly api: ApiPort = new ApiPort(this);
-  /** Every run of an installer, with its outcome. */
+  /** Every installer run, with its outcome. */
   readonly installs: InstallRecord[] = [];
   readonly boots: BootRecord[] = [];
   readonly appliedConfigs: AppliedConfig[] = [];
-  /** Images of Kubernetes' components that were pulled ahead. */
+  /** Kubernetes component images that were pulled in advance. */
   readonly componentImages = new Set<string>();
-  /** Calls of its API that it has answered itself, whatever the answer. */
+  /** API calls that it has answered itself, whatever the answer. */
   calls = 0;
   /** How often an upgrade has wiped the data (Talos before 1.8, without `preserve`). */
   dataWipes = 0;
   disk: Disk;
   boot: Boot | undefined;
-  /** Somebody bootstraps here, and Kubernetes has not been told yet. */
+  /** Set between this node's bootstrap and its report to Kubernetes. */
   bootstrapPending = false;
   readonly #options: SimulatedNodeOptions;
   readonly #store: DiskStore;
@@ -112,14 +112,14 @@ export class SimulatedNode implements ServedMachine {
     }
   }
 
-  /** Switches the node on. Resolves when its API answers, or when it waits for a control plane to sign its certificate. */
+  /** Switches the node on. Resolves once its API answers, or while it waits for a control plane to sign its certificate. */
   async start(): Promise<void> {
     this.#medium ??= await resolveImage(this.#options.image, {}, AbortSignal.timeout(30_000));
     this.network.add(this);
     await this.powerOn();
   }
 
-  /** Ends the node for good: the disk stays in its directory. Nothing is told to Kubernetes. */
+  /** Stops the node for good: the disk stays in its directory. Kubernetes isn't notified. */
   async stop(): Promise<void> {
     this.#life.abort();
     this.powerCut("off");
@@ -137,7 +137,7 @@ export class SimulatedNode implements ServedMachine {
     await settled;
   }
 
-  /** The power goes, now: nothing is shut down properly. */
+  /** Cuts the power right away: nothing shuts down properly. */
   powerCut(next: "reboot" | "off"): void {
     this.#next = next;
     this.boot?.cutPower();
@@ -184,7 +184,7 @@ export class SimulatedNode implements ServedMachine {
     }
   }
 
-  /** Where its API is from outside; a closed one only once it has a configuration. */
+  /** Port of its API from outside. `closed` applies only once it has a configuration. */
   get outside(): number | "closed" {
     return this.#options.api ?? 50000;
   }
@@ -264,7 +264,7 @@ export class SimulatedNode implements ServedMachine {
     this.#store.save(this.disk);
   }
 
-  /** Everything on the disk is gone; the next boot is from the medium. */
+  /** Wipes the disk; the next boot is from the medium. */
   wipeDisk(): void {
     this.disk = blankDisk(this.disk.bootloader);
     this.#known = undefined;
@@ -280,7 +280,7 @@ export class SimulatedNode implements ServedMachine {
     this.#settled = undefined;
   }
 
-  /** The next configuration that is applied in maintenance mode. */
+  /** Waits for the next configuration applied in maintenance mode. */
   async nextConfig(power: AbortSignal): Promise<MachineConfig> {
     return await new Promise<MachineConfig>((resolve, reject) => {
       this.#configured = resolve;
@@ -299,14 +299,14 @@ export class SimulatedNode implements ServedMachine {
     if (id === "half-open") this.wire.setSilent(isSet);
     if (id === "node-down" && isSet) this.powerCut("reboot");
     if ((id === "certificates-refused" || id === "clock-skewed") && this.config !== undefined) {
-      // Connections that stand were made with what was good before.
+      // Existing connections were established with the credentials from before.
       void this.api.serveConfigured().then(() => (isSet ? this.wire.cut() : undefined));
     }
     if (this.boot !== undefined) refreshServices(this, this.boot);
     this.changes.notify();
   }
 
-  /** The active machine configuration's text. It holds the cluster's secrets. */
+  /** Text of the active machine configuration. It contains the cluster's secrets. */
   activeConfiguration(): string | undefined {
     return this.config?.text;
   }
@@ -319,7 +319,7 @@ export class SimulatedNode implements ServedMachine {
     });
   }
 
-  /** What a test or a status table wants to know, without any secret. */
+  /** State for tests and status tables, without any secret. */
   snapshot(): NodeSnapshot {
     return snapshotOf(this);
   }

@@ -5,7 +5,7 @@ import { initiatorName } from "./disk/files.ts";
 import type { Machine } from "./machine/machine.ts";
 import type { AppliedConfig, BootRecord, InstallRecord } from "./machine/records.ts";
 
-/** A simulated node as it is now, and what it has been through. */
+/** A simulated node's current state and its history. */
 export interface NodeSnapshot {
   name: string;
   address: string;
@@ -25,7 +25,7 @@ export interface NodeSnapshot {
   services: { id: string; state: string; healthy: boolean | null }[];
   initiatorName?: string;
   kernelArgs: string[];
-  /** Installations that an upgrade call has finished, whether or not the node has rebooted since. */
+  /** Installations finished through an upgrade call, whether or not the node has rebooted since. */
   upgrades: number;
   reboots: number;
   boots: BootRecord[];
@@ -35,7 +35,7 @@ export interface NodeSnapshot {
   faults: ActiveFault[];
 }
 
-/** How a node is now, without any secret. */
+/** A node's current state, without any secret. */
 export function snapshotOf(node: Machine): NodeSnapshot {
   const { boot, boots, installs } = node;
   const iqn = initiatorName(node);

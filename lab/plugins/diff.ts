@@ -2,7 +2,7 @@ import type { DiffResult } from "./plugin.ts";
 import { sameValue } from "./values.ts";
 import type { Properties } from "./values.ts";
 
-/** Compares two sets of inputs and names every property that differs, as the published provider does: not what differs inside. */
+/** Compares two sets of inputs and names every property that differs. Like the published provider, it doesn't say what differs inside a property. */
 export function diffInputs(
   oldInputs: Properties,
   inputs: Properties,

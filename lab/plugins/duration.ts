@@ -1,6 +1,6 @@
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
-/** Milliseconds of a duration as Go writes it: `10m`, `1h30m`, `720h`, `500ms`. */
+/** Milliseconds of a duration in Go's format: `10m`, `1h30m`, `720h`, `500ms`. */
 export function durationMs(text: string, path: string): number {
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
   if (parts.length === 0 || parts.map(([part]) => part).join("") !== text) {
@@ -9,7 +9,7 @@ export function durationMs(text: string, path: string): number {
   return parts.reduce((total, [, amount, unit]) => total + Number(amount) * (UNIT_MS[unit ?? ""] ?? 0), 0);
 }
 
-/** For people: `10m`, `1m30s`, `800ms`. */
+/** Human-readable: `10m`, `1m30s`, `800ms`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) {
     return `${Math.round(ms)}ms`;

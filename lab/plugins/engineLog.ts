@@ -3,7 +3,7 @@ import engineGrpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
 import enginePb from "@pulumi/pulumi/proto/engine_pb.js";
 import type { ResourceLog } from "./plugin.ts";
 
-/** The engine's log, as a plugin reaches it: what a plugin writes to stdout or stderr is hidden from the user. */
+/** A plugin's access to the engine's log: what a plugin writes to stdout or stderr is hidden from the user. */
 export class EngineLog {
   #client: engineGrpc.EngineClient | undefined;
   #address: string | undefined;
@@ -41,7 +41,7 @@ export class EngineLog {
       .setUrn(urn)
       .setMessage(message)
       .setEphemeral(ephemeral);
-    // A line that is lost is no reason to fail the work it tells of.
+    // A lost log line is no reason to fail the work it reports on.
     this.#client?.log(request, () => undefined);
   }
 }

@@ -7,16 +7,16 @@ export interface CheckFailure {
 }
 
 export interface CheckResult {
-  /** The inputs the engine goes on with (defaults filled in). */
+  /** The inputs the engine continues with (defaults filled in). */
   inputs: Properties;
   failures?: CheckFailure[];
 }
 
-/** As providers answer that are bridged from Terraform: the engine shows the properties' names and compares the inputs itself. */
+/** The answer of a provider bridged from Terraform: the engine shows the properties' names and compares the inputs itself. */
 export interface DiffResult {
-  /** Names of the properties that change; none: nothing does. */
+  /** Names of the properties that change; empty if nothing changes. */
   diffs: string[];
-  /** Those among them for which a new resource is needed. */
+  /** Those that require a replacement. */
   replaces: string[];
 }
 
@@ -39,7 +39,7 @@ interface ResourceCall {
   signal: AbortSignal;
 }
 
-/** Of an operation that waits: `customTimeouts` of the resource, absent when the program sets none. */
+/** For an operation that waits: the resource's `customTimeouts`, absent if the program sets none. */
 interface TimedCall extends ResourceCall {
   timeoutSeconds?: number;
 }
@@ -60,7 +60,7 @@ export interface DiffCall extends ResourceCall {
 
 export interface CreateCall extends TimedCall {
   inputs: Properties;
-  /** In a preview: nothing may be changed, and what is not known yet is answered as `unknown`. */
+  /** In a preview, nothing may be changed; values that aren't known yet are returned as `unknown`. */
   preview: boolean;
 }
 
@@ -71,7 +71,7 @@ export interface CreateResult {
 
 export interface ReadCall extends TimedCall {
   id: string;
-  /** Empty at an import. */
+  /** Empty for an import. */
   state: Properties;
   inputs: Properties;
 }
@@ -107,20 +107,20 @@ export interface InvokeCall {
 export type InvokeResult = { result: Properties } | { failures: CheckFailure[] };
 
 /**
- * What a stand-in has to bring along. Absent methods get the plain answer: `check` accepts, `diff` compares the inputs
- * (`diffInputs`), `read` answers what the state says, `update` is an error, `delete` does nothing.
+ * What a stand-in must implement. Absent methods get a default: `check` accepts, `diff` compares the inputs
+ * (`diffInputs`), `read` returns the state, `update` fails, `delete` does nothing.
  */
 export interface ProviderPlugin {
   /** The package, such as `talos` for `pulumi-resource-talos`. */
   readonly name: string;
   /** Without a leading v. */
   readonly version: string;
-  /** The provider's own settings: plain values, JSON strings where a setting is structured. */
+  /** The provider's own settings: plain values; structured settings are JSON strings. */
   configure?(config: Properties): Promise<void> | void;
   check?(call: CheckCall): Promise<CheckResult> | CheckResult;
   diff?(call: DiffCall): Promise<DiffResult> | DiffResult;
   create?(call: CreateCall): Promise<CreateResult>;
-  /** `undefined`: it exists no longer. */
+  /** `undefined`: it no longer exists. */
   read?(call: ReadCall): Promise<ReadResult | undefined>;
   /** The new outputs. */
   update?(call: UpdateCall): Promise<Properties>;
@@ -129,8 +129,8 @@ export interface ProviderPlugin {
 }
 
 /**
- * The resource exists, but did not come up as wanted: the engine keeps it in the state with these properties, reports
- * the reasons, and goes on from there at the next update.
+ * The resource exists but didn't initialize as desired: the engine keeps it in the state with these properties, reports
+ * the reasons, and continues from there at the next update.
  */
 export class ResourceInitError extends Error {
   readonly id: string;

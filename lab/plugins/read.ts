@@ -1,10 +1,10 @@
 import { isArray, isObject, reveal } from "./values.ts";
 import type { Properties, PropertyValue } from "./values.ts";
 
-// Typed access to what arrived over the wire. The error names the property and the type, never the value: it may be
+// Typed access to properties from the wire. An error names the property and the type, never the value, which may be
 // secret.
 
-/** A string, or `undefined` where the key is absent. Secret marks come off. */
+/** A string, or `undefined` if the key is absent. Secret marks are removed. */
 export function readText(properties: Properties, key: string): string | undefined {
   const value = presentValue(properties, key);
   if (value === undefined || typeof value === "string") {
@@ -29,7 +29,7 @@ export function readFlag(properties: Properties, key: string): boolean | undefin
   throw wrongTypeError(key, "true or false", value);
 }
 
-/** A list of strings; empty where the key is absent. */
+/** A list of strings; empty if the key is absent. */
 export function readTexts(properties: Properties, key: string): string[] {
   const value = presentValue(properties, key);
   if (value === undefined) {

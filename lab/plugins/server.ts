@@ -9,14 +9,14 @@ import { diffInputs } from "./diff.ts";
 import type { CheckFailure, DiffResult, ProviderPlugin } from "./plugin.ts";
 import { marshalProperties, unmarshalProperties } from "./values.ts";
 
-// Only the protocol's stubs are loaded, not the SDK: a plugin starts once for every preview, and the SDK costs more
-// than the whole plugin does.
+// Loads only the protocol's stubs, not the SDK: a plugin starts for every preview, and the SDK alone takes longer
+// than the entire plugin.
 
 type Handler<Request, Response> = (request: Request) => Promise<Response>;
 
 /**
  * Serves a plugin to the Pulumi engine: listens on a free loopback port and prints it on stdout, as the engine
- * expects of a plugin it starts. The engine's own address is the first argument, or comes with Attach or Handshake.
+ * expects. The engine's own address is the first argument, or comes with Attach or Handshake.
  */
 export async function servePlugin(
   plugin: ProviderPlugin,
@@ -27,7 +27,7 @@ export async function servePlugin(
   process.stdout.write(`${port}\n`);
 }
 
-/** The same without the printed port: for tests that speak to a plugin in their own process. */
+/** The same without printing the port: for tests that talk to a plugin in their own process. */
 export async function listen(
   plugin: ProviderPlugin,
   engine: EngineLog = new EngineLog(undefined),
@@ -143,7 +143,7 @@ function handlers(plugin: ProviderPlugin, engine: EngineLog): grpc.UntypedServic
         plugin.read === undefined
           ? { id, state, inputs }
           : await plugin.read({ ...resource(request), ...timeout(request.getTimeout()), id, state, inputs });
-      // An answer without an id tells the engine that the resource is gone.
+      // An answer without an ID tells the engine that the resource is gone.
       return result === undefined
         ? new providerPb.ReadResponse()
         : new providerPb.ReadResponse()
@@ -205,7 +205,7 @@ function unary<Request, Response>(
   };
 }
 
-/** The method, bound to its plugin; a plugin without it has no such resource or function. */
+/** The method, bound to its plugin. Without it, the plugin has no such resource or function. */
 function requireMethod<Method extends "create" | "update" | "invoke">(
   plugin: ProviderPlugin,
   method: Method,
@@ -232,7 +232,7 @@ function diffResponse({ diffs, replaces }: DiffResult): providerPb.DiffResponse 
     .setReplacesList(replaces);
 }
 
-/** Older engines send the URN alone: `urn:pulumi:stack::project::parent$type::name`. */
+/** Older engines send only the URN: `urn:pulumi:stack::project::parent$type::name`. */
 function typeOf(urn: string): string {
   return urn.split("::")[2]?.split("$").at(-1) ?? "";
 }

@@ -6,8 +6,8 @@ import { ResourceInitError } from "./plugin.ts";
 import { marshalProperties } from "./values.ts";
 
 /**
- * An error as the engine reads it: a status with the message, without a stack. A resource that exists but failed to
- * come up carries its id and properties in the status details, where gRPC's Go side looks for them.
+ * An error in the engine's format: a status with the message, without a stack trace. A resource that exists but failed to
+ * initialize carries its ID and properties in the status details, where gRPC's Go side looks for them.
  */
 export function statusOf(error: unknown): Partial<grpc.StatusObject> {
   const message = error instanceof Error ? error.message : String(error);

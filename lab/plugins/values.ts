@@ -2,7 +2,7 @@ import structPb from "google-protobuf/google/protobuf/struct_pb.js";
 import type { JavaScriptValue, Struct } from "google-protobuf/google/protobuf/struct_pb.js";
 import { signatureKey, signatures, unknownValue, unknownValues } from "../../talos/secrecy/engineValues.ts";
 
-/** A value that nobody may see: it is marked again whenever it goes back to the engine. */
+/** A secret value: it is marked as secret again whenever it goes back to the engine. */
 export class Secret {
   // A private field and the two methods below keep it out of a stray console.log, template literal or JSON.stringify.
   readonly #value: PropertyValue;
@@ -36,20 +36,20 @@ export const unknown = new Unknown();
 export type PropertyValue =
   null | boolean | number | string | PropertyValue[] | Properties | Secret | Unknown;
 
-/** An absent key and an `undefined` one are the same. */
+/** An absent key and an `undefined` one are equivalent. */
 export interface Properties {
   [key: string]: PropertyValue | undefined;
 }
 
-/** A property value with its secrets and unknowns taken out: plain JSON. */
+/** A property value without secrets and unknowns: plain JSON. */
 export type PlainValue = null | boolean | number | string | PlainValue[] | { [key: string]: PlainValue };
 
-/** Marks a value as secret; what is secret already stays as it is. */
+/** Marks a value as secret; a secret stays as is. */
 export function secret(value: PropertyValue): Secret {
   return value instanceof Secret ? value : new Secret(value);
 }
 
-/** `Array.isArray` gives up the element type of a union. */
+/** `Array.isArray` loses the element type of a union. */
 export function isArray(value: PropertyValue | undefined): value is PropertyValue[] {
   return Array.isArray(value);
 }
@@ -64,7 +64,7 @@ export function isObject(value: PropertyValue | undefined): value is Properties 
   );
 }
 
-/** Takes the secret marks off, at every depth. What comes out must not reach a log, an error or a plain output. */
+/** Removes the secret marks at every depth. The result must not reach a log, an error or a plain output. */
 export function reveal(value: PropertyValue): PropertyValue {
   if (value instanceof Secret) {
     return reveal(value.value);
@@ -80,7 +80,7 @@ export function revealAll(properties: Properties): Properties {
   return mapProperties(properties, reveal);
 }
 
-/** Is this value, or anything inside it, secret? */
+/** Whether this value, or anything inside it, is secret. */
 export function containsSecret(value: PropertyValue | undefined): boolean {
   return some(value, (part) => part instanceof Secret);
 }
@@ -111,7 +111,7 @@ function mapProperties(properties: Properties, map: (value: PropertyValue) => Pr
   return mapped;
 }
 
-/** Equal in content; secret marks do not count, an unknown equals nothing. */
+/** Whether two values have equal content; secret marks are ignored, and an unknown equals nothing. */
 export function sameValue(a: PropertyValue | undefined, b: PropertyValue | undefined): boolean {
   if (a instanceof Secret || b instanceof Secret) {
     return sameValue(a instanceof Secret ? a.value : a, b instanceof Secret ? b.value : b);
@@ -128,7 +128,7 @@ export function sameValue(a: PropertyValue | undefined, b: PropertyValue | undef
   return a === b;
 }
 
-/** From the wire. An output without a value is unknown; its dependencies are of no use to a provider and go. */
+/** From the wire. An output without a value is unknown; its dependencies are dropped, since a provider doesn't need them. */
 export function unmarshalProperties(struct: Struct | undefined): Properties {
   const properties: Properties = {};
   for (const [key, value] of Object.entries(struct?.toJavaScript() ?? {})) {
@@ -156,7 +156,7 @@ function unmarshalValue(value: JavaScriptValue): PropertyValue {
       return fields["secret"] === true ? secret(inner) : inner;
     }
     default:
-      // Assets, archives and resource references go through as they are: they come out of `marshalValue` unchanged.
+      // Assets, archives and resource references pass through unchanged.
       return Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, unmarshalValue(field)]));
   }
 }

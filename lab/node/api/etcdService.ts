@@ -8,7 +8,7 @@ import { booted } from "../services/sequence.ts";
 
 const service = "/machine.MachineService";
 
-/** @throws CallFailure once the caller has given up */
+/** @throws CallFailure once the caller gives up */
 async function givenUp(signal: AbortSignal): Promise<never> {
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
@@ -17,7 +17,7 @@ async function givenUp(signal: AbortSignal): Promise<never> {
   throw new CallFailure(status.DEADLINE_EXCEEDED, "context deadline exceeded");
 }
 
-/** Bootstrapping etcd, and looking at it. Only control planes have one. */
+/** Bootstraps etcd, and inspects it. Only control planes have etcd. */
 export function registerEtcdService(node: ServedMachine): void {
   const { handlers } = node;
   const etcd = new EtcdView(node);
@@ -41,7 +41,7 @@ export function registerEtcdService(node: ServedMachine): void {
   handlers.unary<{ queryLocal: boolean }>(`${service}/EtcdMemberList`, async ({ queryLocal }, { signal }) => {
     controlPlane(node, "member list");
     if (queryLocal) etcd.requireLocal("failed to list members");
-    // etcd answers with what a majority has agreed on: without one it answers nothing, until the caller's time is over.
+    // etcd only returns what a majority agreed on: without a quorum it doesn't answer until the caller's deadline.
     if (!etcd.hasQuorum()) await givenUp(signal);
     etcd.requireLeader();
     const members = etcd.members();

@@ -11,13 +11,13 @@ interface ListRequest {
   types: string[];
 }
 
-// The bits by which Go's file modes mark a directory and a link; they are what travels.
+// The mode bits with which Go marks directories and symlinks; the API sends them as is.
 const directoryMode = 0x80000000 + 0o755;
 const linkMode = 0x08000000 + 0o777;
-// Folders of the kernel's that are there whatever is in them: iSCSI is compiled into Talos's kernel.
+// Kernel directories that exist even if they are empty: iSCSI is compiled into Talos's kernel.
 const kernelFolders = ["/sys/class/iscsi_session", "/sys/class/iscsi_connection"];
 
-/** Reading and listing files. */
+/** Reads and lists files. */
 export function registerFileService(node: ServedMachine): void {
   const { handlers } = node;
 
@@ -39,7 +39,7 @@ export function registerFileService(node: ServedMachine): void {
     const depth = request.recurse ? request.recursionDepth || Infinity : 1;
     const modified = String(Math.floor((node.boot?.startedAt.getTime() ?? 0) / 1000));
     for (const [path, file] of entries(files, root, depth)) {
-      // A walk does not follow links (siderolabs/talos v1.13.9 pkg/archiver/walker.go).
+      // A walk doesn't follow symlinks (siderolabs/talos v1.13.9 pkg/archiver/walker.go).
       if ([...links.keys()].some((link) => path.startsWith(`${link}/`) && link.startsWith(root))) continue;
       const link = links.get(path);
       const isDir = file === undefined && link === undefined;
@@ -68,7 +68,7 @@ function isDirectory(files: Map<string, NodeFile>, path: string): boolean {
   return [...files.keys()].some((file) => file.startsWith(prefix));
 }
 
-/** The root itself, then what is below it: files, and the directories that hold them. */
+/** The root itself, then everything below it: files and the directories that contain them. */
 function entries(
   files: Map<string, NodeFile>,
   root: string,

@@ -1,6 +1,6 @@
 import type { Role } from "./roles.ts";
 
-/** What a call knows besides its request. */
+/** Context of a call besides its request. */
 export interface CallContext {
   readonly roles: ReadonlySet<Role>;
   /** Aborts when the caller is gone or the node loses power. */
@@ -13,7 +13,7 @@ export type Send = (message: object) => void;
 export type UnaryHandler = (request: never, context: CallContext) => Promise<object> | object;
 export type StreamHandler = (request: never, send: Send, context: CallContext) => Promise<void>;
 
-/** A node's own implementation of the API, by the full path of the method. The types of requests are the wire's word. */
+/** A node's own implementation of the API, by full method path. Request types are trusted as declared: the wire decoder produces them. */
 export class Handlers {
   readonly #unary = new Map<string, UnaryHandler>();
   readonly #stream = new Map<string, StreamHandler>();

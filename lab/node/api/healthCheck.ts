@@ -18,13 +18,13 @@ interface Cluster {
   workers: string[];
 }
 
-/** A condition that the check waits for: undefined when it is met, else what is missing. */
+/** A condition that the check waits for. `missing` returns undefined once it is met, otherwise what is missing. */
 interface Condition {
   name: string;
   missing: (cluster: Cluster) => Promise<string | undefined> | string | undefined;
 }
 
-/** A node that answers others: one that is up and whose network is fine. */
+/** A node that answers other nodes: it is up, and its network works. */
 function reachable(cluster: Cluster, address: string): Machine | undefined {
   const node = cluster.node.network.node(address);
   const silent = node?.faults.has("half-open") === true || node?.faults.has("certificates-refused") === true;
@@ -111,7 +111,7 @@ const conditions: Condition[] = [
   },
 ];
 
-/** The check that a control plane runs on its whole cluster. */
+/** The check that a control plane runs on its entire cluster. */
 export function registerHealthCheck(node: ServedMachine): void {
   node.handlers.stream<HealthCheckRequest>(
     "/cluster.ClusterService/HealthCheck",
@@ -144,7 +144,7 @@ export function registerHealthCheck(node: ServedMachine): void {
   );
 }
 
-/** The nodes that the caller named, else those that discovery knows. */
+/** The nodes that the caller named, or else those known to discovery. */
 function clusterOf(node: Machine, { clusterInfo }: HealthCheckRequest): Cluster {
   const named = [...(clusterInfo?.controlPlaneNodes ?? []), ...(clusterInfo?.workerNodes ?? [])];
   if (named.length > 0) {

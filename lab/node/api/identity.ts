@@ -9,7 +9,7 @@ interface Names {
   hostname: string;
 }
 
-/** Nobody's certificate: maintenance mode has no authority yet. */
+/** A self-signed certificate: maintenance mode has no CA yet. */
 export async function maintenanceIdentity({ address, hostname }: Names): Promise<ApidIdentity> {
   const self = await createAuthority("talos", "ed25519");
   const leaf = await issueLeaf(self, {
@@ -23,8 +23,8 @@ export async function maintenanceIdentity({ address, hostname }: Names): Promise
 }
 
 /**
- * The certificates that a node's API gets from its configuration. A worker has no key of the machine CA and asks a
- * control plane: undefined while none answers.
+ * The certificates of a configured node's API. A worker doesn't have the machine CA's key and asks a
+ * control plane; undefined while none answers.
  */
 export async function configuredIdentity(
   config: MachineConfig,
@@ -35,7 +35,7 @@ export async function configuredIdentity(
   const { crt, key } = config.machineCa;
   const authority = key === undefined ? await network.issuer(crt) : await loadAuthority({ crt, key });
   if (authority === undefined) return undefined;
-  // A clock that is off: the certificate has run out for everybody whose clock is right.
+  // The clock is off: clients with a correct clock see an expired certificate.
   const days = faults.clockSkewed ? -0.5 : 365;
   const isAddress = (san: string): boolean => /^[0-9.]+$|:/.test(san);
   const server = await issueLeaf(authority, {
@@ -60,7 +60,7 @@ export async function configuredIdentity(
   });
   return {
     ...identity,
-    // A certificate of another node may be of the old CA while CAs are rotated.
+    // During a CA rotation, another node's certificate may still be from the old CA.
     forwarding: { authority: accepted.join("\n"), certificate: client.certificate, key: client.key },
   };
 }

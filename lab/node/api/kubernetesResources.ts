@@ -71,5 +71,5 @@ const staticPodTypes: ResourceType[] = [
   },
 ];
 
-/** What Talos tells of the components of Kubernetes that it runs. */
+/** What Talos reports about the Kubernetes components it runs. */
 export const kubernetesTypes: ResourceType[] = [...componentConfigTypes, ...staticPodTypes];

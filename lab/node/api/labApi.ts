@@ -4,7 +4,7 @@ import { messageCodec, wireOptions } from "../../../talos/api/load.ts";
 
 let loaded: PackageDefinition | undefined;
 
-/** The part of the API that only the lab needs: what talosctl asks for and our program does not. */
+/** The part of the API that only the lab needs: talosctl calls it, our program doesn't. */
 function definitions(): PackageDefinition {
   const here = fileURLToPath(new URL(".", import.meta.url));
   const api = fileURLToPath(new URL("../../../talos/api/", import.meta.url));

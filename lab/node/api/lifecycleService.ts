@@ -13,7 +13,7 @@ interface InstallRequest {
   source: { imageName: string } | null;
 }
 
-/** The upgrade API of Talos 1.13 and newer: images, and installers that run and report and do nothing else. */
+/** The upgrade API of Talos 1.13 and newer: it pulls images and runs installers, with progress, and does nothing else. */
 export function registerLifecycleService(node: ServedMachine): void {
   const { handlers } = node;
   let installing = false;
@@ -83,7 +83,7 @@ export function registerLifecycleService(node: ServedMachine): void {
     return {};
   });
 
-  // The same for Kubernetes' own images, as Talos 1.12 and older have it.
+  // The same for Kubernetes' own images, in the API of Talos 1.12 and older.
   handlers.unary<{ reference: string }>(
     "/machine.MachineService/ImagePull",
     async ({ reference }, { signal }) => {
@@ -98,7 +98,7 @@ export function registerLifecycleService(node: ServedMachine): void {
   });
 }
 
-/** An image of Kubernetes' own, which the release's registries have. */
+/** An image of a Kubernetes component, available from the release registries. */
 async function pullComponent(node: Machine, reference: string): Promise<void> {
   if (node.faults.strikes("pull-not-found")) {
     throw new CallFailure(status.NOT_FOUND, `error pulling image: ${reference}: not found`);
@@ -110,7 +110,7 @@ async function pullComponent(node: Machine, reference: string): Promise<void> {
   node.componentImages.add(reference);
 }
 
-/** The image must have been pulled before: installing pulls nothing. */
+/** The image must have been pulled before: installing doesn't pull. */
 function imageOf(node: Machine, { source }: InstallRequest): NodeImage {
   const name = source?.imageName ?? "";
   if (name === "") throw new CallFailure(status.INVALID_ARGUMENT, "installer image name is required");
@@ -135,7 +135,7 @@ async function upgrade(
   const { faults } = node;
   const log = new InstallLog(boot);
   log.begin(imageName);
-  // An installer lives on when its caller is gone; only the loss of power ends it.
+  // An installer keeps running after its caller is gone; only a power loss ends it.
   const running = new AbortController();
   const partly = node.timings.installSeconds * faults.factor("slow-install") * 0.4;
   const afterAWhile = (happens: () => void) => void boot.sleep(partly).then(happens, () => {});

@@ -81,7 +81,7 @@ export const machineTypes: ResourceType[] = [
       ["Healthy", "{.healthy}"],
       ["Health Unknown", "{.unknown}"],
     ],
-    // One that does not run has none (siderolabs/talos v1.13 controllers/v1alpha1/service.go).
+    // A service that isn't running has none (siderolabs/talos v1.13 controllers/v1alpha1/service.go).
     contents: ({ boot }) =>
       (boot?.services.list() ?? [])
         .filter(({ state }) => state === "Running")
@@ -276,7 +276,7 @@ export const machineTypes: ResourceType[] = [
   },
 ];
 
-/** As QEMU gives them, of the machine's own. */
+/** A QEMU-style MAC address, derived from the machine's UUID. */
 function hardwareAddress(uuid: string): string {
   return ["52:54:00", ...(uuid.slice(0, 6).match(/../g) ?? [])].join(":");
 }

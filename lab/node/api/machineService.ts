@@ -33,7 +33,7 @@ interface ResetRequest {
 
 const service = "/machine.MachineService";
 
-/** What a machine is and does: its version, its services, its events, and the ways it goes down. */
+/** Serves a machine's version, services and events, and the calls that take it down. */
 export function registerMachineService(node: ServedMachine): void {
   const { handlers } = node;
   handlers.unary(`${service}/Version`, () => ({ messages: [version(node)] }));
@@ -71,7 +71,7 @@ export function registerMachineService(node: ServedMachine): void {
   handlers.stream<Parameters<ReturnType<typeof booted>["events"]["watch"]>[0]>(
     `${service}/Events`,
     async (request, send, { signal }) => {
-      // The first message is empty: it tells the caller that the stream stands.
+      // The first message is empty: it tells the caller that the stream is established.
       send({});
       await booted(node).events.watch(request, send, signal);
     },
@@ -160,7 +160,7 @@ function serviceInfo({ id, state, healthy, healthMessage, changed, events }: Ser
   };
 }
 
-/** Only kubelet, cri and the services of extensions may be touched through the API. */
+/** Only kubelet, cri and extension services can be controlled through the API. */
 function registerServiceControl(node: ServedMachine): void {
   const control = (verb: "start" | "stop" | "restart", done: string): void => {
     const name = `Service${verb[0]?.toUpperCase() ?? ""}${verb.slice(1)}`;
@@ -184,7 +184,7 @@ function registerServiceControl(node: ServedMachine): void {
   control("restart", "restarted");
 }
 
-/** Starts the reboot sequence; it goes on by itself. */
+/** Starts the reboot sequence and doesn't wait for it. */
 export function reboot(node: Machine, actorId: string): void {
   booted(node).setStatus("rebooting", [], actorId);
   beginSequence(node, "reboot", actorId, [...stopServices(node, actorId), goDown(node, "reboot")]);
@@ -222,7 +222,7 @@ function reset(node: Machine, request: ResetRequest, actorId: string): void {
 }
 
 /**
- * The upgrade call of Talos 1.12 and older, which newer ones still have: checks etcd itself, pulls the image before it
+ * The upgrade call of Talos 1.12 and older, which newer releases still have: it checks etcd itself, pulls the image before it
  * answers, then installs and reboots on its own.
  */
 async function upgrade(node: Machine, request: UpgradeRequest, signal: AbortSignal): Promise<object> {
@@ -237,7 +237,7 @@ async function upgrade(node: Machine, request: UpgradeRequest, signal: AbortSign
     throw new CallFailure(status.UNKNOWN, `error validating installer image "${request.image}": ${reason}`);
   });
   const keeps = request.preserve || semver.gte(node.version, "1.8.0-0");
-  // From these on `preserve` takes the etcd check away instead (siderolabs/talos commit 89e307e58).
+  // From these releases on, `preserve` skips the etcd check instead (siderolabs/talos commit 89e307e58).
   const skipsCheck =
     request.preserve && semver.satisfies(node.version, "~1.12.9 || >=1.13.4", { includePrerelease: true });
   if (node.config?.role === "controlplane" && !request.force && !skipsCheck) {

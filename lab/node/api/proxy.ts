@@ -5,7 +5,7 @@ import type { MethodDefinition } from "@grpc/proto-loader";
 import type { CallContext, Send } from "./handlers.ts";
 import { CallFailure, asCallFailure } from "../machine/failure.ts";
 
-/** How apid shows itself to the apid of another node. */
+/** How apid authenticates to the apid of another node. */
 export interface ForwardingIdentity {
   authority: string;
   certificate: string;
@@ -14,13 +14,13 @@ export interface ForwardingIdentity {
 
 type Method = MethodDefinition<object, object>;
 
-/** Calls to other nodes, in the name of the one who called here. Only control planes have the certificate for it. */
+/** Forwards calls to other nodes on the caller's behalf. Only control planes have the certificate for it. */
 export class Forwarder {
   readonly #clients = new Map<string, Client>();
   readonly #identity: ForwardingIdentity;
   readonly #inside: (target: string) => string | undefined;
 
-  /** @param inside where a node is reached that is not at its address and port 50000 */
+  /** @param inside the address of a node that isn't reachable at its own address and port 50000 */
   constructor(identity: ForwardingIdentity, inside: (target: string) => string | undefined) {
     this.#identity = identity;
     this.#inside = inside;
@@ -40,7 +40,7 @@ export class Forwarder {
           "grpc.initial_reconnect_backoff_ms": 200,
           "grpc.max_reconnect_backoff_ms": 1000,
           "grpc.enable_http_proxy": 0,
-          // An address is no server name (RFC 6066): without one here it would be sent as such.
+          // An IP address isn't a valid server name (RFC 6066); without a name here, the address would be sent as one.
           "grpc.ssl_target_name_override": "apid",
         },
       );
@@ -113,7 +113,7 @@ function options(deadline: Deadline | undefined): CallOptions {
 function inTheNameOf(call: CallContext): Metadata {
   const metadata = new Metadata();
   for (const role of call.roles) metadata.add("talos-role", role);
-  // Tells the other side to answer itself, whatever else the metadata says.
+  // Tells the other side to answer itself, regardless of the other metadata.
   metadata.set("proxyfrom", "apid");
   return metadata;
 }
@@ -122,7 +122,7 @@ function failureOf(error: ServiceError): CallFailure {
   return new CallFailure(error.code, error.details);
 }
 
-/** Go's names of gRPC codes: they are part of the error texts that callers see. */
+/** Go's names for gRPC codes: they are part of the error texts that callers see. */
 function codeName(code: status): string {
   const name = status[code] ?? "UNKNOWN";
   if (name === "CANCELLED") return "Canceled";
@@ -132,7 +132,7 @@ function codeName(code: status): string {
     .join("");
 }
 
-/** What stands in a reply to several nodes for one that failed. */
+/** The entry for a failed node in a reply of several nodes. */
 export function errorMetadata(target: string, error: unknown): object {
   const { code, message } = asCallFailure(error);
   return {

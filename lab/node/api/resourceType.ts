@@ -1,7 +1,7 @@
 import type { Machine } from "../machine/machine.ts";
 import type { ResourceContent } from "../machine/resourceContent.ts";
 
-/** A kind of resource, with everything that clients ask about it before they show one. */
+/** A resource type, with everything that clients ask about it before they display one. */
 export interface ResourceType {
   type: string;
   namespace: string;
@@ -12,7 +12,7 @@ export interface ResourceType {
   columns?: [string, string][];
   /** For administrators only. */
   sensitive?: boolean;
-  /** The first release that has it, and the first that has it no more. */
+  /** The first release that has it, and the first that no longer does. */
   since?: string;
   until?: string;
   contents: (node: Machine) => ResourceContent[];

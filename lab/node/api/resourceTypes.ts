@@ -46,13 +46,13 @@ export function namespaces(node: Machine): Set<string> {
   ]);
 }
 
-/** `MachineStatuses` -> `MachineStatus`: names of types are plurals, tables show one. */
+/** `MachineStatuses` -> `MachineStatus`: type names are plural, tables show the singular. */
 function singular(name: string): string {
   if (/(ss|us)es$/.test(name)) return name.slice(0, -2);
   return name.endsWith("ies") ? `${name.slice(0, -3)}y` : name.replace(/s$/, "");
 }
 
-/** The names that a person may type for a type (cosi-project/runtime resource_definition.go Fill). */
+/** The names that a user may type for a type (cosi-project/runtime resource_definition.go Fill). */
 function definition({
   type,
   namespace,

@@ -1,21 +1,21 @@
-/** A role, as the organizations of a client certificate name it. */
+/** A role, as in the organizations of a client certificate. */
 export type Role = string;
 
 export const admin: Role = "os:admin";
 const operator: Role = "os:operator";
 export const reader: Role = "os:reader";
-/** apid's own: it forwards calls in the name of others. */
+/** apid's own role: it forwards calls on behalf of others. */
 export const impersonator: Role = "os:impersonator";
 
 const readers = [admin, operator, reader];
 const operators = [admin, operator];
 
-/** Who may call what (siderolabs/talos v1.13 services/machined.go). What is not listed is for administrators. */
+/** Who may call what (siderolabs/talos v1.13 services/machined.go). Calls that aren't listed are for administrators. */
 const rules: Record<string, readonly Role[]> = {
   "/cluster.ClusterService/HealthCheck": readers,
   "/machine.ImageService/List": readers,
   "/machine.ImageService/Pull": operators,
-  // A reader may apply in maintenance mode only, which the call itself checks.
+  // A reader may apply only in maintenance mode; the call itself checks that.
   "/machine.MachineService/ApplyConfiguration": [admin, reader],
   "/machine.MachineService/Dmesg": readers,
   "/machine.MachineService/EtcdAlarmList": readers,
@@ -48,7 +48,7 @@ export function mayCall(path: string, roles: ReadonlySet<Role>): boolean {
   return (rules[path] ?? [admin]).some((role) => roles.has(role));
 }
 
-/** What the maintenance service of Talos 1.12 and older has at all, for a caller from the network. */
+/** The calls that the maintenance service of Talos 1.12 and older offers to network clients. */
 export const oldMaintenanceApi: ReadonlySet<string> = new Set([
   "/machine.MachineService/ApplyConfiguration",
   "/storage.StorageService/Disks",

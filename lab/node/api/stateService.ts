@@ -36,7 +36,7 @@ const timestamp = (at: number): object => ({
   nanos: (at % 1000) * 1_000_000,
 });
 
-/** The resources of one node, with a version that counts the changes of each since the node booted. */
+/** The resources of one node, each with a version that counts its changes since boot. */
 class ResourceView {
   readonly #node: Machine;
   readonly #seen = new Map<string, { version: number; yaml: string; created: number; updated: number }>();
@@ -101,7 +101,7 @@ class ResourceView {
   }
 }
 
-/** Reading and watching resources. */
+/** Reads and watches resources. */
 export function registerStateService(node: ServedMachine): void {
   const view = new ResourceView(node);
   const { handlers } = node;
@@ -143,7 +143,7 @@ export function registerStateService(node: ServedMachine): void {
       if (request.options?.aggregated === true) send({ event: events });
       else for (const event of events) send({ event: [event] });
     };
-    // Tells the caller that the watch stands.
+    // Tells the caller that the watch is established.
     if (request.apiVersion >= 1) send({ event: [] });
     let before = now();
     emit(initialEvents(request, type, before, single));
@@ -207,7 +207,7 @@ function differences(before: Map<string, Resource>, after: Map<string, Resource>
   return events;
 }
 
-/** The resources here carry no labels: a query for one that must be there finds nothing. */
+/** The resources here carry no labels, so a query that requires one finds nothing. */
 function matches({ metadata }: Resource, query: Query | null): boolean {
   if (query === null) return true;
   if (query.idQuery !== null && !new RegExp(query.idQuery.regexp).test(metadata.id)) return false;

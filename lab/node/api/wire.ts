@@ -1,8 +1,8 @@
 import { createServer, connect, type Server, type Socket } from "node:net";
 
 /**
- * The node's network port. It stands in front of the API server, so that a node can lose its connections as machines
- * do: cut off at once when it resets, or silent while both sides believe the connection is fine.
+ * The node's network port. It sits in front of the API server, so that a node can lose its connections the way machines
+ * do: cut off at a reset, or silent while both sides believe the connection works.
  */
 export class Wire {
   #server: Server | undefined;
@@ -11,12 +11,12 @@ export class Wire {
   #target = "";
   #place: string | undefined;
 
-  /** @param target the path of the API server's socket; new connections go there */
+  /** @param target path of the API server's socket; new connections go there */
   pointTo(target: string): void {
     this.#target = target;
   }
 
-  /** Listens there from now on, and nowhere else; undefined: nowhere. */
+  /** Listens at this address from now on, and nowhere else; undefined: doesn't listen. */
   async move(to: { address: string; port: number } | undefined): Promise<void> {
     const place = to === undefined ? undefined : `${to.address}:${to.port}`;
     if (this.#server !== undefined && place === this.#place) return;
@@ -50,7 +50,7 @@ export class Wire {
       socket.setNoDelay(true);
       socket.on("error", close);
       socket.on("close", () => {
-        // A silent line does not tell its other end that this one is gone.
+        // A silent connection doesn't tell one end that the other is gone.
         if (!this.#silent) close();
       });
     }
@@ -68,15 +68,15 @@ export class Wire {
     }
   }
 
-  /** While silent, bytes are dropped in both directions and nobody is told. */
+  /** While silent, bytes are dropped in both directions without notice. */
   setSilent(silent: boolean): void {
     if (this.#silent === silent) return;
     this.#silent = silent;
-    // TLS does not survive lost bytes: what was open during the silence is lost afterwards.
+    // TLS can't recover lost bytes: connections that were open during the silence are lost.
     if (!silent) this.cut();
   }
 
-  /** Ends every connection at once, without a good-bye. */
+  /** Resets every connection, without a proper close. */
   cut(): void {
     for (const { outside, inside } of this.#pairs) {
       outside.resetAndDestroy();
@@ -85,7 +85,7 @@ export class Wire {
     this.#pairs.clear();
   }
 
-  /** Cuts and stops listening: connections are refused from now on. */
+  /** Cuts all connections and stops listening: new ones are refused from now on. */
   async close(): Promise<void> {
     this.cut();
     const server = this.#server;

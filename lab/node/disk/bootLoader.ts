@@ -5,7 +5,7 @@ import type { Machine } from "../machine/machine.ts";
 import type { BootRecord } from "../machine/records.ts";
 
 /**
- * Takes the active slot, or returns to the other one when a new image does not come up. With an empty disk it boots from the
+ * Boots the active slot, or falls back to the other one if a new image doesn't come up. With an empty disk, it boots from the
  * medium.
  */
 export function loadImage(node: Machine, medium: NodeImage | undefined): Boot {
@@ -20,7 +20,7 @@ export function loadImage(node: Machine, medium: NodeImage | undefined): Boot {
   const installed = slot === undefined ? undefined : disk.slots[slot];
   const image = installed ?? medium;
   if (image === undefined) throw new Error(`${node.name} has nothing to boot from`);
-  // 0x06 names the boot entry that the boot loader returns to; 0x09 is there on real machines, too.
+  // 0x06 names the boot entry that the boot loader falls back to; real machines also have 0x09.
   const meta = new Map([["0x09", "null"]]);
   if (disk.fallback !== undefined) meta.set("0x06", disk.fallback);
   const boot = new Boot(image, installed?.bootArgs ?? image.kernelArgs, slot, meta, () =>

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import type { Machine } from "../machine/machine.ts";
 
-/** The name by which the node's iSCSI initiator introduces itself, while it has one. */
+/** Name of the node's iSCSI initiator, if it has one. */
 export function initiatorName(node: Machine): string | undefined {
   if (!node.extensions().some(({ name }) => name === "iscsi-tools")) return undefined;
-  // Talos 1.10 began to derive it from the machine; before, the extension made one up.
+  // Since Talos 1.10 it is derived from the machine; before that, the extension generated one.
   return node.minor() >= 10
     ? `iqn.2017-11.dev.talos:${node.disk.machineId}`
     : `iqn.2016-04.com.open-iscsi:${createHash("sha256").update(node.disk.nodeId).digest("hex").slice(0, 12)}`;
@@ -17,12 +17,12 @@ export interface NodeFile {
   mode: number;
 }
 
-/** Folders that the kernel shows as links, and what they point to. */
+/** Directories that the kernel shows as symlinks, with their targets. */
 export function nodeLinks(node: Machine): Map<string, string> {
   return node.boot?.iscsi.sysfs().links ?? new Map<string, string>();
 }
 
-/** The files that somebody could want to read, by path. */
+/** Files that clients may want to read, by path. */
 export function nodeFiles(node: Machine): Map<string, NodeFile> {
   const { boot } = node;
   const files = new Map<string, NodeFile>();

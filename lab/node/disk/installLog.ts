@@ -2,10 +2,10 @@ import semver from "semver";
 import type { Boot } from "../machine/boot.ts";
 
 /**
- * What machined notes of an upgrade through LifecycleService. Up to Talos 1.13 beginning and end are in the kernel's log;
- * from 1.14 on they are in machined's own log alone, in another form and with another wording (siderolabs/talos v1.13.9 and
- * v1.14.0-rc.1, internal/app/lifecycle/lifecycle.go). They are written before the caller is told, and whether or not it
- * is still there.
+ * What machined logs of an upgrade through LifecycleService. Up to Talos 1.13, start and end are in the kernel log;
+ * from 1.14 on they are only in machined's own log, in another format and with other wording (siderolabs/talos v1.13.9 and
+ * v1.14.0-rc.1, internal/app/lifecycle/lifecycle.go). They are written before the caller gets the message, even if the caller
+ * is gone.
  */
 export class InstallLog {
   readonly #boot: Boot;
@@ -40,7 +40,7 @@ export class InstallLog {
       );
   }
 
-  /** The console form of zap, with colored levels (siderolabs/talos pkg/logging/zap.go). */
+  /** zap's console format, with colored levels (siderolabs/talos pkg/logging/zap.go). */
   #note(level: "INFO" | "WARN", message: string, fields: Record<string, unknown>): void {
     const color = level === "INFO" ? 34 : 33;
     const all = JSON.stringify({ component: "machined", service: "lifecycle", ...fields });

@@ -9,10 +9,10 @@ import type { InstallVia } from "../machine/records.ts";
 
 const vanilla = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
 
-/** Which part of a pull shows progress (seen on real Talos 1.13: after 100 % it takes its time). */
+/** The share of a pull that reports progress (seen on real Talos 1.13: it continues for a while after 100 %). */
 const fetching = 0.6;
 
-/** Pulls an image into the node's containerd; one that is there already costs nothing. */
+/** Pulls an image into the node's containerd; an image that is already there takes no time. */
 export async function pull(
   node: Machine,
   reference: string,
@@ -43,7 +43,7 @@ export async function pull(
     await delay((seconds * fetching * 1000) / steps, undefined, { signal });
     progress(step / steps);
   }
-  // Layers are unpacked then, and nothing is heard of it.
+  // Then layers are unpacked, without any progress.
   await delay(seconds * (1 - fetching) * 1000, undefined, { signal });
   node.disk.images[reference] = image;
   node.disk.images[pinned(image)] = image;
@@ -62,17 +62,17 @@ function bootArgs(
   via: InstallVia,
   config: MachineConfig | undefined,
 ): string[] {
-  // systemd-boot takes them from the image alone; so does GRUB where it is told to, or where nothing is configured yet.
+  // systemd-boot takes them only from the image; so does GRUB if it is configured to, or if there is no configuration yet.
   if (node.disk.bootloader === "sd-boot" || config === undefined || config.grubUseUKICmdline)
     return image.kernelArgs;
-  // Else GRUB gets none of the image's, and LifecycleService does not hand those of the configuration to the installer.
+  // Otherwise GRUB gets none of the image's, and LifecycleService doesn't pass those in the configuration to the installer.
   const configured = via === "lifecycle" ? [] : config.extraKernelArgs;
   const running = node.boot?.kernelArgs ?? [];
   return [...new Set([...configured, ...running.filter((arg) => preserved.test(arg))])];
 }
 
 /**
- * Runs the installer of an image: writes a slot, and makes the next boot take it.
+ * Runs an image's installer: writes a slot, and makes it the one to boot next.
  * @returns the installer's exit code
  */
 export async function install(
@@ -130,8 +130,8 @@ export async function install(
 }
 
 /**
- * The slot that is not the boot loader's default, whichever is booted: a second installation in the same boot overwrites the
- * image that runs (siderolabs/talos v1.13.9 bootloader/grub/upgrade.go; sdboot/sdboot.go keeps the default entry alone).
+ * The slot that isn't the boot loader's default, no matter which one is booted: a second installation in the same boot overwrites the
+ * running image (siderolabs/talos v1.13.9 bootloader/grub/upgrade.go; sdboot/sdboot.go only keeps the default entry).
  */
 function slotToWrite({ active }: Disk): Slot {
   return active === "A" ? "B" : "A";

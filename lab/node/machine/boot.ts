@@ -9,7 +9,7 @@ import type { MachineConfig } from "./machineConfig.ts";
 import { ServiceTable } from "./services.ts";
 import { StaticPods } from "./staticPods.ts";
 
-/** The stages of a machine, as its status names them. */
+/** The stages of a machine, as in its status. */
 export type Stage =
   | "unknown"
   | "booting"
@@ -26,7 +26,7 @@ export interface UnmetCondition {
   reason: string;
 }
 
-/** Everything that ends with a loss of power. */
+/** Everything that a power loss ends. */
 export class Boot {
   readonly id = randomUUID();
   readonly startedAt = new Date();
@@ -35,24 +35,24 @@ export class Boot {
   readonly staticPods: StaticPods;
   readonly kernelLog = new KernelLog();
   readonly iscsi = new IscsiSessions();
-  /** What machined writes besides: `talosctl logs machined`. */
+  /** What machined logs in addition: `talosctl logs machined`. */
   readonly machinedLog: string[] = [];
   readonly image: NodeImage;
-  /** The kernel arguments it was booted with. */
+  /** The kernel arguments of this boot. */
   readonly kernelArgs: string[];
   /** Absent when booted from the medium. */
   readonly slot: Slot | undefined;
-  /** META as this boot has loaded it: what an installer writes later shows with the next boot only. */
+  /** META as loaded by this boot: what an installer writes later shows only after the next boot. */
   readonly meta: Map<string, string>;
-  /** Services that run and are not healthy for a moment, while others restart. */
+  /** Running services that are briefly unhealthy while others restart. */
   readonly struggling = new Set<string>();
-  /** Services that somebody has stopped through the API. */
+  /** Services stopped through the API. */
   readonly stopped = new Set<string>();
   readonly #power = new AbortController();
   readonly #changed: () => void;
-  /** The active machine configuration, which is not the one on disk while one is staged or tried. */
+  /** The active machine configuration. It differs from the one on disk while one is staged or tried. */
   config: MachineConfig | undefined;
-  /** Set once the kubelet has been started. */
+  /** Set once the kubelet has started. */
   kubelet = false;
   /** A sequence that excludes others, such as an upgrade. */
   busy: string | undefined;
@@ -80,7 +80,7 @@ export class Boot {
     return this.#power.signal;
   }
 
-  /** Conditions are looked at while a machine boots and runs. In any other stage it says that it is ready, on its way down too (siderolabs/talos v1.13.9 controllers/runtime/machine_status.go). */
+  /** Conditions only count while a machine boots or runs. In any other stage it reports ready, even on its way down (siderolabs/talos v1.13.9 controllers/runtime/machine_status.go). */
   get ready(): boolean {
     return (this.stage !== "booting" && this.stage !== "running") || this.unmet.length === 0;
   }
@@ -108,13 +108,13 @@ export class Boot {
     this.#power.abort();
   }
 
-  /** @throws AbortError when the power goes first */
+  /** @throws AbortError if the power goes first */
   async sleep(seconds: number): Promise<void> {
     await delay(seconds * 1000, undefined, { signal: this.power });
   }
 }
 
-/** The power is gone, or the node was stopped: no error, just the end. */
+/** Whether the power is gone or the node was stopped: not an error, just the end. */
 export function isPowerLoss(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError";
 }

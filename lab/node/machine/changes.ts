@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Tells everything that watches a node that something about it is different. */
+/** Notifies everything that watches a node of a change. */
 export class Changes {
   readonly #listeners = new Set<() => void>();
 
@@ -8,15 +8,15 @@ export class Changes {
     for (const listener of [...this.#listeners]) listener();
   }
 
-  /** @returns what ends the subscription */
+  /** @returns a function that ends the subscription */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   /**
-   * Waits for the next change, but no longer than this.
-   * @throws AbortError when the signal aborts first
+   * Waits for the next change, up to this limit.
+   * @throws AbortError if the signal aborts first
    */
   async next(seconds: number, signal: AbortSignal): Promise<void> {
     const woken = new AbortController();

@@ -1,7 +1,7 @@
 import { clusterSection, kubernetesDocuments, kubernetesImage } from "./kubernetesImages.ts";
 import type { MachineConfig } from "./machineConfig.ts";
 
-/** The components that run as static pods, in the order in which they are upgraded. */
+/** The components that run as static pods, in upgrade order. */
 export const staticPodNames = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
 export type StaticPodName = (typeof staticPodNames)[number];
 
@@ -11,7 +11,7 @@ const sections = {
   "kube-scheduler": "scheduler",
 } as const;
 
-/** What of a machine configuration Talos makes a component's static pod from: a resource of its own, whose version the pod is annotated with. */
+/** The settings from which Talos creates a component's static pod: a separate resource, whose version is in the pod's annotations. */
 export interface ComponentConfig {
   image: string;
   extraArgs: Record<string, string[]>;
@@ -41,7 +41,7 @@ export function componentSection(
   return clusterSection(config, sections[name]);
 }
 
-/** As in the pod: the command, and the flags that the configuration adds. */
+/** The container's command, with the flags that the configuration adds. */
 export function componentCommand(name: StaticPodName, { extraArgs }: ComponentConfig): string[] {
   const flags = Object.entries(extraArgs).flatMap(([flag, values]) =>
     values.map((value) => `--${flag}=${value}`),

@@ -5,33 +5,33 @@ import type { NodeImage } from "./images.ts";
 
 export type Slot = "A" | "B";
 
-/** What an etcd member has on its disk, as far as versions go. */
+/** The version data that an etcd member keeps on its disk. */
 export interface EtcdData {
   memberId: string;
-  /** etcd's cluster version, `3.6`, as this member has learned it last: no older etcd starts on this data. */
+  /** etcd's cluster version, `3.6`, as last seen by this member: no older etcd starts on this data. */
   clusterVersion?: string;
-  /** Where a downgrade that was enabled goes to. */
+  /** Target of an enabled downgrade. */
   downgradeTo?: string;
 }
 
 /** What survives a reboot: the node's disk. */
 export interface Disk {
-  /** Random, made at the first boot and gone with a reset. */
+  /** Random; created at the first boot and deleted by a reset. */
   nodeId: string;
   /** As in /etc/machine-id. */
   machineId: string;
   uuid: string;
   bootloader: "grub" | "sd-boot";
   slots: Partial<Record<Slot, NodeImage & { bootArgs: string[] }>>;
-  /** The slot that the next boot takes. */
+  /** The slot that boots next. */
   active?: Slot;
-  /** META key 0x06: where the boot loader returns to when the active slot does not come up. */
+  /** META key 0x06: the slot that the boot loader falls back to if the active one doesn't come up. */
   fallback?: Slot;
   /** The machine configuration in STATE. */
   config?: string;
-  /** META key for an upgrade that the next boot carries out. */
+  /** META key for a staged upgrade, which the next boot carries out. */
   stagedUpgrade?: NodeImage;
-  /** Images in containerd, by every name they go by. */
+  /** Images in containerd, by each of their names. */
   images: Record<string, NodeImage>;
   etcd?: EtcdData;
 }
@@ -47,7 +47,7 @@ export function blankDisk(bootloader: Disk["bootloader"]): Disk {
   };
 }
 
-/** Keeps a disk in a directory, so that a node that was stopped can come back. Without a directory it is in memory. */
+/** Stores a disk in a directory, so that a stopped node can come back. Without a directory, the disk is in memory only. */
 export class DiskStore {
   readonly #file: string | undefined;
 
@@ -68,7 +68,7 @@ export class DiskStore {
     }
   }
 
-  /** The file is replaced in one step: a machine configuration holds the cluster's secrets and must not be lost by half. */
+  /** Replaces the file atomically: a machine configuration holds the cluster's secrets and must never be half written. */
   save(disk: Disk): void {
     if (this.#file === undefined) return;
     writeFileSync(`${this.#file}.new`, JSON.stringify(disk), { mode: 0o600 });

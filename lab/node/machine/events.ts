@@ -1,6 +1,6 @@
 import { loadTalosApi } from "../../../talos/api/load.ts";
 
-/** An event as it travels: `data` is one of the API's ...Event messages. */
+/** An event on the wire: `data` is one of the API's ...Event messages. */
 export interface WireEvent {
   id: string;
   actorId: string;
@@ -9,7 +9,7 @@ export interface WireEvent {
 
 type Kind = "SequenceEvent" | "PhaseEvent" | "TaskEvent" | "ServiceStateEvent" | "MachineStatusEvent";
 
-/** What one boot of a node has reported. A reboot starts an empty one, as on real Talos. */
+/** The events of one boot. A reboot starts an empty log, as on real Talos. */
 export class EventLog {
   readonly #events: (WireEvent & { at: number })[] = [];
   readonly #watchers = new Set<(event: WireEvent) => void>();
@@ -18,7 +18,7 @@ export class EventLog {
   emit(kind: Kind, message: object, actorId = ""): void {
     const value = loadTalosApi().message(`machine.${kind}`).encode(message);
     const event = {
-      // Sorts by time, as the real ids do.
+      // Sorts by time, as real event IDs do.
       id: `${Date.now().toString(32).padStart(10, "0")}${(this.#next++).toString(32).padStart(10, "0")}`,
       actorId,
       data: { type_url: `talos/runtime/machine.${kind}`, value },
@@ -29,7 +29,7 @@ export class EventLog {
     for (const watcher of this.#watchers) watcher(event);
   }
 
-  /** Past events first, as many as were asked for, then every new one until the signal aborts. */
+  /** Sends the requested number of past events, then every new one until the signal aborts. */
   async watch(
     request: { tailEvents: number; tailId: string; tailSeconds: number; withActorId: string },
     send: (event: WireEvent) => void,

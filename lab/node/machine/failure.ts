@@ -1,6 +1,6 @@
 import { status } from "@grpc/grpc-js";
 
-/** An error that a caller of the Talos API gets, with its gRPC code. */
+/** An error returned to a Talos API caller, with its gRPC code. */
 export class CallFailure extends Error {
   readonly code: status;
 
@@ -12,7 +12,7 @@ export class CallFailure extends Error {
 
 export const notAuthorized = (): CallFailure => new CallFailure(status.PERMISSION_DENIED, "not authorized");
 
-/** A plain error of Talos's own code has no gRPC code and arrives as UNKNOWN. */
+/** A plain error in Talos's own code has no gRPC code and arrives as UNKNOWN. */
 export function asCallFailure(error: unknown): CallFailure {
   if (error instanceof CallFailure) return error;
   return new CallFailure(status.UNKNOWN, error instanceof Error ? error.message : String(error));

@@ -12,22 +12,22 @@ export interface ImageExtension {
   version: string;
 }
 
-/** An installer image, as far as a node is concerned: what it boots when this is on its disk. */
+/** An installer image, reduced to what a node needs: what it boots if this is on its disk. */
 export interface NodeImage {
   reference: string;
   /** Talos version, with a leading "v". */
   version: string;
   digest: string;
-  /** Absent for the images that Talos's own releases publish: only the Image Factory writes it in. */
+  /** Absent for images that Talos releases publish themselves: only the Image Factory adds it. */
   schematic?: string;
-  /** The schematic's document, in its canonical form. */
+  /** The schematic document, in its canonical form. */
   schematicYaml?: string;
   extensions: ImageExtension[];
   kernelArgs: string[];
   secureBoot: boolean;
 }
 
-/** Which base URLs stand in for a registry (`machine.registries.mirrors`). */
+/** Base URLs that stand in for a registry (`machine.registries.mirrors`). */
 export type Mirrors = Record<string, string[]>;
 
 const builtIn = "ghcr.io/siderolabs/installer";
@@ -52,12 +52,12 @@ function parseReference(reference: string): Reference {
   return { registry, name, tag: tag ?? digest ?? "latest" };
 }
 
-/** The name that a pull gives back: pinned to what was pulled. */
+/** The name that a pull returns: pinned to the pulled digest. */
 export function pinned(image: NodeImage): string {
   return `${image.reference.replace(/(@sha256:[0-9a-f]+|:[^:/]+)$/, "")}@${image.digest}`;
 }
 
-/** Version strings of extensions, by Talos release line (siderolabs/extensions, the releases' own catalogues). */
+/** Extension versions, by Talos release line (siderolabs/extensions, the releases' own catalogs). */
 function extensionVersion(name: string, talosVersion: string): string {
   if (name !== "iscsi-tools") return talosVersion;
   if (semver.gte(talosVersion, "1.10.0-0")) return "v0.2.0";
@@ -65,7 +65,7 @@ function extensionVersion(name: string, talosVersion: string): string {
   return semver.gte(talosVersion, "1.8.0-0") ? "v0.1.5" : "v0.1.4";
 }
 
-/** The images that every release publishes itself need no factory to ask. */
+/** Images that releases publish themselves don't require a factory. */
 function releaseImage(reference: string, tag: string): NodeImage {
   // From 1.14 on only the Image Factory publishes installers (siderolabs/talos v1.14 release notes).
   if (semver.valid(tag) === null || semver.gte(tag, "1.14.0-0")) {
@@ -81,7 +81,7 @@ function releaseImage(reference: string, tag: string): NodeImage {
   };
 }
 
-/** containerd speaks plain HTTP to a registry on the loopback network, HTTPS to every other. */
+/** containerd uses plain HTTP for registries on the loopback network, HTTPS for all others. */
 function baseUrls(registry: string, mirrors: Mirrors): string[] {
   const scheme = /^(localhost|127\.|\[::1\])/.test(registry) ? "http" : "https";
   return [...(mirrors[registry] ?? mirrors["*"] ?? []), `${scheme}://${registry}`];
@@ -114,7 +114,7 @@ interface SchematicDocument {
   };
 }
 
-/** Looks an image up where its reference says. What is in it comes from the factory's schematic, not from the caller. */
+/** Looks up an image at the registry in its reference. Its contents come from the factory's schematic, not from the caller. */
 export async function resolveImage(
   reference: string,
   mirrors: Mirrors,
@@ -160,10 +160,10 @@ export async function resolveImage(
   };
 }
 
-/** The lowest Talos that an installer of a release line starts from (siderolabs/talos pkg/machinery/compatibility). */
+/** The lowest Talos minor that can upgrade to a release line (siderolabs/talos pkg/machinery/compatibility). */
 const lowestHost: Record<number, number> = { 8: 5, 9: 8, 10: 8, 11: 9, 12: 10, 13: 11, 14: 12 };
 
-/** The installer's own check before it touches the disk: why this host may not become that release, or undefined. */
+/** The installer's own check before it touches the disk: why this host can't change to that release, or undefined. */
 export function preflight(host: string, target: string): string | undefined {
   const from = semver.minor(host);
   const to = semver.minor(target);

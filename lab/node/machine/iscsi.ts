@@ -5,12 +5,12 @@ interface SessionAt {
   port: number;
 }
 
-/** The kernel's sessions of one boot, numbered as they come; a number is not used twice. */
+/** The kernel's sessions of one boot, numbered in order; numbers aren't reused. */
 export class IscsiSessions {
   readonly #sessions = new Map<number, SessionAt>();
   #next = 1;
 
-  /** Logs in, unless there is a session with the target already. */
+  /** Logs in, unless there already is a session with the target. */
   login(target: string, address = "127.0.0.1", port = 3260): void {
     if (![...this.#sessions.values()].some((session) => session.target === target))
       this.#sessions.set(this.#next++, { target, address, port });
@@ -25,7 +25,7 @@ export class IscsiSessions {
   }
 
   /**
-   * What the kernel shows of them, and the links by which their classes list them (linux scsi_transport_iscsi.c). A class has its folder with or without a session.
+   * What the kernel shows of the sessions, and the symlinks in their classes (linux scsi_transport_iscsi.c). The class directories exist even without a session.
    */
   sysfs(): { files: Map<string, string>; links: Map<string, string> } {
     const files = new Map<string, string>();

@@ -3,7 +3,7 @@ export class KernelLog {
   readonly #lines: string[] = [];
   readonly #readers = new Set<(line: string) => void>();
 
-  /** A message of Talos. */
+  /** A message from Talos. */
   talos(message: string): void {
     this.#write("user", "warning", `[talos] ${message}`);
   }
@@ -12,14 +12,14 @@ export class KernelLog {
     this.#write("kern", "info", message);
   }
 
-  // The form in which the API sends a line (siderolabs/talos v1.13.9 v1alpha1_server.go Dmesg).
+  // The line format of the API (siderolabs/talos v1.13.9 v1alpha1_server.go Dmesg).
   #write(facility: string, priority: string, message: string): void {
     const line = `${facility}: ${priority.padStart(7)}: [${new Date().toISOString()}]: ${message}\n`;
     this.#lines.push(line);
     for (const reader of this.#readers) reader(line);
   }
 
-  /** Past lines unless only the tail is wanted; new ones until the signal aborts where `follow` says so. */
+  /** Sends past lines, unless `tail` asks for new ones only; with `follow`, sends new lines until the signal aborts. */
   async read(
     { follow, tail }: { follow: boolean; tail: boolean },
     send: (line: string) => void,

@@ -1,6 +1,6 @@
 import type { MachineConfig } from "./machineConfig.ts";
 
-/** The documents that configure Kubernetes' components, with contract v1.14. */
+/** The documents that configure Kubernetes components as of contract v1.14. */
 export const kubernetesDocuments = {
   "kube-apiserver": "KubeAPIServerConfig",
   "kube-controller-manager": "KubeControllerManagerConfig",
@@ -13,7 +13,7 @@ type Component = keyof typeof kubernetesDocuments;
 type Section = Record<string, unknown> | undefined;
 type Documents = Pick<MachineConfig, "documents">;
 
-/** What Talos runs where a configuration names no image: that of its own release; one will do for all of them here. */
+/** What Talos runs if a configuration names no image. The real default depends on the Talos release; here, one is enough. */
 const byDefault = "v1.35.4";
 
 const repositories: Record<Component, string> = {
@@ -24,7 +24,7 @@ const repositories: Record<Component, string> = {
   kubelet: "ghcr.io/siderolabs/kubelet",
 };
 
-/** Is it an image that a registry of Kubernetes or Talos has, in whatever mirror? */
+/** Whether a Kubernetes or Talos registry has this image, even through a mirror. */
 export function isKubernetesImage(reference: string): boolean {
   return /\/(?:kube-(?:apiserver|controller-manager|scheduler|proxy)|kubelet):v\d+\.\d+\.\d+[\w.-]*$/.test(
     reference,
@@ -36,19 +36,19 @@ export function clusterSection({ documents }: Documents, name: string): Section 
   return mainSection(documents, "cluster", name);
 }
 
-/** The image of a component, as the configuration names it. */
+/** A component's image, as named in the configuration. */
 export function kubernetesImage({ documents }: Documents, component: Component, section: Section): string {
   const own = documents.find(({ kind }) => kind === kubernetesDocuments[component]);
   const image = own?.["image"] ?? section?.["image"];
   return typeof image === "string" ? image : `${repositories[component]}:${byDefault}`;
 }
 
-/** Everything in a configuration that the kubelet is started with. */
+/** All kubelet startup settings in a configuration. */
 export function kubeletOf(config: MachineConfig): string {
   const { documents, acceptedClusterCas } = config;
   const section = mainSection(documents, "machine", "kubelet");
   return JSON.stringify([
-    // It reads its authorities when it starts (siderolabs/talos v1.13 controllers/k8s/kubelet_service.go).
+    // It reads its CAs at startup (siderolabs/talos v1.13 controllers/k8s/kubelet_service.go).
     mainSection(documents, "cluster", "ca")?.["crt"],
     acceptedClusterCas,
     section,
@@ -57,12 +57,12 @@ export function kubeletOf(config: MachineConfig): string {
   ]);
 }
 
-/** The release of the kubelet that a configuration names, `v1.35.4`. */
+/** The kubelet release in a configuration, `v1.35.4`. */
 export function kubeletRelease(config: MachineConfig): string {
   return /:(v\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)\.\d+)?)/.exec(kubeletImage(config))?.[1] ?? "";
 }
 
-/** The image of the kubelet that a configuration names. */
+/** The kubelet image in a configuration. */
 export function kubeletImage(config: MachineConfig): string {
   return kubernetesImage(config, "kubelet", mainSection(config.documents, "machine", "kubelet"));
 }

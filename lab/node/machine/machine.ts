@@ -9,31 +9,31 @@ import type { AppliedConfig, BootRecord, InstallRecord } from "./records.ts";
 import type { ClusterRuntime, NodeIdentity } from "./runtime.ts";
 import type { Timings } from "./timings.ts";
 
-/** The other nodes, by the protocols that nobody outside sees. */
+/** The other nodes, through protocols that aren't visible from outside. */
 export interface Network {
-  /** etcd's leader by cluster id: it stays until it fails. */
+  /** etcd's leader by cluster ID: it stays leader until it fails. */
   readonly leaders: Map<string, string>;
   nodes(): Machine[];
   node(address: string): Machine | undefined;
-  /** All nodes with a configuration of this cluster, also those that are off. */
+  /** All nodes with a configuration of this cluster, including those that are off. */
   cluster(clusterId: string): Machine[];
-  /** Who can issue for a machine CA now: a control plane that has its key and is up. */
+  /** The authority of a machine CA, if a control plane that has its key is up. */
   issuer(certificate: string): Promise<Authority | undefined>;
 }
 
-/** Its API on the network. */
+/** The node's API on the network. */
 export interface Port {
-  /** Where the other nodes find it. */
+  /** The address for the other nodes. */
   readonly inside: string | undefined;
   serveMaintenance(): Promise<void>;
-  /** @returns false while nobody can sign this node's certificate */
+  /** @returns false while no node can sign this node's certificate */
   serveConfigured(gracefully?: boolean): Promise<boolean>;
   close(): Promise<void>;
 }
 
-/** The Kubernetes that its kubelet is of. */
+/** The Kubernetes cluster of this node's kubelet. */
 export interface Kubernetes {
-  /** Calls the Kubernetes side, again and again until it takes it or the power goes. */
+  /** Calls the Kubernetes side repeatedly until a call succeeds or the power goes. */
   tell(call: (runtime: ClusterRuntime) => Promise<void>, power: AbortSignal): Promise<void>;
   kubeletUp(boot: Boot): void;
   restartKubelet(boot: Boot, start: () => Promise<void>): Promise<void>;
@@ -43,8 +43,8 @@ export interface Kubernetes {
 }
 
 /**
- * A simulated machine as its own parts know it: the disk's content, what runs since the power came, and what is around it. Its services and
- * its API work on this; `SimulatedNode` puts them together, and none of them knows it.
+ * A simulated machine as seen by its own parts: the disk's content, what has been running since power-on, and its surroundings. Its services and
+ * API are built on this; `SimulatedNode` combines them, and none of them depends on it.
  */
 export interface Machine {
   readonly name: string;
@@ -55,19 +55,19 @@ export interface Machine {
   readonly changes: Changes;
   readonly kubernetes: Kubernetes;
   readonly api: Port;
-  /** Every run of an installer, with its outcome. */
+  /** Every installer run, with its outcome. */
   readonly installs: InstallRecord[];
   readonly boots: BootRecord[];
   readonly appliedConfigs: AppliedConfig[];
-  /** Images of Kubernetes' components that were pulled ahead. */
+  /** Kubernetes component images that were pulled in advance. */
   readonly componentImages: Set<string>;
   /** How often an upgrade has wiped the data (Talos before 1.8, without `preserve`). */
   dataWipes: number;
   readonly disk: Disk;
   readonly boot: Boot | undefined;
-  /** Somebody bootstraps here, and Kubernetes has not been told yet. */
+  /** Set between this node's bootstrap and its report to Kubernetes. */
   bootstrapPending: boolean;
-  /** Where its API is from outside; a closed one only once it has a configuration. */
+  /** Port of its API from outside. `closed` applies only once it has a configuration. */
   readonly outside: number | "closed";
   /** The active machine configuration. */
   readonly config: MachineConfig | undefined;
@@ -83,11 +83,11 @@ export interface Machine {
   configOnDisk(): MachineConfig | undefined;
   remember(config: MachineConfig): void;
   saveDisk(): void;
-  /** Everything on the disk is gone; the next boot is from the medium. */
+  /** Wipes the disk; the next boot is from the medium. */
   wipeDisk(): void;
-  /** The power goes, now: nothing is shut down properly. */
+  /** Cuts the power right away: nothing shuts down properly. */
   powerCut(next: "reboot" | "off"): void;
-  /** The next configuration that is applied in maintenance mode. */
+  /** Waits for the next configuration applied in maintenance mode. */
   nextConfig(power: AbortSignal): Promise<MachineConfig>;
   configArrived(config: MachineConfig): void;
   noteApplied(mode: string, text: string): void;

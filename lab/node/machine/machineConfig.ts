@@ -6,9 +6,9 @@ import type { Mirrors } from "./images.ts";
 
 type Json = Record<string, unknown>;
 
-/** A machine configuration, read as far as a node acts on it. */
+/** The parts of a machine configuration that a node acts on. */
 export interface MachineConfig {
-  /** As it was applied. */
+  /** The text as applied. */
   readonly text: string;
   readonly documents: Json[];
   readonly role: "controlplane" | "worker";
@@ -23,7 +23,7 @@ export interface MachineConfig {
   readonly certSans: string[];
   readonly installImage: string | undefined;
   readonly extraKernelArgs: string[];
-  /** GRUB takes the image's arguments. */
+  /** GRUB uses the image's kernel arguments. */
   readonly grubUseUKICmdline: boolean;
   readonly kernelModules: string[];
   readonly kubernetesVersion: string | undefined;
@@ -55,7 +55,7 @@ const listAt = (value: unknown, ...path: string[]): unknown[] => {
   return Array.isArray(found) ? found : [];
 };
 
-/** The keys that a decoder without them would silently drop; Talos refuses any other. */
+/** Keys that a decoder would silently drop otherwise; Talos rejects unknown keys. */
 const knownKeys: Record<string, string> = {
   "": "version debug persist machine cluster",
   machine:
@@ -75,7 +75,7 @@ const knownKeys: Record<string, string> = {
     "authorizationConfig",
 };
 
-/** Documents that only newer releases know, with their first release. */
+/** Documents that only newer releases support, with their first release. */
 const documentSince: Record<string, string> = {
   KubeAdmissionControlConfig: "1.14.0-0",
   KernelModuleConfig: "1.14.0-0",
@@ -117,9 +117,9 @@ function decode(text: string, talosVersion: string): Json[] {
 }
 
 /**
- * Reads a configuration as Talos does when it is applied, and refuses what Talos refuses.
- * @param installed a node that is not installed yet needs to be told where to install
- * @throws CallFailure with every problem
+ * Reads a configuration as Talos does when it is applied, and rejects what Talos rejects.
+ * @param installed if false, the configuration must say where to install
+ * @throws CallFailure with all problems
  */
 export function parseMachineConfig(text: string, talosVersion: string, installed: boolean): MachineConfig {
   const documents = decode(text, talosVersion);
@@ -224,7 +224,7 @@ function duplicates(documents: Json[]): string[] {
   });
 }
 
-/** Admission control may be given once, in one of its two places, and only where an API server runs. */
+/** Admission control may be configured in only one of its two places, and only on machines with an API server. */
 function admissionProblems(main: Json, ofKind: (kind: string) => Json[]): string[] {
   const inline = listAt(main, "cluster", "apiServer", "admissionControl");
   const documents = ofKind("KubeAdmissionControlConfig");

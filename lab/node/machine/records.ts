@@ -1,4 +1,4 @@
-/** How an installation came about: it decides which kernel arguments the new image boots with. */
+/** How an installation was started: this decides the new image's kernel arguments. */
 export type InstallVia = "apply" | "legacy" | "lifecycle";
 
 export interface InstallRecord {
@@ -10,10 +10,10 @@ export interface InstallRecord {
   exitCode: number;
 }
 
-/** One start of a machine. */
+/** One boot of a machine. */
 export interface BootRecord {
   at: string;
-  /** Empty for an image that did not come up. */
+  /** Empty for an image that didn't come up. */
   bootId: string;
   version: string;
   schematic?: string;
@@ -22,7 +22,7 @@ export interface BootRecord {
   outcome: "booted" | "failed";
 }
 
-/** An accepted configuration, by its digest: the text holds secrets. */
+/** An accepted configuration, by digest: the text contains secrets. */
 export interface AppliedConfig {
   at: string;
   mode: string;

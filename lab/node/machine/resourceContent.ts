@@ -1,11 +1,11 @@
-/** One resource: its content as YAML shows it, and as the type's own message. */
+/** One resource: its content as YAML, and as its type's own message. */
 export interface ResourceContent {
   id: string;
   spec: unknown;
   message?: object;
   annotations?: Record<string, string>;
-  /** How often its content has changed in this boot. Default: as often as somebody saw another one. */
+  /** How often its content has changed in this boot. Default: the number of changes seen by readers. */
   version?: number;
-  /** When its content became what it is. Default: when somebody saw it first. */
+  /** When its content last changed. Default: when a reader first saw it. */
   updatedAt?: Date;
 }

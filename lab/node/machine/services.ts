@@ -7,7 +7,7 @@ export type ServiceState =
 export interface Service {
   readonly id: string;
   readonly state: ServiceState;
-  /** undefined: it has no health check, as the services of extensions. */
+  /** undefined: it has no health check, like extension services. */
   readonly healthy: boolean | undefined;
   readonly healthMessage: string;
   readonly changed: Date;
@@ -38,7 +38,7 @@ export class ServiceTable {
     return service?.state === "Running" && service.healthy !== false;
   }
 
-  /** Puts a service into a state; the same state again changes nothing. */
+  /** Sets a service's state; setting the same state again changes nothing. */
   put(id: string, state: ServiceState, message: string, healthy?: boolean, actorId = ""): void {
     const before = this.#services.get(id);
     if (before?.state === state && before.healthy === healthy) return;
@@ -74,7 +74,7 @@ export class ServiceTable {
   }
 }
 
-/** Which services a node has, by role, release and extensions. */
+/** The services of a node, by role, release and extensions. */
 export function expectedServices(node: {
   role: "controlplane" | "worker";
   minor: number;
@@ -84,7 +84,7 @@ export function expectedServices(node: {
   if (node.role === "controlplane") services.push("etcd", "trustd");
   if (node.extensions.includes("iscsi-tools")) {
     services.push("ext-iscsid");
-    // Gone with iscsi-tools v0.2.0, which Talos 1.10 brought (siderolabs/extensions storage/iscsi-tools).
+    // Removed in iscsi-tools v0.2.0, which came with Talos 1.10 (siderolabs/extensions storage/iscsi-tools).
     if (node.minor < 10) services.push("ext-tgtd");
   }
   return services;

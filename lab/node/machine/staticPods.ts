@@ -13,7 +13,7 @@ import type { ResourceContent } from "./resourceContent.ts";
 import type { RunningStaticPod } from "./runtime.ts";
 import { wireStruct } from "./wireStruct.ts";
 
-/** What Talos makes a component's pod from, and how often that has changed in this boot. */
+/** The settings from which Talos creates a component's pod, and how often they have changed in this boot. */
 interface VersionedConfig {
   config: ComponentConfig;
   version: number;
@@ -22,24 +22,24 @@ interface VersionedConfig {
 interface StaticPod {
   /** Changes with the manifest that Talos writes. */
   manifest: string;
-  /** What is in the manifest, and what the container that runs was started with. */
+  /** The settings in the manifest, and those that the running container was started with. */
   wanted: VersionedConfig;
   runs: VersionedConfig;
   writtenAt: Date;
-  /** When the container that runs was started; the pod's own start is the boot's, and stays (seen on real Talos 1.13). */
+  /** Start of the running container. The pod's own start time is the boot's and doesn't change (seen on real Talos 1.13). */
   startedAt: Date;
   ready: boolean;
 }
 
-/** The boot that the pods are of, as far as they concern it. */
+/** The parts of the boot that matter to its pods. */
 interface PodHost {
-  /** Services that run and are not healthy for a moment. */
+  /** Running services that are briefly unhealthy. */
   readonly struggling: Set<string>;
-  /** @throws AbortError when the power goes first */
+  /** @throws AbortError if the power goes first */
   sleep(seconds: number): Promise<void>;
 }
 
-/** The pods that the kubelet of a control plane runs from manifests of Talos. */
+/** The pods that a control plane's kubelet runs from manifests written by Talos. */
 export class StaticPods {
   readonly #pods = new Map<Name, StaticPod>();
   readonly #changed: () => void;
@@ -70,9 +70,9 @@ export class StaticPods {
   }
 
   /**
-   * A configuration that touches a component: Talos writes its manifest at once, and the kubelet restarts it a moment later. While the API server
-   * restarts, scheduler and controller manager lose their leases and restart too.
-   * @param returns false while the API server's new container does not get ready
+   * Follows a configuration that affects a component: Talos writes its manifest right away, and the kubelet restarts it a moment later. While the API
+   * server restarts, the scheduler and the controller manager lose their leases and restart too.
+   * @param returns false while the API server's new container doesn't become ready
    */
   async follow(
     config: MachineConfig,
@@ -120,7 +120,7 @@ export class StaticPods {
     this.#started("kube-apiserver");
     await boot.sleep(seconds * 0.2);
     for (const name of names.slice(1)) this.#started(name);
-    // Well for a moment, and then not again: readiness flaps before it stays (seen on real Talos 1.13).
+    // Healthy for a moment, and then not: readiness flaps before it settles (seen on real Talos 1.13).
     await boot.sleep(seconds * 0.15);
     this.#struggles(boot, true);
     await boot.sleep(seconds * 0.15);
@@ -133,7 +133,7 @@ export class StaticPods {
     this.#changed();
   }
 
-  /** A container of what its manifest says now. */
+  /** Starts a container from the current manifest. */
   #started(name: Name): void {
     const wanted = this.#pods.get(name)?.wanted;
     if (wanted !== undefined) this.#set(name, { ready: true, startedAt: new Date(), runs: wanted });
@@ -146,12 +146,12 @@ export class StaticPods {
     this.#changed();
   }
 
-  /** What a component's pod is made from now. */
+  /** The current settings of a component's pod. */
   config(name: Name): VersionedConfig | undefined {
     return this.#pods.get(name)?.wanted;
   }
 
-  /** As the kubelet tells the API server of them. */
+  /** As reported by the kubelet to the API server. */
   running(): RunningStaticPod[] {
     return [...this.#pods].map(([name, { ready, startedAt, runs }]) => ({
       name,
@@ -204,10 +204,10 @@ export class StaticPods {
   }
 }
 
-/** Times of pods are whole seconds. */
+/** Pod times are whole seconds. */
 const seconds = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`;
 
-/** What of a configuration is in a component's manifest. */
+/** The parts of a configuration that go into a component's manifest. */
 function manifestOf(name: Name, config: MachineConfig): string {
   const { documents } = config;
   const kinds = [

@@ -1,29 +1,29 @@
 /**
- * How long things take, in seconds. talosctl looks again a second after it saw a reboot begin and misses what was over by then:
- * for its sake reboot and boot should take longer than that together.
+ * Durations in seconds. talosctl polls again one second after it saw a reboot start, and misses a reboot that is over by then:
+ * reboot and boot together should take longer than that.
  */
 export interface Timings {
   pullSeconds: number;
   installSeconds: number;
-  /** From the call to the return of the API. */
+  /** From the call until the API is back. */
   rebootSeconds: number;
-  /** From the return of the API to a running machine. */
+  /** From the API's return until the machine is running. */
   bootSeconds: number;
 }
 
-/** How long each part of an upgrade takes by default, in seconds. */
+/** Default duration of each part of an upgrade, in seconds. */
 export const defaultTimings: Timings = {
   pullSeconds: 0.5,
   installSeconds: 1,
   rebootSeconds: 0.7,
   bootSeconds: 0.8,
 };
-/** What an upgrade takes in all, in seconds. */
+/** Total time of an upgrade, in seconds. */
 function upgradeTime(timings: Timings): number {
   return timings.pullSeconds + timings.installSeconds + timings.rebootSeconds + timings.bootSeconds;
 }
 
-/** The default's proportions for another time in all. */
+/** Scales the default proportions to another total. */
 export function timingsFor(upgradeSeconds = upgradeTime(defaultTimings)): Timings {
   const factor = upgradeSeconds / upgradeTime(defaultTimings);
   return {

@@ -1,4 +1,4 @@
-/** A google.protobuf.Struct as it is encoded: protobufjs knows its message and not its meaning. */
+/** Encodes a google.protobuf.Struct: protobufjs knows the message, but doesn't convert objects to it. */
 export function wireStruct(object: object): object {
   return {
     fields: Object.fromEntries(Object.entries(object).map(([key, value]) => [key, wireValue(value)])),

@@ -7,7 +7,7 @@ import type { MachineConfig } from "../machine/machineConfig.ts";
 import type { Machine } from "../machine/machine.ts";
 import { expectedServices } from "../machine/services.ts";
 
-/** From power on to running, and then watching over the node until the power goes. */
+/** From power-on to running; then monitors the node until the power goes. */
 export async function bringUp(node: Machine, boot: Boot): Promise<void> {
   for (const id of ["machined", "udevd", "syslogd", "auditd", "containerd"]) {
     boot.services.put(id, "Running", "Service started as goroutine", id === "auditd" ? undefined : true);
@@ -40,7 +40,7 @@ export async function bringUp(node: Machine, boot: Boot): Promise<void> {
   await watchOver(node, boot);
 }
 
-/** The image is not good: the boot loader takes the other one next. */
+/** The image failed: the boot loader boots the other one next. */
 function returnToFallback(node: Machine): void {
   const { disk } = node;
   if (disk.fallback !== undefined) disk.active = disk.fallback;
@@ -55,13 +55,13 @@ async function maintenance(node: Machine, boot: Boot): Promise<MachineConfig> {
   boot.services.put("apid", "Running", "Started task apid", true);
   boot.setStatus("maintenance", []);
   const config = await node.nextConfig(boot.power);
-  // The reply leaves before the service that sends it is gone.
+  // The reply leaves before its service stops.
   await boot.sleep(0.05);
   if (node.minor() < 13) await node.api.close();
   return config;
 }
 
-/** The API with the certificates of the configuration. A worker waits here for a control plane that signs its own. */
+/** Serves the API with the certificates of the configuration. A worker waits here for a control plane to sign its certificate. */
 async function serve(node: Machine, boot: Boot): Promise<void> {
   if (node.config?.role === "controlplane")
     boot.services.put("trustd", "Running", "Started task trustd", true);
@@ -73,7 +73,7 @@ async function serve(node: Machine, boot: Boot): Promise<void> {
   boot.services.put("apid", "Running", "Started task apid", true);
 }
 
-/** A new machine: the installer image of the configuration goes to the disk, and the machine reboots into it. */
+/** A new machine: installs the configuration's installer image on the disk and reboots into it. */
 async function installOnDisk(node: Machine, boot: Boot, config: MachineConfig): Promise<void> {
   if (node.minor() >= 13) await node.api.serveConfigured();
   boot.setStatus("installing", []);
@@ -91,7 +91,7 @@ async function installOnDisk(node: Machine, boot: Boot, config: MachineConfig): 
   node.powerCut("reboot");
 }
 
-/** The second half of `talosctl upgrade --stage`: installed early in this boot, then once more into the result. */
+/** The second half of `talosctl upgrade --stage`: installs early in this boot, then reboots into the result. */
 async function finishStagedUpgrade(node: Machine, boot: Boot): Promise<void> {
   const image = node.disk.stagedUpgrade;
   delete node.disk.stagedUpgrade;
@@ -115,7 +115,7 @@ async function startServices(node: Machine, boot: Boot, config: MachineConfig): 
     boot.staticPods.start(boot.config ?? config);
   }
   await boot.sleep(seconds * 0.2);
-  // The machine runs long before it is ready: the kubelet has to register its node first.
+  // The machine reaches `running` long before it is ready: the kubelet must register its node first.
   boot.setStatus("running", [
     { name: "nodeReady", reason: `node "${node.hostname}" status is not available yet` },
   ]);
@@ -126,7 +126,7 @@ async function startEtcd(node: Machine, boot: Boot): Promise<void> {
   boot.services.put("etcd", "Preparing", "Running pre state");
   const etcd = new EtcdView(node);
   while (node.disk.etcd === undefined) {
-    // A cluster that was bootstrapped elsewhere takes the newcomer in; without one, somebody has to bootstrap here.
+    // A cluster bootstrapped elsewhere accepts the new member; otherwise, this node must be bootstrapped.
     if (etcd.hasQuorum()) {
       node.disk.etcd = { memberId: newMemberId() };
       node.saveDisk();
@@ -135,7 +135,7 @@ async function startEtcd(node: Machine, boot: Boot): Promise<void> {
   for (;;) {
     const refusal = etcdRefusal(node, etcd.serving());
     if (refusal === undefined) break;
-    // Talos starts it again and again (siderolabs/talos internal/app/machined/pkg/system/runner/restart).
+    // Talos restarts it forever (siderolabs/talos internal/app/machined/pkg/system/runner/restart).
     node.log(`etcd: ${refusal.says}`);
     boot.services.put(
       "etcd",
@@ -154,7 +154,7 @@ async function startEtcd(node: Machine, boot: Boot): Promise<void> {
   }
 }
 
-/** Services follow the extensions of the image, the faults that are set, and what was stopped through the API. */
+/** Updates services to match the image's extensions, the active faults, and what was stopped through the API. */
 export function refreshServices(node: Machine, boot: Boot): void {
   const { services } = boot;
   if (services.get("cri") === undefined || boot.busy !== undefined) return;
@@ -184,7 +184,7 @@ export function refreshServices(node: Machine, boot: Boot): void {
   }
 }
 
-/** What keeps a running machine from being ready. */
+/** Why a running machine isn't ready. */
 async function unmetConditions(node: Machine, boot: Boot): Promise<UnmetCondition[]> {
   const unmet: UnmetCondition[] = [];
   if (node.faults.has("clock-skewed")) unmet.push({ name: "time", reason: "time is not synced" });
@@ -192,7 +192,7 @@ async function unmetConditions(node: Machine, boot: Boot): Promise<UnmetConditio
   if (down.length > 0) {
     unmet.push({
       name: "services",
-      // In the words of Talos's own controller (siderolabs/talos v1.13.9, controllers/runtime/machine_status.go).
+      // The wording of Talos's own controller (siderolabs/talos v1.13.9, controllers/runtime/machine_status.go).
       reason: down
         .map(({ id, state }) => `${id} not ${state === "Running" ? "healthy" : "running"}`)
         .join(", "),
@@ -219,7 +219,7 @@ async function watchOver(node: Machine, boot: Boot): Promise<void> {
     refreshServices(node, boot);
     if (boot.busy === undefined) {
       const unmet = await unmetConditions(node, boot);
-      // Something may have begun while Kubernetes was asked.
+      // A sequence may have started while Kubernetes was queried.
       if (boot.busy === undefined && !boot.power.aborted) boot.setStatus("running", unmet);
     }
     await node.changes.next(boot.ready ? 2 : 0.1, boot.power);

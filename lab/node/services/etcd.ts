@@ -19,14 +19,14 @@ export function newMemberId(): string {
   return randomBytes(8).readBigUInt64BE().toString();
 }
 
-/** etcd has told its storage version since 3.6; before, Talos takes the one of the server for it (v1alpha1_server.go EtcdStatus). */
+/** etcd has reported its storage version since 3.6; for older releases, Talos uses the server version (v1alpha1_server.go EtcdStatus). */
 function storageVersion(release: string, clusterVersion: string | undefined): string {
   const minor = etcdMinor(release);
   const own = `${String(minor?.major)}.${String(minor?.minor)}`;
   return `${(minor?.minor ?? 0) >= 6 ? (clusterVersion ?? own) : own}.0`;
 }
 
-/** etcd as one control plane sees it. Its members are the nodes of the cluster that have its data on their disk. */
+/** etcd as seen by one control plane. Its members are the cluster's nodes with etcd data on their disk. */
 export class EtcdView {
   readonly #node: Machine;
 
@@ -34,7 +34,7 @@ export class EtcdView {
     this.#node = node;
   }
 
-  /** The nodes that hold a member. One that is switched off still does. */
+  /** The nodes that hold a member, including those that are switched off. */
   holders(): Machine[] {
     const clusterId = this.#node.config?.clusterId;
     return this.#node.network
@@ -58,13 +58,13 @@ export class EtcdView {
     return neverStarted
       ? [
           ...members,
-          // etcd shows no name and no client address of a member before it has started once.
+          // etcd lists no name and no client URL for a member that has never started.
           { id: "1", hostname: "", peerUrls: ["https://192.0.2.1:2380"], clientUrls: [], isLearner: false },
         ]
       : members;
   }
 
-  /** Does a majority of those with a vote serve? */
+  /** Whether a majority of the voting members serves. */
   hasQuorum(): boolean {
     const voters = this.members().filter(({ isLearner }) => !isLearner);
     const serving = this.holders().filter(
@@ -73,12 +73,12 @@ export class EtcdView {
     return voters.length > 0 && serving.length > voters.length / 2;
   }
 
-  /** The holders that serve. */
+  /** The holders that serve requests. */
   serving(): Machine[] {
     return this.holders().filter(EtcdView.serves);
   }
 
-  /** What its leader does every few seconds. */
+  /** What the leader does every few seconds. */
   followVersions(): void {
     if (this.hasQuorum()) followVersions(this.serving(), this.holders().length);
   }
@@ -124,7 +124,7 @@ export class EtcdView {
     });
   }
 
-  /** Disarming helps only where the cause is gone, which here it is. */
+  /** Disarming only helps once the cause is gone; here, it always is. */
   disarm(): { memberId: string; alarm: "NOSPACE" | "CORRUPT" }[] {
     const alarms = this.alarms();
     for (const node of this.holders()) {
@@ -134,7 +134,7 @@ export class EtcdView {
     return alarms;
   }
 
-  /** etcd's revision, as a snapshot of it has it. */
+  /** etcd's revision, as in a snapshot. */
   revision(): number {
     return 1000 + this.members().length;
   }
@@ -153,7 +153,7 @@ export class EtcdView {
   }
 
   /**
-   * `etcdctl downgrade`: the checks and their order are etcd's own (etcd v3.7.1 server/etcdserver/version/version.go).
+   * `etcdctl downgrade`: the checks and their order match etcd (etcd v3.7.1 server/etcdserver/version/version.go).
    * @returns etcd's cluster version
    */
   downgrade(action: "validate" | "enable" | "cancel", version = ""): string {
@@ -174,7 +174,7 @@ export class EtcdView {
     if (data?.downgradeTo !== undefined) throw failed("cluster has a downgrade job in progress");
     if (action === "enable") {
       this.#agree((etcd) => (etcd.downgradeTo = version));
-      // etcd's leader looks at versions every four seconds, a node of the lab more often.
+      // etcd's leader checks versions every four seconds; the lab checks sooner.
       void this.#node.boot
         ?.sleep(0.3)
         .then(() => this.followVersions())
@@ -183,7 +183,7 @@ export class EtcdView {
     return data?.clusterVersion ?? "";
   }
 
-  /** What goes through raft reaches every member that serves. */
+  /** A change through raft reaches every serving member. */
   #agree(change: (etcd: EtcdData) => void): void {
     for (const node of this.serving()) {
       if (node.disk.etcd !== undefined) change(node.disk.etcd);
@@ -214,7 +214,7 @@ export class EtcdView {
     };
   }
 
-  /** What the upgrade API of Talos 1.12 and older asks of etcd before it takes a control plane down. */
+  /** What the upgrade API of Talos 1.12 and older requires of etcd before it takes a control plane down. */
   validateForUpgrade(): void {
     this.requireLeader();
     const members = this.members();

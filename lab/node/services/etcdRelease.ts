@@ -9,7 +9,7 @@ import {
 import { CallFailure } from "../machine/failure.ts";
 import type { Machine } from "../machine/machine.ts";
 
-/** The etcd that a node runs: that of its Talos release, or of the image that its configuration names. */
+/** The etcd release of a node: that of its Talos release, or of the image in its configuration. */
 export function etcdRelease(node: Machine): string {
   const named = node.config?.etcdImage;
   const release = named === undefined ? etcdVersionOf(node.version) : etcdVersionOfImage(named);
@@ -18,12 +18,12 @@ export function etcdRelease(node: Machine): string {
   return release;
 }
 
-/** Its minor release. */
+/** Its minor version. */
 export function ownMinor(node: Machine): EtcdMinor {
   return etcdMinor(etcdRelease(node)) ?? { major: 0, minor: 0 };
 }
 
-/** Reads a version as Talos takes it: `3.6`, and nothing else (siderolabs/talos v1.13.9 validateDowngrade). */
+/** Parses a version as Talos does: `3.6`, and nothing else (siderolabs/talos v1.13.9 validateDowngrade). */
 export function requestedMinor(version: string): EtcdMinor {
   const refuse = (what: string): CallFailure => new CallFailure(status.INVALID_ARGUMENT, what);
   if (version === "") throw refuse("version is required for etcd downgrade");

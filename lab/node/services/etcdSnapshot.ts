@@ -13,8 +13,8 @@ interface Entry {
 }
 
 /**
- * What `etcdctl snapshot save` streams: etcd's own database file with the SHA-256 of it at the end. The file is a bbolt
- * database of the smallest kind: a bucket `key` with revisions, as etcd's is laid out (go.etcd.io/bbolt v1.4 internal/common).
+ * What `etcdctl snapshot save` streams: etcd's own database file followed by its SHA-256. The file is a minimal bbolt
+ * database: a bucket `key` with revisions, laid out as etcd does (go.etcd.io/bbolt v1.4 internal/common).
  */
 export function snapshotFile(revision: number): Buffer {
   const keys = [1, revision].map((main) => ({ key: revisionKey(main), value: Buffer.from("/registry/lab") }));
@@ -52,7 +52,7 @@ function leafPage(id: number, entries: Entry[]): Buffer {
   entries.forEach(({ key, value, isBucket }, index) => {
     const element = pageHeader + index * elementSize;
     content.writeUInt32LE(isBucket === true ? bucketLeaf : 0, element);
-    content.writeUInt32LE(data - element, element + 4); // counted from the element itself
+    content.writeUInt32LE(data - element, element + 4); // relative to the element
     content.writeUInt32LE(key.length, element + 8);
     content.writeUInt32LE(value.length, element + 12);
     data += key.copy(content, data);
@@ -68,8 +68,8 @@ function metaPage(id: number, transaction: bigint): Buffer {
   meta.writeUInt32LE(2, 4);
   meta.writeUInt32LE(pageSize, 8);
   meta.writeBigUInt64LE(3n, 16); // the root bucket's page
-  meta.writeBigUInt64LE(2n, 32); // the free list's
-  meta.writeBigUInt64LE(5n, 40); // pages in all
+  meta.writeBigUInt64LE(2n, 32); // the free list's page
+  meta.writeBigUInt64LE(5n, 40); // total number of pages
   meta.writeBigUInt64LE(transaction, 48);
   meta.writeBigUInt64LE(fnv64a(meta.subarray(0, 56)), 56);
   return content;

@@ -3,9 +3,9 @@ import { ownMinor } from "./etcdRelease.ts";
 import type { Machine } from "../machine/machine.ts";
 
 /**
- * Why etcd does not start on a node's data, with what it says and its exit code; undefined where it does. An older etcd does
- * not know the storage version of its own data (test/lab/etcdVersions.test.ts has it from a real one), and panics over a newer
- * cluster version of those that it joins (etcd v3.7.1 server/etcdserver/version/downgrade.go).
+ * Why etcd doesn't start on a node's data, with its message and exit code; undefined if it starts. An older etcd doesn't
+ * know the storage version of its own data (test/lab/etcdVersions.test.ts shows it with a real one), and panics if the cluster
+ * it joins has a newer cluster version (etcd v3.7.1 server/etcdserver/version/downgrade.go).
  */
 export function etcdRefusal(
   node: Machine,
@@ -14,7 +14,7 @@ export function etcdRefusal(
   const known = [node.disk.etcd, ...serving.map(({ disk }) => disk.etcd)]
     .flatMap((data) => etcdMinor(data?.clusterVersion ?? "") ?? [])
     .sort(compareEtcdMinors);
-  // Its own data is read before anybody is asked.
+  // etcd reads its own data before it contacts other members.
   const own = etcdMinor(node.disk.etcd?.clusterVersion ?? "");
   const found = own ?? known.at(-1);
   if (found === undefined || compareEtcdMinors(ownMinor(node), found) >= 0) return undefined;
@@ -32,13 +32,13 @@ export function etcdRefusal(
 }
 
 /**
- * What etcd's leader does every few seconds: once all members run a newer release the cluster version goes up, and down to
- * the target of a downgrade that was enabled; storage follows it; a downgrade is over when every member runs the older release
+ * What etcd's leader does every few seconds: once all members run a newer release, it raises the cluster version; for an enabled
+ * downgrade, it lowers it to the target. The storage version follows. A downgrade is over once every member runs the older release
  * (etcd v3.7.1 server/etcdserver/version/monitor.go).
- * @param serving the members that serve, of so many `members`
+ * @param serving the serving members, out of this many `members`
  */
 export function followVersions(serving: readonly Machine[], members: number): void {
-  // Of a member that is down the version is not known, and then nothing is decided.
+  // The version of a member that is down is unknown, and then nothing is decided.
   const all = serving.length === members;
   const releases = serving.map(ownMinor).sort(compareEtcdMinors);
   const lowest = releases[0];

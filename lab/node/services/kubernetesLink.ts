@@ -2,17 +2,17 @@ import type { Boot } from "../machine/boot.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { ClusterRuntime, NodeIdentity } from "../machine/runtime.ts";
 
-/** What a node tells Kubernetes, in the order in which it happened. */
+/** What a node reports to Kubernetes, in order. */
 export class KubernetesLink {
   readonly #node: Machine;
   readonly #runtime: ClusterRuntime;
   readonly #life: AbortSignal;
   #kubelet: Promise<void> = Promise.resolve();
   #staticPods = "";
-  /** Ends the attempts of a kubelet that has not come up yet. */
+  /** Aborts the attempts of a kubelet that hasn't come up yet. */
   #starting = new AbortController();
 
-  /** @param life aborts when the node is stopped for good: then Kubernetes is told nothing any more */
+  /** @param life aborts when the node is stopped for good; from then on, nothing is reported to Kubernetes */
   constructor(node: Machine, runtime: ClusterRuntime, life: AbortSignal) {
     this.#node = node;
     this.#runtime = runtime;
@@ -32,7 +32,7 @@ export class KubernetesLink {
       .catch((error: unknown) => this.#complain(error));
   }
 
-  /** Calls the Kubernetes side, again and again until it takes it or the power goes. */
+  /** Calls the Kubernetes side repeatedly until a call succeeds or the power goes. */
   async tell(call: (runtime: ClusterRuntime) => Promise<void>, power: AbortSignal): Promise<void> {
     while (!power.aborted) {
       try {
@@ -68,7 +68,7 @@ export class KubernetesLink {
       .catch((error: unknown) => this.#complain(error));
   }
 
-  /** The kubelet ends and comes back; its node stays Ready meanwhile, since that takes less than the controller manager waits. */
+  /** The kubelet restarts; its node stays Ready meanwhile, because that takes less time than the controller manager waits. */
   async restartKubelet(boot: Boot, start: () => Promise<void>): Promise<void> {
     await start();
     if (!boot.power.aborted) this.kubeletUp(boot);
@@ -77,7 +77,7 @@ export class KubernetesLink {
   /** The kubelet stops while the machine still runs, as before an installation. */
   async stopKubelet(boot: Boot): Promise<void> {
     this.kubeletDown(boot);
-    // A Kubernetes that does not answer keeps no machine from going down.
+    // An unresponsive Kubernetes must not keep a machine from going down.
     await Promise.race([this.#kubelet, this.#node.changes.next(5, boot.power).catch(() => {})]);
   }
 

@@ -4,7 +4,7 @@ import { isPowerLoss, type Boot } from "../machine/boot.ts";
 import { CallFailure } from "../machine/failure.ts";
 import type { Machine } from "../machine/machine.ts";
 
-/** A phase of a sequence, with the name of its only task. */
+/** A phase of a sequence, with its only task's name. */
 export interface Phase {
   name: string;
   task: string;
@@ -15,15 +15,15 @@ export function newActorId(): string {
   return randomUUID();
 }
 
-/** The running boot; calls that need one cannot arrive without, except in the moment of a power cut. */
+/** The running boot. Calls that need one can't arrive without it, except right at a power cut. */
 export function booted(node: Machine): Boot {
   if (node.boot === undefined) throw new CallFailure(status.UNAVAILABLE, "the node is going down");
   return node.boot;
 }
 
 /**
- * Runs a sequence as Talos does: one at a time, every step emits an event with the ID of the request. A failure ends the sequence with an error event. It
- * is fatal to machined, which stops everything, the API too, and reboots (siderolabs/talos v1.10 internal/app/machined/main.go).
+ * Runs a sequence as Talos does: one at a time, and every step emits an event with the request's ID. A failure ends the sequence with an error event. It
+ * is fatal to machined, which stops everything, including the API, and reboots (siderolabs/talos v1.10 internal/app/machined/main.go).
  */
 export async function runSequence(
   node: Machine,
@@ -61,29 +61,29 @@ export async function runSequence(
     node.log(`${name} failed: ${reason}`);
     emit("NOOP", reason);
     boot.setStatus("rebooting", [], actorId);
-    // The event still leaves.
+    // Let the event out first.
     await boot.sleep(0.05).catch(() => undefined);
     if (!boot.power.aborted) node.powerCut("reboot");
   }
 }
 
-/** Begins a sequence and does not wait for it: that another one is at work reaches the log alone, as with machined. */
+/** Starts a sequence without waiting for it: if another one is in progress, that is only logged, as in machined. */
 export function beginSequence(node: Machine, name: string, actorId: string, phases: Phase[]): void {
   runSequence(node, name, actorId, phases).catch((error: unknown) =>
     node.log(`${name}: ${error instanceof Error ? error.message : String(error)}`),
   );
 }
 
-/** How much of a reboot's time goes by before the API is gone. */
+/** The share of a reboot's time that passes before the API is gone. */
 export const shareOfStopping = 0.3;
 
-/** Stops everything but the API, which goes with the power. */
+/** Stops everything except the API, which goes with the power. */
 export function stopServices(node: Machine, actorId: string): Phase[] {
   return [
     {
       name: "cleanup",
       task: "stopAllPods",
-      // Pods need time to end. Whoever has just asked for this gets it to begin watching.
+      // Pods take time to stop. It also gives the caller time to start watching.
       run: async () => booted(node).sleep(node.timings.rebootSeconds * shareOfStopping),
     },
     {
@@ -102,7 +102,7 @@ export function goDown(node: Machine, next: "reboot" | "off"): Phase {
     name: next === "reboot" ? "reboot" : "shutdown",
     task: next === "reboot" ? "reboot" : "shutdown",
     run: async () => {
-      // The event before this one still leaves.
+      // Let the previous event out first.
       await booted(node).sleep(0.02);
       node.powerCut(next);
     },

@@ -4,8 +4,8 @@ import { readTarget, operationTimeoutMs, withNode } from "./node.ts";
 import { retryUntil } from "./retry.ts";
 import type { Properties } from "../values.ts";
 
-// talos:machine/bootstrap:Bootstrap. As the published provider does: asks again until the machine takes it. That
-// holds for a cluster which is bootstrapped already too (AlreadyExists): it is refused until the time is up.
+// talos:machine/bootstrap:Bootstrap. Like the published provider, it retries until the machine accepts it, even if
+// the cluster is already bootstrapped (AlreadyExists): then every attempt fails until the timeout.
 
 const ID = "machine_bootstrap";
 
@@ -37,7 +37,7 @@ export const bootstrapResource: ResourceHandler = {
     return { id: ID, state };
   },
 
-  /** A cluster is bootstrapped once: a change of the inputs is only written down. */
+  /** A cluster is bootstrapped once: a change of the inputs is only stored. */
   async update({ inputs }) {
     return stateOf(inputs);
   },

@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 
-/** When a certificate, base64 of its PEM, runs out; `undefined` if it is none. */
+/** Expiry of a certificate given as base64 of its PEM; `undefined` if it isn't a certificate. */
 function expiryOf(certificate: string | undefined): Date | undefined {
   if (certificate === undefined || certificate === "") {
     return undefined;

@@ -4,7 +4,7 @@ import { readClientConfiguration, talosconfigYaml } from "./credentials.ts";
 import { withSecretClientKey } from "./handler.ts";
 import type { FunctionHandler } from "./handler.ts";
 
-/** talos:client/getConfiguration: a talosconfig from its parts. */
+/** talos:client/getConfiguration: assembles a talosconfig. */
 export const getClientConfiguration: FunctionHandler = async ({ args }) => {
   const clusterName = requireText(args, "clusterName");
   const talosConfig = talosconfigYaml(clusterName, readClientConfiguration(args), {

@@ -2,8 +2,8 @@ import { readFlag, readObject } from "../read.ts";
 import type { ResourceHandler } from "./handler.ts";
 
 /**
- * talos:machine/configurationApply:ConfigurationApply. The program has none any more; states of 0.1.0 have. They are refreshed, which reads nothing, and
- * deleted, which touches no machine: that is how the published provider does it, unless `onDestroy.reset` is set.
+ * talos:machine/configurationApply:ConfigurationApply. The program no longer uses it, but states from 0.1.0 contain it. A refresh reads nothing and a
+ * delete touches no machine, as in the published provider, unless `onDestroy.reset` is set.
  */
 export const configurationApplyResource: ResourceHandler = {
   async create() {

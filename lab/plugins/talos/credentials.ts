@@ -2,14 +2,14 @@ import { stringify } from "yaml";
 import { readObject, requireText } from "../read.ts";
 import type { Properties } from "../values.ts";
 
-/** An admin's client certificate, its key and the CA of the Talos API, each base64 of a PEM as in a talosconfig. */
+/** An admin's client certificate, its key and the Talos API's CA, each as base64 of PEM as in a talosconfig. */
 export interface ClientConfiguration {
   caCertificate: string;
   clientCertificate: string;
   clientKey: string;
 }
 
-/** From `clientConfiguration`, or from the write-only twin that the published provider prefers. */
+/** Reads `clientConfiguration`, or its write-only twin, which the published provider prefers. */
 export function readClientConfiguration(properties: Properties): ClientConfiguration {
   const given =
     readObject(properties, "clientConfigurationWo") ?? readObject(properties, "clientConfiguration");

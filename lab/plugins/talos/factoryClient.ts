@@ -1,4 +1,4 @@
-/** The few requests that the provider makes of an Image Factory. */
+/** The few Image Factory requests that the provider makes. */
 export class FactoryClient {
   readonly url: URL;
 
@@ -9,7 +9,7 @@ export class FactoryClient {
     this.url = new URL(url);
   }
 
-  /** Registers a schematic and answers the ID that the factory gives it. */
+  /** Registers a schematic and returns the ID from the factory. */
   async register(schematicYaml: string, signal: AbortSignal): Promise<string> {
     const answer = await this.#request<{ id?: unknown }>("/schematics", signal, {
       method: "POST",
@@ -44,7 +44,7 @@ export class FactoryClient {
     return JSON.parse(text) as T;
   }
 
-  /** Without a slash at its end. */
+  /** The URL without a trailing slash. */
   get base(): string {
     return this.url.href.replace(/\/$/, "");
   }

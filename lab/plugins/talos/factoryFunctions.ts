@@ -48,7 +48,7 @@ export function factoryFunctions(factory: () => FactoryClient): Record<string, F
   };
 }
 
-/** References to a schematic's assets. Which platform has which of them the stand-in knows for metal and for boards only. */
+/** URLs of a schematic's assets. The stand-in only knows which assets exist for metal and for single-board computers. */
 function urls(factory: FactoryClient, args: Properties, architecture: string): Properties {
   const id = requireText(args, "schematicId");
   const version = `v${requireText(args, "talosVersion").replace(/^v/, "")}`;

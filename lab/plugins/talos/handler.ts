@@ -9,12 +9,12 @@ export type ResourceHandler = Required<Pick<ProviderPlugin, "create">> &
 /** One function of the provider. */
 export type FunctionHandler = (call: InvokeCall) => Promise<InvokeResult>;
 
-/** The Talos release inside the published provider 0.8.1: what its defaults come from. */
+/** The Talos release in the published provider 0.8.1, which determines its defaults. */
 export const providerTalosVersion = "v1.13.0";
 export const defaultTalosContract = "v1.13";
 export const defaultKubernetesVersion = "1.36.0";
 
-/** The provider marks the client's key as secret, whoever gave it. */
+/** The provider always marks the client key as secret. */
 export function withSecretClientKey(properties: Properties): Properties {
   const client = properties["clientConfiguration"];
   if (typeof client !== "object" || client === null || !("clientKey" in client)) {

@@ -5,7 +5,7 @@ import type { FunctionHandler } from "./handler.ts";
 import { operationTimeoutMs } from "./node.ts";
 import { Workspace } from "./talosctl.ts";
 
-/** talos:cluster/getHealth: waits until the cluster is healthy, from here and not from a machine's point of view. */
+/** talos:cluster/getHealth: waits until the cluster is healthy, checking from here and not from one of its machines. */
 export const getHealth: FunctionHandler = async ({ args, signal }) => {
   if (readFlag(args, "skipKubernetesChecks") === true) {
     throw new Error(
@@ -28,7 +28,7 @@ export const getHealth: FunctionHandler = async ({ args, signal }) => {
         ...(workers.length > 0 ? ["--worker-nodes", workers.join(",")] : []),
         ...["--wait-timeout", `${Math.ceil(timeoutMs / 1000)}s`],
       ],
-      // talosctl ends by itself and then says which check failed.
+      // talosctl exits by itself and then says which check failed.
       { timeoutMs: timeoutMs + 10_000 },
     );
   });

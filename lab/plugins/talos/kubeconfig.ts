@@ -11,8 +11,8 @@ import type { FunctionHandler, ResourceHandler } from "./handler.ts";
 import { readTarget, operationTimeoutMs, withNode } from "./node.ts";
 import { retryUntil } from "./retry.ts";
 
-// talos:cluster/kubeconfig:Kubeconfig and talos:cluster/getKubeconfig. As the published provider does: the machine
-// signs a new client certificate at every request, so the resource keeps its kubeconfig until that one nears its end.
+// talos:cluster/kubeconfig:Kubeconfig and talos:cluster/getKubeconfig. Like the published provider: the machine
+// signs a new client certificate for every request, so the resource keeps its kubeconfig until its certificate is about to expire.
 
 const DEFAULT_RENEWAL = "720h";
 

@@ -10,7 +10,7 @@ import { Workspace } from "./talosctl.ts";
 const TALOSCTL_TIMEOUT_MS = 60_000;
 const PATCH_FLAG = { controlplane: "--config-patch-control-plane", worker: "--config-patch-worker" } as const;
 
-/** talos:machine/getConfiguration. The same arguments give the same YAML: nothing in it is random or dated. */
+/** talos:machine/getConfiguration. The same arguments produce the same YAML: it contains nothing random and no timestamps. */
 export const getMachineConfiguration: FunctionHandler = async ({ args, signal }) => {
   const failures = problems(args);
   if (failures.length > 0) {
@@ -30,7 +30,7 @@ export const getMachineConfiguration: FunctionHandler = async ({ args, signal })
           "--kubernetes-version",
           (readText(args, "kubernetesVersion") ?? defaultKubernetesVersion).replace(/^v/, ""),
         ],
-        // The provider's own release, whatever the contract says: a program has to set the image itself.
+        // The provider's own release, regardless of the contract: a program must set the image itself.
         ...["--install-image", `ghcr.io/siderolabs/installer:${providerTalosVersion}`],
         `--with-docs=${readFlag(args, "docs") ?? false}`,
         `--with-examples=${readFlag(args, "examples") ?? false}`,

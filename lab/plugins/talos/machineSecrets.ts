@@ -4,11 +4,11 @@ import { isObject, secret } from "../values.ts";
 import type { Properties, PropertyValue } from "../values.ts";
 
 interface Leaf {
-  /** Where it is in a secrets bundle (`talosctl gen secrets`). */
+  /** Its path in a secrets bundle (`talosctl gen secrets`). */
   bundle: readonly [string, ...string[]];
-  /** Where it is in the provider's `machineSecrets`. */
+  /** Its path in the provider's `machineSecrets`. */
   property: readonly [string, ...string[]];
-  /** Certificates and the cluster's id are public, as in the provider's schema. */
+  /** Certificates and the cluster ID are public, as in the provider's schema. */
   public?: true;
   optional?: true;
 }
@@ -27,7 +27,7 @@ const LEAVES: readonly Leaf[] = [
     property: ["secrets", "secretboxEncryptionSecret"],
     optional: true,
   },
-  // Clusters from before Talos 1.3 have this one instead of the secretbox key.
+  // Clusters created before Talos 1.3 have this key instead of the secretbox key.
   {
     bundle: ["secrets", "aescbcencryptionsecret"],
     property: ["secrets", "aescbcEncryptionSecret"],
@@ -41,9 +41,9 @@ const LEAVES: readonly Leaf[] = [
   ...keyPair("os", "os"),
 ];
 
-/** A secrets bundle as the provider's `machineSecrets`, with what is secret marked so. */
+/** Converts a secrets bundle to the provider's `machineSecrets`, with secrets marked. */
 export function machineSecretsFromBundle(yaml: string): Properties {
-  // The parser's own message would quote the line it stumbled on, which may hold a key.
+  // The parser's own message would quote the faulty line, which may contain a key.
   let bundle: unknown;
   try {
     bundle = parse(yaml);
@@ -63,7 +63,7 @@ export function machineSecretsFromBundle(yaml: string): Properties {
   return secrets;
 }
 
-/** The other way: what `talosctl gen config --with-secrets` reads. */
+/** The reverse: what `talosctl gen config --with-secrets` reads. */
 export function bundleFromMachineSecrets(machineSecrets: Properties): string {
   const bundle: Properties = {};
   for (const leaf of LEAVES) {
@@ -88,7 +88,7 @@ function readLeaf(
   return optional === true ? readText(from, head) : requireText(from, head);
 }
 
-/** Puts the parent's name before what is wrong with the child. */
+/** Prefixes errors of a child with the parent's name. */
 function withinParent<T>(parent: string, work: () => T): T {
   try {
     return work();

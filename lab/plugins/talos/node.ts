@@ -8,7 +8,7 @@ import type { Output } from "./talosctl.ts";
 
 const DEFAULT_TIMEOUT_MS = 10 * 60_000;
 
-/** Which machine to speak to, and with which credentials. */
+/** The machine to call, and the credentials for it. */
 export interface NodeTarget {
   node: string;
   endpoint: string;
@@ -24,7 +24,7 @@ export function readTarget(properties: Properties): NodeTarget {
   };
 }
 
-/** The `timeouts` input, else the resource's `customTimeouts`, else ten minutes as in the published provider. */
+/** The `timeouts` input, or else the resource's `customTimeouts`, or else ten minutes as in the published provider. */
 export function operationTimeoutMs(
   properties: Properties,
   operation: "create" | "update" | "delete" | "read",
@@ -44,7 +44,7 @@ export interface NodeCommands {
   secure(args: string[], timeoutMs: number): Promise<Output>;
 }
 
-/** Gives `work` the commands for one machine; the talosconfig they need exists only meanwhile. */
+/** Runs `work` with the commands for one machine; their talosconfig exists only during that time. */
 export async function withNode<T>(
   target: NodeTarget,
   signal: AbortSignal,

@@ -15,7 +15,7 @@ import { getMachineConfiguration } from "./machineConfiguration.ts";
 import { schematicResource } from "./schematic.ts";
 import { secretsResource } from "./secrets.ts";
 
-/** Resources whose schema has had a second version: the state says which one it is in, as Pulumi's Terraform bridge writes it. */
+/** Resources with a second schema version: the state says which version it has, as Pulumi's Terraform bridge writes it. */
 const SECOND_SCHEMA = new Set(["Secrets", "ConfigurationApply", "Bootstrap", "Kubeconfig"]);
 
 /** What the bridge adds to every resource's outputs. */
@@ -27,8 +27,8 @@ function asBridged({ type }: { type: string }, id: PropertyValue, state: Propert
 const DEFAULT_FACTORY = "https://factory.talos.dev";
 
 /**
- * Stands in for the published Talos provider 0.8.1 where that cannot be installed. What it does with a machine or a
- * configuration is done by the real talosctl.
+ * Stands in for the published Talos provider 0.8.1 where that can't be installed. The real talosctl does all work on machines and
+ * configurations.
  */
 export function talosPlugin(): ProviderPlugin {
   let factoryUrl = DEFAULT_FACTORY;

@@ -7,8 +7,8 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 2000;
 
 /**
- * Tries until it works: like the published provider, on every error but InvalidArgument, since a machine that installs
- * or reboots refuses connections for a while. Its pauses grow to 10 s, ours to 2 s.
+ * Retries until the attempt succeeds: like the published provider, on every error except InvalidArgument, because a machine that is
+ * installing or rebooting refuses connections for a while. The provider's pauses grow to 10 s, ours to 2 s.
  */
 export async function retryUntil<T>(
   options: { what: string; timeoutMs: number; signal: AbortSignal; log: ResourceLog },
@@ -27,7 +27,7 @@ export async function retryUntil<T>(
       if (final) {
         throw new Error(`${options.what}: ${message}`, { cause: error });
       }
-      // The last attempt is often cut short; what was answered before it says more.
+      // The last attempt is often cut short; the answer before it is more useful.
       lastAnswer = error.timedOut && lastAnswer !== "none" ? lastAnswer : message;
       if (Date.now() + pause >= deadline) {
         const waited = formatDuration(options.timeoutMs);

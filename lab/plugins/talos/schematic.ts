@@ -5,11 +5,11 @@ import type { Properties, PropertyValue } from "../values.ts";
 import type { ResourceHandler } from "./handler.ts";
 import type { FactoryClient } from "./factoryClient.ts";
 
-/** `all`: everything below is kept. */
+/** `all`: keeps everything below. */
 type Fields = { [key: string]: Fields | "all" };
 
-// The document as the Image Factory library v1.1.0 knows it, which is what is in the published provider. It drops every other key
-// without a word, and the factory then answers the ID of what was left (image-factory v1.1.0 pkg/schematic).
+// The document as known to the Image Factory library v1.1.0 in the published provider. It silently drops every other key, and
+// the factory then returns the ID of the rest (image-factory v1.1.0 pkg/schematic).
 const KNOWN: Fields = {
   overlay: { image: "all", name: "all", options: "all" },
   customization: {
@@ -21,7 +21,7 @@ const KNOWN: Fields = {
   },
 };
 
-/** talos:imageFactory/schematic:Schematic: registers a schematic; its id is the factory's. */
+/** talos:imageFactory/schematic:Schematic: registers a schematic; its ID comes from the factory. */
 export function schematicResource(factory: () => FactoryClient): ResourceHandler {
   const register = async (inputs: Properties, signal: AbortSignal) =>
     factory().register(knownSchematicPart(readText(inputs, "schematic") ?? ""), signal);
@@ -30,8 +30,8 @@ export function schematicResource(factory: () => FactoryClient): ResourceHandler
       return { id: preview ? "" : await register(inputs, signal), state: inputs };
     },
 
-    // The engine keeps a resource's id through an update, so that the id of a schematic that was changed is that of
-    // the one before; it takes a replacement (`replaceOnChanges`) to get the new one. So it is with the published provider.
+    // The engine keeps a resource's ID across an update, so a changed schematic keeps the ID of the old one;
+    // only a replacement (`replaceOnChanges`) gets the new ID. The published provider behaves the same.
     async update({ inputs, preview, signal }) {
       if (!preview) {
         await register(inputs, signal);

@@ -11,8 +11,8 @@ import type { ResourceHandler } from "./handler.ts";
 import { bundleFromMachineSecrets, machineSecretsFromBundle } from "./machineSecrets.ts";
 import { Workspace } from "./talosctl.ts";
 
-// talos:machine/secrets:Secrets. As the published provider does: made once, kept in the state, never read from
-// anywhere; the client certificate is renewed by an update in its last month; an import takes a secrets bundle's path.
+// talos:machine/secrets:Secrets. Like the published provider: created once, kept in the state, never read from
+// anywhere; an update renews the client certificate in its last month; an import takes the path of a secrets bundle.
 
 const ID = "machine_secrets";
 const RENEWAL_MS = 31 * 24 * 3_600_000;
@@ -35,7 +35,7 @@ export const secretsResource: ResourceHandler = {
 
   diff({ inputs, oldInputs, state, ignoreChanges }) {
     const result = diffInputs(oldInputs, inputs, { ignore: ignoreChanges });
-    // Going back to an older contract needs other secrets, as before Talos 1.3 the encryption key was another one.
+    // An older contract may need different secrets: before Talos 1.3, the encryption key was a different one.
     if (result.diffs.includes("talosVersion") && isOlder(contractOf(inputs), contractOf(state))) {
       result.replaces.push("talosVersion");
     }
@@ -68,7 +68,7 @@ export const secretsResource: ResourceHandler = {
       );
     });
     const imported = await Workspace.use(signal, (workspace) => stateFromBundle(workspace, bundle));
-    // The published provider cannot know which contract the bundle was made for and says the oldest one that fits.
+    // The published provider can't know the bundle's contract and reports the oldest one that fits.
     const hasOldKey = readText(
       requireObject(requireObject(imported, "machineSecrets"), "secrets"),
       "aescbcEncryptionSecret",
@@ -98,7 +98,7 @@ async function stateFromBundle(workspace: Workspace, bundle: string): Promise<Pr
   };
 }
 
-/** An admin's certificate from the bundle's CA: talosctl makes one for every talosconfig that it generates. */
+/** An admin certificate from the bundle's CA: talosctl issues one for every talosconfig that it generates. */
 async function newClient(workspace: Workspace, bundle: string): Promise<Properties> {
   const secretsFile = await workspace.write("bundle.yaml", bundle);
   const talosconfig = `${workspace.path}/talosconfig`;

@@ -3,11 +3,11 @@ import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** talosctl said no. The message is what it wrote, without the paths of our temporary files. */
+/** talosctl failed. The message is its output, without the paths of our temporary files. */
 export class TalosctlError extends Error {
-  /** The gRPC code in what it wrote, such as `InvalidArgument`, if a server answered. */
+  /** The gRPC code in its output, such as `InvalidArgument`, if a server answered. */
   readonly code: string | undefined;
-  /** It was stopped because its time was up. */
+  /** It was stopped because of its timeout. */
   readonly timedOut: boolean;
 
   constructor(command: string, output: string, timedOut = false) {
@@ -21,12 +21,12 @@ export class TalosctlError extends Error {
 const PREFIX = "talos-iscsi-stand-in-";
 let swept: Promise<void> | undefined;
 
-/** The engine kills a plugin that does not end in time, and then nobody tidies up: the next plugin does it. */
+/** The engine kills a plugin that doesn't exit in time, so nothing is cleaned up: the next plugin does it. */
 async function sweepLeftovers(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const pid = name.startsWith(PREFIX) ? Number.parseInt(name.slice(PREFIX.length), 10) : Number.NaN;
     if (Number.isInteger(pid) && !isAlive(pid)) {
-      // What belongs to another user stays: it is not ours to remove.
+      // Folders of another user stay: they aren't ours to remove.
       await rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => undefined);
     }
   }
@@ -47,8 +47,8 @@ export interface Output {
 }
 
 /**
- * Files that talosctl reads and writes: secrets go in and out through them alone, never through the command line,
- * which every user of the machine can read. The folder is readable by its owner only and goes away afterwards.
+ * Files that talosctl reads and writes. Secrets only pass through them, never through the command line,
+ * which every user of the machine can read. Only the owner can read the folder, and it is removed afterwards.
  */
 export class Workspace {
   readonly path: string;
@@ -77,15 +77,15 @@ export class Workspace {
     return path;
   }
 
-  /** What talosctl writes to stdout. */
+  /** talosctl's standard output. */
   async talosctl(args: string[], options: { timeoutMs: number }): Promise<string> {
     return (await this.run(args, options)).stdout;
   }
 
   /**
-   * Runs talosctl. It sees nothing of the user's own talosconfig.
+   * Runs talosctl without access to the user's own talosconfig.
    *
-   * @throws TalosctlError when it fails, when it takes longer than `timeoutMs`, and when the user cancels.
+   * @throws TalosctlError if it fails, takes longer than `timeoutMs`, or is canceled by the user.
    */
   async run(args: string[], options: { timeoutMs: number }): Promise<Output> {
     const command = args[0] ?? "";
