@@ -64,11 +64,7 @@ function program(): Command {
     .command("up")
     .description("start the lab if it isn't running, deploy the stack, and show the nodes")
     .addOption(isNew())
-    .option(
-      "--skip-preview",
-      "deploy right away, without previewing the changes first",
-      false,
-    )
+    .option("--skip-preview", "deploy right away, without previewing the changes first", false)
     .action(async ({ new: fresh, skipPreview }: { new: boolean; skipPreview: boolean }) => {
       const mode: LabMode = fresh ? "new" : "running";
       await start({ mode });

@@ -93,7 +93,7 @@ function printPrograms(pulumi: string, plugins: readonly PluginChoice[], say: Pr
   for (const { name, kind, version, path } of plugins)
     say(`provider ${name}: ${[kind, version].filter((word) => word !== undefined).join(", ")} (${path})`);
   const host = languageHost(pulumi);
-  say(host === undefined ? "program: inline, because pulumi-language-nodejs is missing" : `program: run by ${host}`);
+  say(host === undefined ? "program: inline (pulumi-language-nodejs not found)" : `program: run by ${host}`);
 }
 
 /** Fetches the published plugins that a lab would fetch at its start, and prints which ones it would use. */

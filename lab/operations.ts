@@ -135,9 +135,7 @@ async function runEngine(
       const cause = display.hasTold
         ? "the engine's operation failed; the cause is shown above"
         : "the engine exited without giving a reason: it was killed, or could not start";
-      throw new LabError(
-        `${cause}. The lab and the state are kept: fix the cause and rerun the command.`,
-      );
+      throw new LabError(`${cause}. The lab and the state are kept: fix the cause and rerun the command.`);
     }
     throw error;
   } finally {

@@ -19,7 +19,7 @@ export async function releaseDeadLocks(stack: Stack, say: (line: string) => void
   if (locks.length === 0 || !locks.every(isDead)) return;
   await stack.cancel();
   const pids = locks.map(({ pid }) => pid).join(", ");
-  say(`the engine of an earlier run (process ${pids}) was killed and left its lock behind; the lock was removed`);
+  say(`removed the lock of an earlier run, whose engine (process ${pids}) was killed`);
 }
 
 function locksOf(stackName: string): Lock[] {

@@ -16,7 +16,10 @@ await new Command("array")
     "Serves the web API of a DSM with one volume. Its LUNs are real: tgtd, which must be running, serves them. Stop it with Ctrl-C.\n" +
       "The environment variable ARRAY_PASSWORD sets the password.",
   )
-  .requiredOption("--address <ip>", "address of the API, reachable from the machines; tgtd itself listens on all addresses")
+  .requiredOption(
+    "--address <ip>",
+    "address of the API, reachable from the machines; tgtd itself listens on all addresses",
+  )
   .requiredOption("--folder <path>", "folder for the disks, as sparse files")
   .option("--port <number>", "port of the API", Number, 5000)
   .option("--user <name>", "user of the API", "kubernetes")

@@ -59,7 +59,7 @@ export async function crashRollouts(options: {
           say(`${done} of ${kills}: ${victim} killed ${Math.round(afterMs)} ms into rollout ${rollout + 1}`);
         }
         finished = code === 0;
-        if (!finished && !killed) throw new Error(`an up failed without being killed:\n${text.slice(-4_000)}`);
+        if (!finished && !killed) throw new Error(`an up that wasn't killed failed:\n${text.slice(-4_000)}`);
       }
       figures.rollouts += 1;
       for (const [name, count] of Object.entries(await countUpgrades(socket))) {

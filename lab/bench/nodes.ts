@@ -9,7 +9,7 @@ import { summarize, formatFigure } from "./figures.ts";
 export async function benchNodes(): Promise<void> {
   const lab = await labReport(labFiles.socket);
   if (lab?.mode !== "running" || lab.nodes.some((node) => node.upgrades > 0)) {
-    throw new Error("this figure requires a fresh lab: npm run lab -- stop && npm run lab -- start");
+    throw new Error("this figure needs a fresh lab: npm run lab -- stop && npm run lab -- start");
   }
   // The pull isn't counted: the preflight has already fetched the image on every node.
   const { installSeconds, rebootSeconds, bootSeconds } = defaultTimings;

@@ -24,7 +24,7 @@ import { cpuSeconds, summarize, formatFigure, measureSeconds } from "./figures.t
 export async function benchPreview(runs: number): Promise<void> {
   const lab = await labReport(labFiles.socket);
   if (lab?.mode !== "running")
-    throw new Error("this figure requires a lab with a running cluster; start one with: npm run lab -- start");
+    throw new Error("this figure needs a lab with a running cluster; start one with: npm run lab -- start");
   // Its own empty backend: the preview is that of a first `up`, whatever is deployed in the lab.
   const scratch = mkdtempSync(join(tmpdir(), "talos-iscsi-bench-"));
   try {

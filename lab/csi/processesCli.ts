@@ -29,7 +29,7 @@ const program = new Command("csi:processes")
   )
   .option("--binary <path>", "the vendor's own binary (default: our stand-in, which makes the same demands)")
   .addOption(
-    new Option("--without <what>", "remove this from the pods, to check that its absence is noticed").choices(
+    new Option("--without <what>", "remove this from the pods, to check that its loss is noticed").choices(
       removableParts,
     ),
   )

@@ -17,7 +17,7 @@ export class InvalidSchematicError extends Error {
 export class UnsupportedSchematicError extends Error {
   constructor(text: string) {
     super(
-      `the Image Factory stand-in doesn't know the canonical form of the string ${JSON.stringify(text)}`,
+      `the Image Factory stand-in does not know the canonical form of the string ${JSON.stringify(text)}`,
     );
     this.name = "UnsupportedSchematicError";
   }

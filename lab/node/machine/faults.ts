@@ -53,7 +53,7 @@ export const faultCatalogue = [
     id: "lifecycle-unimplemented",
     does: "LifecycleService and ImageService are missing, as on Talos 1.12 and older",
   },
-  { id: "falls-back", does: "a newly installed image does not boot: the boot loader falls back to the old one" },
+  { id: "falls-back", does: "a newly installed image does not boot: the boot loader returns to the old one" },
   {
     id: "falls-back-late",
     does: "a newly installed image boots and runs its services, but then fails: the machine reboots into the old one",
