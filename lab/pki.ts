@@ -9,7 +9,7 @@ const DAY = 24 * 60 * 60 * 1000;
 /** The key kinds that Talos itself uses: Ed25519 for its own API, P-256 for Kubernetes and etcd. */
 export type KeyKind = "ed25519" | "ecdsa";
 
-/** A certificate authority that can issue. */
+/** A certificate authority that can issue certificates. */
 export interface Authority {
   readonly certificate: x509.X509Certificate;
   readonly key: webcrypto.CryptoKey;
@@ -42,7 +42,7 @@ export function pemText(value: string): string {
   return value.includes("-----BEGIN") ? value : Buffer.from(value, "base64").toString("utf8");
 }
 
-/** The DER bytes (PKCS #8) of a private key in any of the PEM forms that Talos writes. */
+/** The DER bytes (PKCS #8) of a private key in any PEM form that Talos writes. */
 function privateKeyDer(pem: string): Buffer {
   // Talos labels its PKCS #8 Ed25519 keys "ED25519 PRIVATE KEY" (siderolabs/crypto x509), which OpenSSL does not know.
   const text = pemText(pem).replaceAll("ED25519 PRIVATE KEY", "PRIVATE KEY");

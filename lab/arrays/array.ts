@@ -16,7 +16,6 @@ export interface ArrayContents {
   targets: string[];
 }
 
-/** An answer as JSON. */
 export interface JsonAnswer {
   status: number;
   body?: unknown;

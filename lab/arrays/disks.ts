@@ -53,7 +53,6 @@ export class Disks {
     rmSync(this.#target(iqn), { force: true });
   }
 
-  /** The file of a disk. */
   protected file(name: string): string {
     return join(this.#folder, "disks", `${encodeURIComponent(name)}.img`);
   }

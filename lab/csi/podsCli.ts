@@ -13,7 +13,7 @@ export interface PodsRequest {
   driver: DriverName;
   /** Folder of the stand-in array's disks. */
   arrayFolder: string;
-  /** The program of tools/csi/driver. */
+  /** The program in tools/csi/driver. */
   binary: string;
   workloads: Workload[];
   /** Secrets and ServiceAccounts of those pods. */

@@ -97,7 +97,6 @@ export class ApiServer {
     return this.#probe();
   }
 
-  /** Waits until it is ready. */
   async ready(timeoutMilliseconds: number): Promise<void> {
     const deadline = Date.now() + timeoutMilliseconds;
     while (!(await this.#probe())) {

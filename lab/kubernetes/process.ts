@@ -15,7 +15,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /** Start options of a child process. */
 export interface ProcessOptions {
-  /** Short name, used for its log and pid file. */
+  /** Short name, used for its log and PID file. */
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
@@ -108,7 +108,6 @@ export class ManagedProcess {
     ]);
   }
 
-  /** The last lines of its log. */
   logTail(lines = 15): string {
     return existsSync(this.logFile)
       ? readFileSync(this.logFile, "utf8").trimEnd().split("\n").slice(-lines).join("\n")

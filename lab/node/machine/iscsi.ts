@@ -1,4 +1,4 @@
-/** A connection of the machine's kernel to an iSCSI target. */
+/** A kernel connection to an iSCSI target. */
 interface SessionAt {
   target: string;
   address: string;

@@ -55,7 +55,7 @@ const listAt = (value: unknown, ...path: string[]): unknown[] => {
   return Array.isArray(found) ? found : [];
 };
 
-/** Keys that a decoder would silently drop otherwise; Talos rejects unknown keys. */
+/** Known keys, by path. A plain decoder would silently drop any other key; Talos rejects it. */
 const knownKeys: Record<string, string> = {
   "": "version debug persist machine cluster",
   machine:
