@@ -6,8 +6,8 @@ import { launch, type Browser } from "puppeteer-core";
 import { extract } from "tar-stream";
 
 /**
- * A headless Chromium, to look at the reports' pages in tests and to take pictures of them: that of the variable CHROME, one on PATH, or the one that the npm package
- * @sparticuz/chromium brings along for Linux on x64, with the libraries and the font that it needs.
+ * A headless Chromium for tests and screenshots of the report pages: the one that CHROME points to, one on PATH, or the one bundled in the npm package
+ * @sparticuz/chromium (Linux on x64 only), with the libraries and the font it needs.
  */
 
 const root = join(import.meta.dirname, "..");
@@ -30,12 +30,12 @@ interface FoundBrowser {
   env: Record<string, string>;
 }
 
-/** @throws Error that says how to come by a Chromium. */
+/** @throws Error that explains how to install Chromium. */
 export async function findBrowser(env: NodeJS.ProcessEnv = process.env): Promise<FoundBrowser> {
   const given = env["CHROME"];
   if (given !== undefined && given !== "") {
     if (existsSync(given)) return { path: given, env: {} };
-    throw new Error(`CHROME is ${given}, and there is no such file. Unset it, or name a Chromium or Chrome.`);
+    throw new Error(`CHROME is ${given}, which does not exist. Unset it, or set it to a Chromium or Chrome.`);
   }
   const installed = (env["PATH"] ?? "")
     .split(delimiter)
@@ -43,15 +43,15 @@ export async function findBrowser(env: NodeJS.ProcessEnv = process.env): Promise
     .find((path) => existsSync(path));
   if (installed !== undefined) return { path: installed, env: {} };
   if (process.platform !== "linux" || process.arch !== "x64")
-    throw new Error(installHint("for Linux on x64 alone"));
+    throw new Error(installHint("for Linux on x64 only"));
   return unpackBundled();
 }
 
 function installHint(why: string): string {
-  return `The pages are looked at in a headless Chromium, and there is none: not in the variable CHROME, not on PATH (${names.join(", ")}), and the npm package @sparticuz/chromium has one ${why}. Install one (Debian: apt-get install chromium; macOS: brew install --cask chromium) or set CHROME to its path.`;
+  return `Rendering the pages needs a headless Chromium, and none was found: CHROME is not set, none is on PATH (${names.join(", ")}), and the npm package @sparticuz/chromium has one ${why}. Install one (Debian: apt-get install chromium; macOS: brew install --cask chromium) or set CHROME to its path.`;
 }
 
-/** Unpacked once for each version, beside the package. */
+/** Unpacks each version once, into the cache below node_modules. */
 export async function unpackBundled(): Promise<FoundBrowser> {
   const folder = packageFolder();
   const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string };
@@ -67,11 +67,11 @@ function packageFolder(): string {
   try {
     return dirname(dirname(createRequire(import.meta.url).resolve("@sparticuz/chromium")));
   } catch {
-    throw new Error(installHint("where it is installed (npm install without --omit=dev)"));
+    throw new Error(installHint("but is not installed (run npm install without --omit=dev)"));
   }
 }
 
-/** Beside its place first: another run may be at it, and what is half there must not be taken for the whole. */
+/** Unpacks next to the target and renames: another run may be unpacking too, and must not see a partial result. */
 async function unpackArchive(packed: string, home: string): Promise<void> {
   mkdirSync(dirname(home), { recursive: true });
   const aside = mkdtempSync(`${home}-`);
@@ -79,7 +79,7 @@ async function unpackArchive(packed: string, home: string): Promise<void> {
   writeFileSync(join(aside, "chromium"), read("chromium.br"), { mode: 0o755 });
   await untar(read("al2023.tar.br"), aside);
   await untar(read("fonts.tar.br"), aside);
-  // The list of fonts that it comes with names a folder of another machine.
+  // The bundled fonts.conf refers to a folder that does not exist on this machine.
   const fonts = `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig><dir>${join(home, "fonts")}</dir><cachedir>${join(home, "cache")}</cachedir></fontconfig>`;
   writeFileSync(join(aside, "fonts.conf"), fonts);
   try {

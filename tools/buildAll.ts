@@ -9,12 +9,12 @@ export interface BuildAllOptions {
   readonly signal: AbortSignal;
 }
 
-/** Two builds at a time: while one links or fetches, the other compiles (CONTRIBUTING.md has figures). */
+/** Two builds at a time: while one links or downloads, the other compiles (CONTRIBUTING.md has the timings). */
 const maxConcurrentBuilds = 2;
 
 /**
- * Does all build jobs, long ones first, and shows how far they are. A failed one does not stop the others: what
- * they build is there the next time, and all failures are told together.
+ * Runs all build jobs, longest first, and shows their progress. A failed job does not stop the others: their
+ * binaries are kept for the next run, and all failures are reported together.
  * @returns the tools that were built
  */
 export async function buildAll(
@@ -22,7 +22,7 @@ export async function buildAll(
   jobs: readonly BuildJob[],
   { env, progress, signal }: BuildAllOptions,
 ): Promise<Tool[]> {
-  // One after the other where they share a folder: most of what the second compiles is then in Go's cache.
+  // Jobs that share a folder run in sequence: most of what the second one compiles is then in Go's cache.
   const groups = Map.groupBy(jobs, ({ module }) => module.folder);
   const queue = [...groups.values()].toSorted((a, b) => weightOf(b) - weightOf(a));
   let started = 0;
@@ -46,7 +46,7 @@ export async function buildAll(
         onWait: (holder) => {
           waiting = true;
           state = `waiting for ${holder}`;
-          progress.onProgress?.(`${label} ${describe(job)}: ${holder} is building it already, waiting`);
+          progress.onProgress?.(`${label} ${describe(job)}: ${holder} is already building it, waiting`);
         },
         onPackage: (compiled, all) => (state = `package ${compiled} of ${all}`),
       });

@@ -1,7 +1,7 @@
 import type semver from "semver";
 import { parseVersion } from "./pins.ts";
 
-/** A real program that the lab and its tests run. */
+/** A real program that the lab and the tests run. */
 export type ToolName =
   | "pulumi"
   | "talosctl"
@@ -27,36 +27,36 @@ export type ToolName =
   | "csi-resizer"
   | "snapshot-controller";
 
-/** One Go module under tools/: it pins the version of the tools that are built from it. */
+/** A Go module under tools/ that pins the version of the tools built from it. */
 export interface ToolModule {
   /** Folder under tools/ with go.mod and go.sum. */
   readonly folder: string;
-  /** The required module whose version is the version of the tools. */
+  /** The required module that determines the tools' version. */
   readonly source: string;
-  /** Linker flags for that version. A tool that is not told its version calls itself a development build. */
+  /** Linker flags for that version. Without them, a tool reports itself as a development build. */
   readonly ldflags: (version: string) => string;
-  /** Folder inside the module with a program of ours: its files decide what is built, too. */
+  /** Folder inside the module with our own program. Its sources are part of the build's hash. */
   readonly own?: string;
-  /** Estimated share of the whole cold build, only to start the long builds first. */
+  /** Estimated share of a full cold build. Only used to start the long builds first. */
   readonly weight: number;
 }
 
 export interface Tool {
   readonly name: ToolName;
   readonly module: ToolModule;
-  /** The main package, an import path. */
+  /** Import path of the main package. */
   readonly package: string;
-  /** Arguments that make the binary print its version without touching the network or a cluster. */
+  /** Arguments that print the version without touching the network or a cluster. */
   readonly versionArguments: readonly string[];
-  /** Finds the version in what the binary printed; the first group is the version. */
+  /** Matches the version in the output; the first group is the version. */
   readonly versionPattern: RegExp;
   /** File name of the built program. Default: the tool's name. */
   readonly binary?: string;
-  /** Only where somebody asks for it by name: left out of a build of all tools. */
+  /** Built only when requested by name, not when all tools are built. */
   readonly onlyByName?: true;
-  /** Range of versions that may be taken from PATH in place of the pinned one. */
+  /** Range of versions accepted from PATH instead of the pinned one. */
   readonly fitting: (pinned: semver.SemVer) => string;
-  /** A provider plugin: folder of its Node SDK. The published plugin of that version, where it is installed, comes before all others. */
+  /** For a provider plugin: the folder of its Node.js SDK. If the published plugin of the SDK's version is installed, it takes precedence. */
   readonly sdk?: string;
 }
 
@@ -72,8 +72,8 @@ const pulumi: ToolModule = {
 const talosctl: ToolModule = {
   folder: "talosctl",
   source: "github.com/siderolabs/talos",
-  // No -X: the machinery module embeds its own tag (pkg/machinery/gendata/data/tag), which `version --client`
-  // and the image defaults of `gen config` read; the variable is filled at start, after what -X would set.
+  // No -X: `version --client` and the image defaults of `gen config` read the tag that the machinery module embeds
+  // (pkg/machinery/gendata/data/tag). It is assigned at startup and would overwrite a value set with -X.
   ldflags: () => stripped,
   weight: 4,
 };
@@ -81,8 +81,8 @@ const talosctl: ToolModule = {
 const kubernetes: ToolModule = {
   folder: "kubernetes",
   source: "k8s.io/kubernetes",
-  // Both packages carry a copy (kubernetes hack/lib/version.sh): the first is what a component says of itself,
-  // the second what it sends as its user agent.
+  // Both packages hold a copy (kubernetes hack/lib/version.sh): a component reports the first as its version and
+  // sends the second in its user agent.
   ldflags: (version) => {
     const { major, minor } = parseVersion(version);
     const fields = [
@@ -98,7 +98,7 @@ const kubernetes: ToolModule = {
   weight: 5,
 };
 
-/** The next patch release: a test of the night takes a cluster from one to the other. */
+/** The next patch release. A nightly test upgrades a cluster from the pinned one to this one. */
 const kubernetesNext: ToolModule = { ...kubernetes, folder: "kubernetesnext" };
 
 const etcd: ToolModule = {
@@ -108,7 +108,7 @@ const etcd: ToolModule = {
   weight: 1,
 };
 
-/** The etcd of Talos 1.14: no lab runs it, a test holds what is known of etcd's versions against it. */
+/** The etcd of Talos 1.14. No lab runs it; a test checks the etcd version rules against it. */
 const etcd37: ToolModule = { ...etcd, folder: "etcd37" };
 
 const kwok: ToolModule = {
@@ -118,7 +118,7 @@ const kwok: ToolModule = {
   weight: 2,
 };
 
-/** Judges the workflows under .github/; a test runs it. */
+/** Lints the workflows under .github/ in a test. */
 const actionlint: ToolModule = {
   folder: "actionlint",
   source: "github.com/rhysd/actionlint",
@@ -129,14 +129,14 @@ const actionlint: ToolModule = {
 const kubernetesPlugin: ToolModule = {
   folder: "kubernetesplugin",
   source: "github.com/pulumi/pulumi-kubernetes/provider/v4",
-  // The module is a commit, not a release, and the engine is told so: it warns that this is not the version of the SDK.
+  // The module version is a commit, not a release. The plugin reports it, so the engine warns that it differs from the SDK's version.
   ldflags: (version) =>
     `${stripped} -X github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version=${version.slice(1)}`,
   own: ".",
   weight: 6,
 };
 
-/** Runs a program in YAML that uses the component package; no lab needs it. */
+/** Runs YAML programs that use the component package. No lab needs it. */
 const yaml: ToolModule = {
   folder: "yaml",
   source: "github.com/pulumi/pulumi-yaml",
@@ -145,7 +145,7 @@ const yaml: ToolModule = {
   weight: 2,
 };
 
-/** Writes SDKs in place of the language hosts, which no registry has; a test of the night runs it. */
+/** Generates SDKs in place of the language hosts, which no registry offers. A nightly test runs it. */
 const codegen: ToolModule = {
   folder: "codegen",
   source: "github.com/pulumi/pulumi/pkg/v3",
@@ -154,7 +154,7 @@ const codegen: ToolModule = {
   weight: 1,
 };
 
-/** The programs of one module that have releases of their own: they share its folder, and Go's cache what they have in common. */
+/** Programs with separate releases that share one module's folder, so that Go's cache covers what they have in common. */
 const csiModule = (source: string, weight: number, version = "main.version"): ToolModule => ({
   folder: "csi",
   source,
@@ -167,7 +167,7 @@ const attacher = csiModule("github.com/kubernetes-csi/external-attacher/v4", 0.2
 const snapshotter = csiModule("github.com/kubernetes-csi/external-snapshotter/v8", 0.3);
 const resizer = csiModule("github.com/kubernetes-csi/external-resizer/v2", 0.2);
 const sanity = csiModule("github.com/kubernetes-csi/csi-test/v5", 0.3, "main.VERSION");
-/** Ours; its version is that of the CSI specification. */
+/** Our own program. Its version is that of the CSI specification. */
 const driver: ToolModule = {
   ...csiModule("github.com/container-storage-interface/spec", 0.3),
   own: "driver",
@@ -176,11 +176,11 @@ const driver: ToolModule = {
 const sameMinor = ({ major, minor }: semver.SemVer): string =>
   `>=${major}.${minor}.0 <${major}.${minor + 1}.0`;
 
-/** kubectl serves an API server one minor version older or newer (Kubernetes version skew policy). */
+/** kubectl supports an API server one minor version older or newer (Kubernetes version skew policy). */
 const kubectlSkew = ({ major, minor }: semver.SemVer): string =>
   `>=${major}.${minor - 1}.0 <${major}.${minor + 2}.0`;
 
-/** The engine keeps its protocol through a major version; older than the pin was not tried with this SDK. */
+/** The engine's protocol is stable within a major version; versions older than the pin are untested with this SDK. */
 const pinnedOrNewer = (pinned: semver.SemVer): string => `>=${pinned.version} <${pinned.major + 1}.0.0`;
 
 const exactVersion = (pinned: semver.SemVer): string => pinned.version;
@@ -311,8 +311,8 @@ export const tools: Readonly<Record<ToolName, Tool>> = {
   "snapshot-controller": sidecarTool("snapshot-controller", snapshotter),
 };
 
-/** All tool names, in the order in which they are listed to people. */
+/** All tool names, in display order. */
 export const toolNames = Object.keys(tools) as ToolName[];
 
-/** Those that are built where nobody names any. */
+/** The tools to build when none are named. */
 export const usualToolNames = toolNames.filter((name) => tools[name].onlyByName !== true);

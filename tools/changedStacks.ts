@@ -5,13 +5,13 @@ import { parseArgs } from "node:util";
 import { changedStacks, groupByStage, stacksIn, StagesError } from "./stacks.ts";
 
 /**
- * For the workflows: the stacks that a change concerns, as outputs of a step. It runs without dependencies, before anything is installed.
+ * For the workflows: prints the stacks that a change affects as step outputs. Has no dependencies, because it runs before anything is installed.
  *
  *     node tools/changedStacks.ts <from> <to>      stacks that differ between two commits
  *     node tools/changedStacks.ts                  all stacks
- *     node tools/changedStacks.ts --stack prod     one stack, which has to exist
+ *     node tools/changedStacks.ts --stack prod     one stack, which must exist
  *
- * Prints `stacks=` with a JSON list of all, and `stage1=` to `stage4=` with those of each stage in stages.json.
+ * Prints `stacks=` with a JSON list of all of them, and `stage1=` to `stage4=` with the ones in each stage of stages.json.
  */
 
 const root = join(import.meta.dirname, "..");
@@ -33,14 +33,14 @@ function main(): string {
 
 function selectStacks(stacks: string[], stack: string | undefined, [from, to]: string[]): string[] {
   if (stack !== undefined) {
-    // GitHub creates the environment of a misspelled stack, and asks nobody for approval.
+    // GitHub would create an environment for a misspelled stack, without required reviewers.
     if (!stacks.includes(stack)) throw new StagesError(`there is no file Pulumi.${stack}.yaml`);
     return [stack];
   }
   return from === undefined || to === undefined ? stacks : changedStacks(stacks, filesBetween(from, to));
 }
 
-/** Undefined where the commits cannot be compared, as with the first push of a branch. */
+/** Undefined if the commits cannot be compared, as on the first push of a branch. */
 function filesBetween(from: string, to: string): string[] | undefined {
   try {
     const names = execFileSync("git", ["diff", "--name-only", "-z", from, to, "--"], {

@@ -3,8 +3,8 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { forEachInParallel, runCommand } from "./commands.ts";
 
-// `npm run check`: every script of package.json that is called check:…, as many at a time as there are cores, the longest first. What one prints is
-// shown as a whole when it ends.
+// `npm run check`: runs every check:… script of package.json, one per core at a time, longest first. If a script fails, its output is shown in one
+// piece when it ends.
 const root = join(import.meta.dirname, "..");
 const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
   scripts: Record<string, string>;
@@ -22,7 +22,7 @@ function rank(name: string): number {
 
 async function run(name: string): Promise<void> {
   const started = performance.now();
-  // The scripts are of this project and made of words alone; npm itself would take a second for each.
+  // Run directly, because npm adds a second to each. The scripts are plain words without shell syntax, so splitting at spaces is enough.
   const { code, output } = await runCommand((scripts[name] ?? "").split(" "));
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   if (code !== 0) failed.push(name);
@@ -33,6 +33,6 @@ async function run(name: string): Promise<void> {
 
 await forEachInParallel(waiting, availableParallelism(), run);
 if (failed.length > 0) {
-  process.stdout.write(`\n${failed.join(", ")} failed; each runs by itself with: npm run <name>\n`);
+  process.stdout.write(`\n${failed.join(", ")} failed. To run one alone: npm run <name>\n`);
   process.exitCode = 1;
 }

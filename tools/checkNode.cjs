@@ -1,4 +1,4 @@
-// Loaded before the commands of package.json. Plain JavaScript, so that even a Node that is too old can say so.
+// Preloaded by the commands of package.json. Plain JavaScript, so that a Node.js that is too old can still print the message.
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < 22 || (major === 22 && minor < 18)) {
   process.stderr.write(

@@ -7,8 +7,8 @@ import { locateTools, ToolError, type ResolvedTool } from "./resolve.ts";
 
 const program = new Command("tools")
   .description(
-    "Finds the real programs that the lab and its tests run: on PATH in a fitting version, else built before\n" +
-      "into .tools/, else builds them there with Go. A second run finds everything in place.",
+    "Finds the real programs that the lab and its tests run: in a suitable version on PATH, or already built in\n" +
+      ".tools/. Builds the missing ones there with Go. A second run finds everything in place.",
   )
   .argument("[tool...]", `only these of ${toolNames.join(", ")}`, parseToolName)
   .option("--json", "print path, version and origin of each tool as JSON")

@@ -5,7 +5,7 @@ const root = join(import.meta.dirname, "..");
 
 /**
  * Runs a command in this project's folder.
- * @param shown what it prints is shown as it comes. Default: it is kept until the command ends
+ * @param shown stream the output to the terminal. Default: collect it until the command ends
  */
 export function runCommand(
   [program = "", ...args]: readonly string[],
@@ -21,7 +21,7 @@ export function runCommand(
   });
 }
 
-/** Works through a list in its order, so many items at a time. */
+/** Processes a list in order, `atOnce` items at a time. */
 export async function forEachInParallel<Item>(
   items: readonly Item[],
   atOnce: number,

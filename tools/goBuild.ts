@@ -8,15 +8,15 @@ import { takeLock } from "./lock.ts";
 import { askVersion } from "./onPath.ts";
 import type { Pin } from "./pins.ts";
 
-/** Where the modules are, and where what is built from them goes. */
+/** Where the modules are, and where their binaries go. */
 export interface Folders {
-  /** The folder with one Go module per folder. */
+  /** The folder with one subfolder per Go module. */
   readonly modules: string;
-  /** The ignored folder for binaries and logs. */
+  /** The git-ignored folder for binaries and logs. */
   readonly builds: string;
 }
 
-/** Binaries to be built from one module by one `go build`. */
+/** Binaries to build from one module with one `go build`. */
 export interface BuildJob {
   readonly module: ToolModule;
   readonly pin: Pin;
@@ -28,13 +28,13 @@ export interface BuildJob {
 export interface BuildOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
-  /** Another process has the lock and is building the same. */
+  /** Called if another process holds the lock and is building the same tools. */
   readonly onWait?: (holder: string) => void;
-  /** Packages of the build that are compiled by now, of those it has; some may come from Go's own cache. */
+  /** Packages compiled so far, out of all in the build. Packages from Go's cache are not counted as compiled. */
   readonly onPackage?: (compiled: number, all: number) => void;
 }
 
-/** A build that failed: what a person needs to find out why. */
+/** A failed build, with what is needed to diagnose it. */
 export class BuildFailure extends Error {
   readonly job: BuildJob;
   /** The module's folder, where the command ran. */
@@ -58,16 +58,16 @@ export class BuildFailure extends Error {
 }
 
 /**
- * Compiler flags that make the first build short; CONTRIBUTING.md has what they save. The linker drops debug
- * information (`-s -w`), so it is not generated in the first place. Inlining (`-l` turns it off) is kept in the
- * standard library alone, where it does most for a running program.
+ * Compiler flags that shorten the first build; CONTRIBUTING.md says by how much. The linker drops debug
+ * information (`-s -w`), so the compiler does not generate it. Inlining (`-l` turns it off) stays on only in the
+ * standard library, where it helps the running program most.
  */
 export const compilerFlags = ["-gcflags=all=-dwarf=false -l", "-gcflags=std=-dwarf=false"];
 
 /**
- * Where the binaries of a module belong: the name changes with everything that decides what they contain, so
- * that a changed pin is built anew and going back to the former pin finds the former binaries.
- * The binaries are in `bin/`, as in an installation of Pulumi.
+ * The build folder of a module. Its name includes a hash of everything that affects the binaries, so a changed
+ * pin triggers a rebuild, and reverting the pin finds the old binaries again.
+ * The binaries are in `bin/`, as in a Pulumi installation.
  */
 export function buildFolder(folders: Folders, module: ToolModule, pin: Pin): string {
   const hash = createHash("sha256");
@@ -94,9 +94,9 @@ export function builtPath(folder: string, tool: Tool): string {
 }
 
 /**
- * Builds the tools of a job that are not there yet. Works in a folder of its own and puts finished binaries in
- * place with a rename: a half-built one is never seen, whatever happens to this process.
- * @returns the tools that this call built; fewer than asked for if another process was quicker.
+ * Builds the missing tools of a job. Builds in a separate folder and renames finished binaries into place, so
+ * nobody ever sees a partial one, even if this process dies.
+ * @returns the tools that this call built; fewer than requested if another process was faster.
  */
 export async function buildTools(folders: Folders, job: BuildJob, options: BuildOptions): Promise<Tool[]> {
   const name = basename(job.folder);
@@ -125,7 +125,7 @@ function logFile(folders: Folders, job: BuildJob): string {
   return join(folders.builds, "logs", `${basename(job.folder)}.log`);
 }
 
-/** What killed processes left behind; an hour, because no build takes as long. */
+/** Removes what killed processes left behind. The limit is an hour because no build takes that long. */
 function removeAbandoned(folders: Folders, name: string): void {
   for (const entry of readdirSync(folders.builds).filter((other) => other.startsWith(`${name}.partial-`))) {
     const path = join(folders.builds, entry);
@@ -148,7 +148,7 @@ async function compileModule(
   const fail = (reason: string, command: string): BuildFailure =>
     new BuildFailure(reason, { job, folder, command, lastLines: go.lastLines, log });
   try {
-    // Fetches what the packages need (and no more than that), and tells how many there are.
+    // Downloads only the modules that the packages need, and gives the package count.
     const packages = job.tools.map((tool) => tool.package);
     const all = new Set<string>();
     const list = ["list", "-deps", "-mod=readonly", ...packages];
@@ -162,7 +162,7 @@ async function compileModule(
     const flags = ["-v", "-trimpath", "-mod=readonly", ...compilerFlags, `-ldflags=${ldflags}`, "-o", target];
     let compiled = 0;
     code = await go.run(["build", ...flags, ...packages], {
-      // -v names each package as it is compiled; the log keeps what is not such a name.
+      // -v prints each package as it is compiled. Everything else goes to the log.
       isNoise: (line) => {
         if (!all.has(line)) {
           return false;

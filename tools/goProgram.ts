@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { goEnvironment } from "./goRun.ts";
 
 /**
- * Runs one of the small Go programs under tools/ once: each question is a line of JSON on its standard input, each
- * answer one on its standard output, in the same order. The first run on a machine fetches and compiles its modules.
+ * Runs one of the small Go programs under tools/ once. Each question is a line of JSON on stdin, each answer a line
+ * on stdout, in the same order. The first run on a machine downloads and compiles its modules.
  */
 export async function askGo<Answer>(program: string, questions: readonly unknown[]): Promise<Answer[]> {
   const child = spawn("go", ["run", "-mod=readonly", "."], {
@@ -25,7 +25,7 @@ export async function askGo<Answer>(program: string, questions: readonly unknown
     );
     child.once("close", resolve);
   });
-  child.stdin.on("error", () => undefined); // a program that ended early says why on its standard error
+  child.stdin.on("error", () => undefined); // a program that exits early reports why on stderr
   child.stdin.end(questions.map((question) => `${JSON.stringify(question)}\n`).join(""));
   const code = await ended;
   if (code !== 0) throw new Error(`tools/${program} failed:\n${Buffer.concat(complaints).toString("utf8")}`);

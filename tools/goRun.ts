@@ -4,23 +4,23 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Environment for go: the user's own (GOFLAGS, GOPROXY, …) but for what would build something else. */
+/** Environment for go: the user's own (GOFLAGS, GOPROXY, …), without the variables that would change what is built. */
 export function goEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const { GOOS: _os, GOARCH: _arch, ...rest } = env;
-  // GOWORK: a go.work above this folder must not take part. GOOS and GOARCH: the tools run here.
+  // GOWORK: ignore a go.work in a parent folder. GOOS and GOARCH: the tools run on this machine.
   return { ...rest, CGO_ENABLED: "0", GOWORK: "off", GO111MODULE: "on" };
 }
 
 export interface GoRunOptions {
-  /** Takes each line of standard output; without it they count as written for people. */
+  /** Receives each line of stdout. Default: the lines go to the log, like stderr. */
   readonly onOutput?: (line: string) => void;
-  /** Whether a line of standard error is for us alone and stays out of the log. */
+  /** Whether a line of stderr is only for us and stays out of the log. */
   readonly isNoise?: (line: string) => boolean;
 }
 
-/** Runs go in a module's folder, one command after the other, with one log. */
+/** Runs go commands in a module's folder, one at a time, with a shared log. */
 export class GoRun {
-  /** The last lines that go wrote for people. */
+  /** The last lines that went to the log. */
   readonly lastLines: string[] = [];
   readonly #folder: string;
   readonly #env: NodeJS.ProcessEnv;
@@ -37,7 +37,7 @@ export class GoRun {
   async run(args: readonly string[], options: GoRunOptions): Promise<number | string> {
     this.#signal.throwIfAborted();
     this.#log.write(`$ go ${args.map(quoteArgument).join(" ")}\n`);
-    // A process group of its own: when it has to end, the compilers and linkers that it started end with it.
+    // Its own process group, so that stopping it also stops the compilers and linkers it started.
     const group = process.platform !== "win32";
     const child = spawn("go", [...args], {
       cwd: this.#folder,
@@ -81,7 +81,7 @@ export class GoRun {
   }
 }
 
-/** Asks go to end, so that it removes its own temporary files; insists after five seconds. */
+/** Interrupts go so that it can remove its temporary files; kills it after five seconds. */
 async function interrupt(pid: number | undefined, group: boolean, ended: () => unknown): Promise<void> {
   if (pid === undefined) {
     return;
@@ -90,7 +90,7 @@ async function interrupt(pid: number | undefined, group: boolean, ended: () => u
     try {
       process.kill(group ? -pid : pid, signal);
     } catch {
-      // Ended already.
+      // Already exited.
     }
   };
   send("SIGINT");
@@ -106,7 +106,7 @@ async function eachLine(stream: Readable, take: (line: string) => void): Promise
   }
 }
 
-/** An argument as a person would type it. */
+/** Quotes an argument for a shell if necessary. */
 export function quoteArgument(argument: string): string {
   return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument}'`;
 }

@@ -5,7 +5,7 @@ import semver from "semver";
 import type { BuildJob, Folders } from "./goBuild.ts";
 import { goEnvironment } from "./goRun.ts";
 
-/** What is known of the Go on PATH: its version, or why it cannot build these jobs. */
+/** The version of Go on PATH, or why it cannot build these jobs. */
 export type Toolchain = { readonly version: string } | { readonly problem: string };
 
 /** The oldest Go that can build all of these jobs, such as `1.26.6`. */
@@ -17,8 +17,8 @@ export function requiredGoVersion(jobs: readonly BuildJob[]): string {
 }
 
 /**
- * Looks whether the Go on PATH can build these jobs. It is asked inside the module that needs the newest Go: there
- * an older one fetches that toolchain itself, unless GOTOOLCHAIN forbids it, and answers with its version.
+ * Checks whether the Go on PATH can build these jobs. Runs it in the module that needs the newest Go: an older Go
+ * downloads that toolchain there and reports its version, unless GOTOOLCHAIN forbids it.
  */
 export async function findToolchain(
   folders: Folders,
@@ -68,7 +68,7 @@ async function goVersion(
   });
 }
 
-/** Go leaves out a patch number (`1.26`) and writes pre-releases as `1.27rc1`. */
+/** Converts a Go version to semver: Go may omit the patch number (`1.26`) and writes pre-releases as `1.27rc1`. */
 function completeVersion(version: string): string {
   const parts = /^(\d+)\.(\d+)(?:\.(\d+))?((?:rc|beta)\d+)?/.exec(version);
   const [, major = "0", minor = "0", patch = "0", pre] = parts ?? [];

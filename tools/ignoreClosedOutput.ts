@@ -1,7 +1,7 @@
 /**
- * Lets a command go on when nobody reads its output any more (`| head`, a terminal that is gone, a parent that was killed). Without a listener the
- * failed write is an uncaught exception. A program that runs in this process tells those to the engine, which prints them, which fails again, and
- * so on: the process spins and grows until it is killed.
+ * Keeps a command running when nobody reads its output anymore (`| head`, a closed terminal, a killed parent). Without a listener, the failed
+ * write is an uncaught exception. A Pulumi program in this process reports it to the engine, the engine prints it, that write fails as well, and so
+ * on: the process spins and grows until it is killed.
  */
 export function ignoreClosedOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {

@@ -1,9 +1,9 @@
-/** Signals with which people and init systems end a program. */
+/** Signals that users and init systems send to stop a program. */
 const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * Runs some work that must clean up after itself when the program is told to end. If nobody else listens for the
- * signal, it takes its usual course afterwards: the program ends with it, as without this.
+ * Runs work that must clean up when the program is told to stop. If nobody else listens for the signal, it is
+ * raised again afterwards, so the program ends with it as usual.
  */
 export async function abortOnSignals<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();

@@ -1,4 +1,4 @@
-/** Which licences a package may have: permissive ones, which ask for no more than to be named. */
+/** Licenses that a package may have: permissive ones, which only require attribution. */
 const allowed = new Set([
   "0BSD",
   "Apache-2.0",
@@ -14,36 +14,36 @@ const allowed = new Set([
   "Unlicense",
 ]);
 
-/** Tools that work on this project and are in nothing that it hands on: changes of their own files would have to be published. */
+/** For development tools that are not part of what we distribute. These licenses require publishing changes to the licensed files. */
 const allowedInDevelopment = new Set(["MPL-2.0"]);
 
-/** Packages whose manifest does not name the licence that is in them, and what was read there. */
+/** Packages whose manifest omits the license, and the license found in their files. */
 const readByHand: Readonly<Record<string, string>> = {
   "@logdna/tail-file@2.2.0": "MIT",
 };
 
-/** The parts of `package-lock.json` (version 3) that are read. */
+/** The parts of `package-lock.json` (version 3) that we read. */
 export interface LockFile {
   packages: Record<string, { version?: string; license?: string; link?: boolean; dev?: boolean }>;
 }
 
-/** A line for every package whose licence is not allowed, or not known. */
+/** One line for each package whose license is unknown or not allowed. */
 export function licenceProblems(lock: LockFile): string[] {
   return Object.entries(lock.packages).flatMap(([path, { version, license: named, link, dev }]) => {
-    if (path === "" || link === true) return []; // this project, and links to its own folders
+    if (path === "" || link === true) return []; // this project, and links to its folders
     const name = `${path.split("node_modules/").at(-1)}@${version ?? "?"}`;
     const license = readByHand[name] ?? named;
-    if (license === undefined) return [`${name} names no licence; look at it, and replace it if it has none`];
+    if (license === undefined) return [`${name} names no license: check it, and replace it if it has none`];
     return isAllowed(license) || (dev === true && allowedInDevelopment.has(license))
       ? []
-      : [`${name} has the licence ${license}, which is not allowed (tools/licences.ts has the list)`];
+      : [`${name} has the license ${license}, which is not allowed (see the list in tools/licences.ts)`];
   });
 }
 
-/** Is the SPDX expression allowed? Of several to choose from one is enough; of several that hold together all are needed. */
+/** Whether the SPDX expression is allowed: with OR one license is enough, with AND all are required. */
 export function isAllowed(expression: string): boolean {
   const text = expression.trim().replace(/^\(([^()]*)\)$/, "$1");
-  if (/[()]/.test(text)) return false; // nested expressions: none so far, and better looked at than guessed
+  if (/[()]/.test(text)) return false; // no package has a nested expression yet; a person should look at the first one
   return text
     .split(/\s+OR\s+/)
     .some((choice) => choice.split(/\s+AND\s+/).every((id) => allowed.has(id.trim())));

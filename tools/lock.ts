@@ -4,9 +4,9 @@ import { open, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** A lock that is held: a file that its holder keeps touching. */
+/** A held lock: a file that its holder keeps touching. */
 export interface Lock {
-  /** Gives the lock back. Safe to call twice; does not wait, so that a signal handler can call it. */
+  /** Releases the lock. Safe to call twice. Synchronous, so that a signal handler can call it. */
   release(): void;
 }
 
@@ -16,25 +16,25 @@ interface Holder {
   readonly host: string;
 }
 
-/** Since when a waiting process has seen the lock untouched, by its own clock: that survives a suspended laptop. */
+/** Since when the waiting process has seen the lock untouched, by its own monotonic clock, so that suspending a laptop does not break the lock. */
 interface WatchedLock {
   readonly touched: number;
   readonly since: number;
 }
 
 export interface LockOptions {
-  /** Called once when somebody else holds the lock. */
+  /** Called once if another process holds the lock. */
   readonly onWait?: (holder: string) => void;
   readonly signal?: AbortSignal;
-  /** How long a lock is respected that nobody touches, in milliseconds; 20000 by default. */
+  /** Milliseconds after which an untouched lock counts as abandoned. Default: 20000. */
   readonly staleAfter?: number;
 }
 
 /**
- * Takes the lock, waiting for as long as another living process holds it.
+ * Takes the lock, waiting as long as another live process holds it.
  *
- * It saves work and is not what keeps results right: two processes that both believe to hold it build the same
- * thing twice, and each puts its result in place with a rename. So breaking a dead holder's lock may be simple.
+ * The lock only saves work; correctness does not depend on it. If two processes both think they hold it, they build
+ * the same thing twice, and each renames its result into place. So breaking a dead holder's lock can be simple.
  */
 export async function takeLock(file: string, options: LockOptions = {}): Promise<Lock> {
   const staleAfter = options.staleAfter ?? 20_000;
@@ -66,7 +66,7 @@ export async function takeLock(file: string, options: LockOptions = {}): Promise
 function holdLock(file: string, token: string, staleAfter: number): Lock {
   const heartbeat = setInterval(() => {
     const now = new Date();
-    // Failing means that the lock was taken away or its folder deleted; the build goes on, see takeLock.
+    // This fails if the lock was broken or its folder deleted. The build goes on, see takeLock.
     utimes(file, now, now).catch(() => undefined);
   }, staleAfter / 5);
   heartbeat.unref();
@@ -78,7 +78,7 @@ function holdLock(file: string, token: string, staleAfter: number): Lock {
           rmSync(file);
         }
       } catch {
-        // Not there any more, or somebody else's by now: nothing to give back.
+        // The file is gone, or another process has just taken the lock: nothing to release.
       }
     },
   };
@@ -98,11 +98,11 @@ async function createExclusively(file: string, content: string): Promise<boolean
   }
 }
 
-/** The lock of somebody else as it is now; nothing if it is gone. */
+/** The current state of another process's lock; undefined if it is gone. */
 async function readLock(file: string): Promise<{ holder?: Holder; touched: number } | undefined> {
   try {
     const [content, { mtimeMs: touched }] = await Promise.all([readFile(file, "utf8"), stat(file)]);
-    // Empty for the instant between its creation and its holder's name.
+    // The file is empty for an instant, until its holder has written to it.
     return content === "" ? { touched } : { holder: JSON.parse(content) as Holder, touched };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") {
@@ -112,7 +112,7 @@ async function readLock(file: string): Promise<{ holder?: Holder; touched: numbe
   }
 }
 
-/** Known to be dead at once, which is possible for a process of this machine only. */
+/** Whether the holder is known to be dead. Only possible for a process on this machine. */
 function isDead(holder: Holder | undefined): boolean {
   return holder !== undefined && holder.host === hostname() && !isAlive(holder.pid);
 }
@@ -126,13 +126,13 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Renames first, so that of several processes that see the same dead holder only one removes its file. */
+/** Renames first, so that only one of several processes that see the same dead holder removes its file. */
 async function breakLock(file: string): Promise<void> {
   const aside = `${file}.${randomUUID()}`;
   try {
     await rename(file, aside);
     await rm(aside);
   } catch {
-    // Another process was quicker.
+    // Another process was faster.
   }
 }

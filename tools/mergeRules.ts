@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { goEnvironment } from "./goRun.ts";
 
-// `npm run rules`: asks Talos's own machinery how it merges configurations, once for each line that has rules of its own, and writes talos/mergeRules.json,
-// which the program reads, and test/unit/data/mergeSamples.json, from which tests draw values.
+// `npm run rules`: asks Talos's own machinery how it merges configurations, once for each release line with distinct rules. Writes talos/mergeRules.json,
+// which the program reads, and test/unit/data/mergeSamples.json, from which the tests draw values.
 
-/** The Go module for each line. */
+/** The Go module for each release line. */
 const PROGRAMS = { "v1.13": "machinery113", "v1.14": "machinery114" } as const;
 
 interface Table {
@@ -19,7 +19,7 @@ interface Table {
 
 const root = join(import.meta.dirname, "..");
 
-/** The texts of both files, by their paths from the project's root. */
+/** The content of both files, by path relative to the project's root. */
 export async function generateRules(): Promise<Record<string, string>> {
   const tables: [string, Table][] = [];
   for (const [line, program] of Object.entries(PROGRAMS)) {
@@ -39,7 +39,7 @@ export async function generateRules(): Promise<Record<string, string>> {
   };
 }
 
-/** Definitions that are the same in all tables that have them. */
+/** The definitions that are identical in every table that has them. */
 function sharedDefinitions(tables: readonly Record<string, unknown>[]): Record<string, unknown> {
   const names = [...new Set(tables.flatMap((types) => Object.keys(types)))].sort();
   return Object.fromEntries(
@@ -52,7 +52,7 @@ function sharedDefinitions(tables: readonly Record<string, unknown>[]): Record<s
 
 const NESTED = new Set(["types", "documents", "lines", "v1.13", "v1.14"]);
 
-/** JSON with a line for each type and document, so that a change of the machinery is read in a diff. */
+/** JSON with one line per type and document, so that a diff shows what changed in the machinery. */
 function formatByLine(value: object, depth = 0): string {
   const indent = "  ".repeat(depth + 1);
   const lines = Object.entries(value).map(([key, inner]: [string, unknown]) => {

@@ -19,12 +19,12 @@ export interface PathSearch {
 export type VersionAnswer = { readonly version: string } | { readonly reason: string };
 
 /**
- * A launcher that would first download the real program (npm's `pulumi` does) must not stall the search; the
- * slowest real one, a cold kube-apiserver, answers in about a second.
+ * A launcher that first downloads the real program (npm's `pulumi` does) must not stall the search. The slowest
+ * real program, a cold kube-apiserver, answers in about a second.
  */
 const answerTimeout = 20_000;
 
-/** Looks for a tool on PATH, in the order of PATH, until one has a version within the range. */
+/** Searches PATH in order for a tool whose version is within the range. */
 export async function searchPath(tool: Tool, range: string, env: NodeJS.ProcessEnv): Promise<PathSearch> {
   const refused: RejectedProgram[] = [];
   for (const path of await candidates(tool.name, env)) {
@@ -65,7 +65,7 @@ export async function askVersion(tool: Tool, path: string, env: NodeJS.ProcessEn
 
 async function candidates(name: string, env: NodeJS.ProcessEnv): Promise<string[]> {
   const file = process.platform === "win32" ? `${name}.exe` : name;
-  // Relative entries (the empty one means "here") would make the answer depend on the working directory.
+  // Skip relative entries (an empty one means "here"): they would make the result depend on the working directory.
   const folders = (env["PATH"] ?? env["Path"] ?? "").split(delimiter).filter((folder) => isAbsolute(folder));
   const paths = [...new Set(folders.map((folder) => join(folder, file)))];
   const executable = await Promise.all(paths.map(isExecutable));

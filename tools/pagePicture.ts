@@ -3,14 +3,14 @@ import { resolve } from "node:path";
 import { Command } from "commander";
 import { openBrowser } from "./browser.ts";
 
-/** `npm run picture -- <page.html> <picture.png>`: a page as a picture. docs/pictures is made with it. */
+/** `npm run picture -- <page.html> <picture.png>`: takes a screenshot of a page. The images in docs/pictures were made with it. */
 const command = new Command("picture")
-  .description("A picture of a page, by a headless Chromium.")
+  .description("Takes a screenshot of a page with a headless Chromium.")
   .argument("<page>", "the HTML file")
   .argument("<picture>", "the PNG file to write")
   .option("--width <pixels>", "width of the window", Number, 1000)
-  .option("--height <pixels>", "no more than this of the page; default: all of it", Number)
-  .option("--dark", "as in a dark window", false);
+  .option("--height <pixels>", "height of the window; default: the whole page", Number)
+  .option("--dark", "use the dark color scheme", false);
 await command.parseAsync();
 
 const [page = "", picture = ""] = command.args;

@@ -3,15 +3,15 @@ import { join } from "node:path";
 import semver from "semver";
 import type { Tool, ToolModule } from "./catalogue.ts";
 
-/** What a module's go.mod says: the version of its tools and the oldest Go that can build them. */
+/** The versions in a module's go.mod: that of its tools, and the oldest Go that can build them. */
 export interface Pin {
-  /** Version with its leading v, as Go writes it. */
+  /** Version with a leading v, as Go writes it. */
   readonly version: string;
-  /** Version of Go, such as `1.26.6`. */
+  /** Go version, such as `1.26.6`. */
   readonly go: string;
 }
 
-/** Reads the pinned version from go.mod, so that it stands in one place. */
+/** Reads the pinned version from go.mod, the only place that has it. */
 export function readPin(modulesFolder: string, module: ToolModule): Pin {
   const file = join(modulesFolder, module.folder, "go.mod");
   const text = readFileSync(file, "utf8");
@@ -24,12 +24,12 @@ export function readPin(modulesFolder: string, module: ToolModule): Pin {
   return { version, go };
 }
 
-/** The range of versions of a tool that may be taken from PATH. */
+/** The range of versions of a tool that are accepted from PATH. */
 export function fittingRange(tool: Tool, pin: Pin): string {
   return tool.fitting(parseVersion(pin.version));
 }
 
-/** @throws where it is none */
+/** @throws Error if it is not a version */
 export function parseVersion(version: string): semver.SemVer {
   const result = semver.parse(version);
   if (result === null) {

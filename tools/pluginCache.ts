@@ -3,24 +3,24 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import semver from "semver";
 
-/** A published provider plugin, where the engine keeps what it has installed. */
+/** A published provider plugin in the engine's plugin cache. */
 export interface CachedPlugin {
   readonly path: string;
   /** With a leading v. */
   readonly version: string;
 }
 
-/** A Node SDK of a provider: its version is that of the plugin which it asks the engine for. */
+/** The Node.js SDK of a provider. It requests the plugin of its own version from the engine. */
 export interface PluginSdk {
-  /** Name of the package, such as `kubernetes` for `pulumi-resource-kubernetes`. */
+  /** Name of the Pulumi package, such as `kubernetes` for `pulumi-resource-kubernetes`. */
   readonly name: string;
   /** Without a leading v. */
   readonly version: string;
-  /** Where the plugin is downloaded from, if not from Pulumi's own place. */
+  /** Download server of the plugin. Default: Pulumi's. */
   readonly server?: string;
 }
 
-/** What the SDK in this folder says of itself. */
+/** Reads the manifest of the SDK in this folder. */
 export function readSdk(folder: string): PluginSdk {
   const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as {
     version: string;
@@ -30,7 +30,7 @@ export function readSdk(folder: string): PluginSdk {
   return { name, version: manifest.version, ...(server === undefined ? {} : { server }) };
 }
 
-/** Looks in `$PULUMI_HOME/plugins/resource-<name>-v<version>`. As the engine does: the wanted version, or a newer one of the same major; the newest. */
+/** Looks in `$PULUMI_HOME/plugins/resource-<name>-v<version>`. Like the engine, picks the newest plugin of the same major that is at least the requested version. */
 export function cachedPlugin(sdk: PluginSdk, env: NodeJS.ProcessEnv): CachedPlugin | undefined {
   const plugins = join(env["PULUMI_HOME"] || join(homedir(), ".pulumi"), "plugins");
   if (!existsSync(plugins)) return undefined;

@@ -1,14 +1,14 @@
 import type { WriteStream } from "node:tty";
 
-/** Takes word of how far the work is. */
+/** Receives progress reports. */
 export interface ProgressSink {
-  /** A line that stays: something began or ended. */
+  /** A permanent line: something started or ended. */
   readonly onProgress?: (line: string) => void;
-  /** How things stand right now, every second or so: the last one takes the place of the one before. */
+  /** The current state, about every second. Each one replaces the one before. */
   readonly onStatus?: (line: string) => void;
 }
 
-/** A sink for a stream: on a terminal the status is a moving last line, elsewhere only lines that stay appear. */
+/** A sink for a stream. On a terminal, the last line shows the status; elsewhere only the permanent lines appear. */
 export function progressOn(stream: WriteStream): ProgressSink & { readonly end: () => void } {
   const onProgress = (line: string): void => void stream.write(`${line}\n`);
   if (!stream.isTTY) {

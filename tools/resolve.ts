@@ -14,7 +14,7 @@ import { cannotBuild } from "./toolError.ts";
 export type { ToolName } from "./catalogue.ts";
 export { ToolError } from "./toolError.ts";
 
-/** Where a tool was found; `published` is a plugin that the engine has installed, `built now` is what this very call built. */
+/** Where a tool was found. `published`: a plugin that the engine installed. `built now`: built by this call. */
 export type ToolOrigin = "published" | "PATH" | "built before" | "built now";
 
 /** A tool that can be run. */
@@ -25,19 +25,19 @@ export interface ResolvedTool {
   /** Its version with a leading v. */
   readonly version: string;
   readonly origin: ToolOrigin;
-  /** Programs of that name on PATH that were passed over, and why. */
+  /** Programs of that name on PATH that were skipped, and why. */
   readonly refused: readonly RejectedProgram[];
 }
 
 export interface ResolveOptions extends ProgressSink {
   /**
-   * Ends the builds. Without it resolveTools watches for Ctrl-C and SIGTERM itself while it builds, cleans up
-   * and lets the signal take its course.
+   * Aborts the builds. Without it, resolveTools handles Ctrl-C and SIGTERM itself while it builds: it cleans up and
+   * then raises the signal again.
    */
   readonly signal?: AbortSignal;
 }
 
-/** Where things are; tests put their own in the place of the real ones. */
+/** Folders, environment and catalogue. Tests pass their own. */
 export interface Surroundings {
   readonly folders: Folders;
   readonly env: NodeJS.ProcessEnv;
@@ -45,7 +45,7 @@ export interface Surroundings {
 }
 
 /**
- * Finds each tool on PATH in a fitting version, else among those built here before, else builds it.
+ * Finds each tool in a suitable version on PATH or among the tools already built, or else builds it.
  *
  * @example const { pulumi } = await resolveTools(["pulumi"], { onProgress: console.error });
  * @returns absolute paths by name
@@ -59,7 +59,7 @@ export async function resolveTools<const Name extends ToolName>(
   return Object.fromEntries(resolved.map(({ name, path }) => [name, path])) as Record<Name, string>;
 }
 
-/** Like `resolveTools`, and tells of each tool its version and where it comes from. */
+/** Like `resolveTools`, but also returns the version and origin of each tool. */
 export async function locateTools(
   names: readonly ToolName[],
   options: ResolveOptions = {},
@@ -72,7 +72,7 @@ export async function locateTools(
     name: tool.name,
     path,
     version,
-    // A missing tool that was not built in the end had been built by another process meanwhile.
+    // If this call did not build a missing tool, another process built it in the meantime.
     origin: origin ?? (built.includes(tool) ? "built now" : "built before"),
     refused,
   }));
@@ -81,7 +81,7 @@ export async function locateTools(
 function thisRepository(): Surroundings {
   const { env } = process;
   const modules = import.meta.dirname;
-  // Several checkouts, or the runs of a CI, can share what is built.
+  // Several checkouts or CI runs can share the built tools.
   const builds = env["TALOS_ISCSI_TOOLS"] || join(modules, "..", ".tools");
   return { folders: { modules, builds: resolve(builds) }, env, catalogue: tools };
 }
@@ -92,7 +92,7 @@ interface Candidate {
   readonly pin: Pin;
   readonly path: string;
   readonly version: string;
-  /** Where it was found; nothing if it has to be built. */
+  /** Where it was found; undefined if it must be built. */
   readonly origin?: ToolOrigin;
   readonly refused: readonly RejectedProgram[];
 }
@@ -135,15 +135,15 @@ async function buildMissing(
   }
   const names = missing.map(({ tool }) => tool.name).join(", ");
   options.onProgress?.(
-    `Building with Go ${toolchain.version} what is neither on PATH nor built yet: ${names}. ` +
-      "It is done once; the first time takes minutes.",
+    `Building the tools that are neither on PATH nor already built, with Go ${toolchain.version}: ${names}. ` +
+      "This happens only once and takes minutes.",
   );
   const work = (signal: AbortSignal): Promise<Tool[]> =>
     buildAll(folders, jobs, { env, progress: options, signal });
   return options.signal === undefined ? abortOnSignals(work) : work(options.signal);
 }
 
-/** One job a module: its tools share most of their packages. */
+/** One job per module, since its tools share most of their packages. */
 function jobsFor(missing: readonly Candidate[], folders: Folders): BuildJob[] {
   const byModule = Map.groupBy(missing, ({ tool }) => tool.module);
   return [...byModule].map(([module, candidates]) => {

@@ -10,15 +10,15 @@ import { secretMarks } from "../talos/skeleton.ts";
 import { askGo } from "./goProgram.ts";
 import { resolveTools } from "./resolve.ts";
 
-// Writes talos/skeletons.json: what talosctl, and for contract v1.14 the machinery of that release, generate for a new cluster.
+// Writes talos/skeletons.json: the configurations that talosctl generates for a new cluster, or for contract v1.14 the machinery of that release.
 
 const run = promisify(execFile);
 const roles = ["controlplane", "worker"] as const;
 const cluster = { clusterName: "talos-iscsi-skeleton", endpoint: "https://talos-iscsi.invalid:6443" };
-// A release that no image has, so that it is found wherever it stands.
+// Not a real release, so that every occurrence can be found and replaced.
 const kubernetesVersion = "1.30.987";
 
-/** The configurations of all contracts and roles, as lines of YAML with marks. */
+/** The configurations of all contracts and roles, as lines of YAML with placeholders. */
 export async function generateSkeletons(): Promise<Record<string, Record<string, string[]>>> {
   const { talosctl } = await resolveTools(["talosctl"]);
   const folder = await mkdtemp(join(tmpdir(), "talos-iscsi-skeletons-"));
@@ -54,7 +54,7 @@ export async function generateSkeletons(): Promise<Record<string, Record<string,
   }
 }
 
-/** With a mark for each text that is a value of this one cluster. */
+/** Replaces each value that is specific to this cluster with a placeholder. */
 function withMarks(tree: Tree, marks: ReadonlyMap<string, string>): Tree {
   if (isTreeList(tree)) return tree.map((item) => withMarks(item, marks));
   if (!isLeaf(tree)) return new Map([...tree].map(([key, value]) => [key, withMarks(value, marks)]));
@@ -90,7 +90,7 @@ async function generateByMachinery(secrets: string): Promise<string[]> {
   });
 }
 
-/** The text of talos/skeletons.json. */
+/** The content of talos/skeletons.json. */
 export async function skeletonsText(): Promise<string> {
   return `${JSON.stringify(await generateSkeletons(), undefined, 2)}\n`;
 }

@@ -1,9 +1,9 @@
-/** Which stacks there are, and which a change concerns. */
+/** Lists the stacks, and those that a change affects. */
 
-// Stacks of the lab, which no pipeline can reach, and files that are there to be copied.
+// Lab stacks, which no pipeline can reach, and files meant to be copied.
 const noEnvironment = /^(dev|dev-new|template|.*\.example)$/;
 
-/** The stacks of the environments, by the files in the project's folder. */
+/** The stacks of real environments, from the file names in the project's folder. */
 export function stacksIn(files: readonly string[]): string[] {
   return files
     .flatMap((file) => /^Pulumi\.(.+)\.yaml$/.exec(file)?.[1] ?? [])
@@ -11,7 +11,7 @@ export function stacksIn(files: readonly string[]): string[] {
     .sort();
 }
 
-// What a stack is not made from: the rest is the program, and changes every stack.
+// Files that no stack depends on. Everything else is the program and affects every stack.
 const outsideProgram = [
   /^(accept|docs|doctor|lab|policy|report|test|tools|\.ci|\.github)\//,
   /^[^/]*\.(md|example\.yaml|schema\.json)$/,
@@ -21,8 +21,8 @@ const outsideProgram = [
 const ownFile = /^Pulumi\.(.+)\.yaml$/;
 
 /**
- * The stacks that a change concerns: those whose own file is in it, or all if the program is.
- * @param changed paths in the repository; undefined where nobody can tell, which may be anything.
+ * The stacks that a change affects: those whose own file changed, or all of them if the program changed.
+ * @param changed paths in the repository; undefined if unknown, which counts as a change of everything.
  */
 export function changedStacks(stacks: readonly string[], changed: readonly string[] | undefined): string[] {
   if (changed === undefined) return [...stacks];
@@ -33,20 +33,20 @@ export function changedStacks(stacks: readonly string[], changed: readonly strin
   return stacks.filter((stack) => program || own.has(stack));
 }
 
-/** As many stages as up.yml has jobs for. */
+/** The number of stages that up.yml has jobs for. */
 export const mostStages = 4;
 
-/** stages.json does not fit the stacks, or a stack was asked for that does not exist. */
+/** stages.json does not match the stacks, or the requested stack does not exist. */
 export class StagesError extends Error {
   override readonly name = "StagesError";
 }
 
 /**
- * The stacks in the order in which they are deployed: a list for each stage, always `mostStages` of them. A stack of stages.json that has no
- * file yet is left out.
+ * The stacks in deployment order: one list per stage, always `mostStages` lists. A stack in stages.json that has no file yet is left
+ * out.
  *
  * @param stages the contents of stages.json, such as `[["staging"], ["prod-eu", "prod-us"]]`
- * @throws StagesError with every mistake: a stack in no stage or in two, too many stages, another form
+ * @throws StagesError with every mistake: a stack in no stage or in two, too many stages, or the wrong format
  */
 export function groupByStage(stages: unknown, stacks: readonly string[]): string[][] {
   if (!isStages(stages))
@@ -61,7 +61,7 @@ export function groupByStage(stages: unknown, stacks: readonly string[]): string
     ...[...new Set(named)]
       .filter((stack) => named.indexOf(stack) !== named.lastIndexOf(stack))
       .map((stack) => `stages.json names ${stack} twice`),
-    // Its approval would be the environment of another stack's previews, which asks nobody.
+    // Its environment would be the one of another stack's previews, which has no required reviewers.
     ...named
       .filter((stack) => named.includes(`${stack}-preview`))
       .map(

@@ -4,9 +4,9 @@ import { availableParallelism } from "node:os";
 import { join, relative } from "node:path";
 import { forEachInParallel, runCommand } from "./commands.ts";
 
-// `npm test`: first the tests that go side by side, then those of the lab. A lab needs its addresses to itself: where the machine allows it, each
-// of these files has a loopback network of its own, and as many run at a time as there are cores; elsewhere one after the other.
-// With `--shard=1/2` a part of all that; with other arguments of vitest they are vitest's, and nothing is arranged.
+// `npm test`: first the tests that can run in parallel, then the lab tests. A lab needs exclusive use of its addresses. If the machine allows it,
+// each lab file gets its own loopback network, and one file per core runs at a time; otherwise they run one after another.
+// `--shard=1/2` runs one part of all that. Any other arguments are passed to a single vitest run.
 const root = join(import.meta.dirname, "..");
 const vitest = [process.execPath, join(root, "node_modules", "vitest", "vitest.mjs")];
 const sideBySide = ["unit", "provider", "tools"];
@@ -16,7 +16,7 @@ const failed: string[] = [];
 
 const inProjects = (...names: string[]): string[] => names.flatMap((name) => ["--project", name]);
 
-/** Gives a command a network of its own, with nothing but loopback; undefined where this user may not. */
+/** The prefix that runs a command in its own network namespace, with only loopback; undefined if this user may not create one. */
 function ownNetwork(): string[] | undefined {
   const shell = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
   return [["--net"], ["--net", "--map-root-user"]]
@@ -26,7 +26,7 @@ function ownNetwork(): string[] | undefined {
     );
 }
 
-/** The longest first, as far as their size tells. */
+/** Longest first, using file size as an estimate. */
 function labFiles(): string[] {
   const [program = "", ...args] = [...vitest, "list", "--filesOnly", "--json", ...inProjects("lab")];
   const listed = JSON.parse(execFileSync(program, args, { cwd: root, encoding: "utf8" })) as {
@@ -55,6 +55,6 @@ async function runAll(): Promise<void> {
 if (given.length === 0 || parts > 1) await runAll();
 else await run("vitest", [...vitest, "run", ...inProjects(...sideBySide, "lab"), ...given], true);
 if (failed.length > 0) {
-  process.stdout.write(`\nFailed: ${failed.join(", ")}. One file by itself: npx vitest run FILE\n`);
+  process.stdout.write(`\nFailed: ${failed.join(", ")}. To run one file alone: npx vitest run FILE\n`);
   process.exitCode = 1;
 }

@@ -3,7 +3,7 @@ import { fittingRange, type Pin } from "./pins.ts";
 import type { BuildFailure, BuildJob } from "./goBuild.ts";
 import type { RejectedProgram } from "./onPath.ts";
 
-/** Tools that cannot be had. The message is for people: what is missing, why, and what to do about it. */
+/** Tools that could not be found or built. The message tells the user what is missing, why, and what to do about it. */
 export class ToolError extends Error {
   /** The tools that are missing. */
   readonly missing: readonly ToolName[];
@@ -15,14 +15,14 @@ export class ToolError extends Error {
   }
 }
 
-/** A tool that is neither on PATH in a fitting version nor built here. */
+/** A tool that is neither on PATH in a suitable version nor already built. */
 export interface MissingTool {
   readonly tool: Tool;
   readonly pin: Pin;
   readonly refused: readonly RejectedProgram[];
 }
 
-/** One error for all missing tools when there is no Go that could build them. */
+/** One error for all missing tools if no Go can build them. */
 export function cannotBuild(missing: readonly MissingTool[], problem: string, neededGo: string): ToolError {
   const width = Math.max(...missing.map(({ tool }) => tool.name.length));
   const lines = missing.flatMap(({ tool, pin, refused }) => [
@@ -31,14 +31,14 @@ export function cannotBuild(missing: readonly MissingTool[], problem: string, ne
   ]);
   const text = [
     `${missing.length === 1 ? "A tool is" : `${missing.length} tools are`} missing and cannot be built: ${problem}`,
-    `Install Go ${neededGo} or newer (https://go.dev/dl/), with which they are built here,`,
-    "or put these on PATH, in a version of the range given:",
+    `Install Go ${neededGo} or newer (https://go.dev/dl/) to build them here,`,
+    "or put these on PATH, in a version within the given range:",
     ...lines,
   ];
   return new ToolError(text.join("\n"), names(missing));
 }
 
-/** The error for builds that were tried and failed. */
+/** The error for failed builds. */
 export function buildsFailed(failures: readonly BuildFailure[]): ToolError {
   const text = failures.map((failure) => {
     const { job, command, lastLines, log } = failure;
@@ -46,7 +46,7 @@ export function buildsFailed(failures: readonly BuildFailure[]): ToolError {
       `Building ${job.tools.map(({ name }) => name).join(", ")} ${job.pin.version} failed: ${failure.message}`,
       `  in:  ${failure.folder}`,
       `  ran: ${command}`,
-      ...(lastLines.length === 0 ? [] : ["  it last said:", ...lastLines.map((line) => `    ${line}`)]),
+      ...(lastLines.length === 0 ? [] : ["  last output:", ...lastLines.map((line) => `    ${line}`)]),
       `  all of its output: ${log}`,
     ].join("\n");
   });
@@ -56,7 +56,7 @@ export function buildsFailed(failures: readonly BuildFailure[]): ToolError {
   );
 }
 
-/** The error for a folder that is read-only or full; nothing if that is not what happened. */
+/** The error for a folder that is read-only or full; undefined for any other error. */
 export function cannotWrite(error: unknown, folder: string, job: BuildJob): ToolError | undefined {
   const codes = ["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT"];
   if (!(error instanceof Error && "code" in error && codes.includes(String(error.code)))) {
@@ -64,7 +64,7 @@ export function cannotWrite(error: unknown, folder: string, job: BuildJob): Tool
   }
   const text =
     `${folder} cannot be written: ${error.message}\n` +
-    "Tools are built there; all of them take about 700 MB, and Go's own cache several GB more.";
+    "Tools are built there. All of them take about 700 MB, and Go's own cache takes several GB more.";
   return new ToolError(
     text,
     job.tools.map(({ name }) => name),

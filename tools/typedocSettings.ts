@@ -2,8 +2,8 @@ import { Comment, Converter, type Application } from "typedoc";
 import ts from "typescript";
 
 /**
- * A plugin of typedoc's for the API reference: a setting's meaning stands once, in its schema (`.describe("…")`), and the types that follow from
- * the schema have it as their comment.
+ * A TypeDoc plugin for the API reference. A setting is documented only once, in its schema (`.describe("…")`). The plugin copies that text to the
+ * types inferred from the schema, as their comment.
  */
 export function load(app: Application): void {
   app.converter.on(Converter.EVENT_CREATE_DECLARATION, (context, reflection) => {
@@ -17,7 +17,7 @@ export function load(app: Application): void {
   });
 }
 
-/** The text in `key: z.string()….describe("…")`, wherever in the chain it stands. */
+/** The text in `key: z.string()….describe("…")`, anywhere in the chain. */
 function descriptionOf(declaration: ts.Declaration): string | undefined {
   if (!ts.isPropertyAssignment(declaration) && !ts.isShorthandPropertyAssignment(declaration))
     return undefined;

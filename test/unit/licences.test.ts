@@ -29,9 +29,9 @@ test("a package under another licence, or under none, is named with its version"
     },
   };
   expect(licenceProblems(lock)).toEqual([
-    expect.stringContaining("@b/copyleft@2.0.0 has the licence AGPL-3.0-only") as string,
-    expect.stringContaining("part@1.0.0 has the licence MPL-2.0") as string,
-    expect.stringContaining("none@3.0.0 names no licence") as string,
+    expect.stringContaining("@b/copyleft@2.0.0 has the license AGPL-3.0-only") as string,
+    expect.stringContaining("part@1.0.0 has the license MPL-2.0") as string,
+    expect.stringContaining("none@3.0.0 names no license") as string,
   ]);
 });
 

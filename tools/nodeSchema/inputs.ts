@@ -3,7 +3,7 @@ import type { TalosAuthority } from "../../components/clientCredentials.ts";
 import type { ClientConfiguration, NodeConfigurationArgs } from "../../components/machineConfiguration.ts";
 import type { ConfigurationToBe, RolloutReadinessArgs } from "../../components/rolloutReadiness.ts";
 
-/** Inputs that the classes in components/ give by themselves, and a program in another language gives if it needs them. */
+/** Inputs that the classes in components/ set themselves. Programs in other languages set them if they need them. */
 
 export interface NodeConfigurationInputs extends NodeConfigurationArgs {
   /** The machine configuration with its secrets redacted, for policies and reports. Default: it is made from the machine configuration. */

@@ -7,7 +7,7 @@ import { TypeSpecs } from "./typeSpecs.ts";
 const packageName = "talos-node";
 const inputsFile = "tools/nodeSchema/inputs.ts";
 
-/** Each resource of the plugin, and the file of its class. Its inputs are those of its constructor, or of an interface with those that the constructor adds. */
+/** Each resource of the plugin, with the file of its class. Its inputs are the constructor's arguments, or an interface that also has the inputs the constructor adds. */
 const resources: Record<string, { file: string; inputs?: string }> = {
   NodeUpgrade: { file: "components/nodeUpgrade.ts" },
   NodeConfiguration: { file: "components/machineConfiguration.ts", inputs: "NodeConfigurationInputs" },
@@ -19,10 +19,10 @@ const resources: Record<string, { file: string; inputs?: string }> = {
   ConfirmedSchematic: { file: "components/confirmedSchematic.ts" },
 };
 
-/** What the classes tell the plugin and each other within one program: nobody else is to set it, and no SDK has it. */
+/** Properties that the classes use internally, among themselves and with the plugin. Nobody else may set them, so no SDK has them. */
 const betweenClasses = new Set(["preview", "run", "refused", "refusals"]);
 
-/** The resources and the function of the plugin `talos-node`, from the types of the classes in components/ and what their comments say. */
+/** The resources and the function of the plugin `talos-node`, from the types and doc comments of the classes in components/. */
 function nodeParts(root: string): PackageParts {
   const { config } = ts.readConfigFile(join(root, "tsconfig.json"), (path) => ts.sys.readFile(path)) as {
     config: unknown;
@@ -49,7 +49,7 @@ function nodeParts(root: string): PackageParts {
 
   const resourceOf = (name: string, file: string, inputsName = `${name}Args`): ResourceSpec => {
     const symbol = exported(file, name);
-    // What only this program's class makes of its outputs has no `declare`.
+    // Outputs have `declare`. Properties without it are derived by the TypeScript class only.
     const own = propertiesOf(symbol).filter(
       ({ valueDeclaration }) =>
         valueDeclaration !== undefined &&
@@ -86,7 +86,7 @@ function nodeParts(root: string): PackageParts {
   };
 }
 
-/** The text of provider/schema.json. */
+/** The content of provider/schema.json. */
 export async function nodeSchemaText(root: string): Promise<string> {
   const style = await resolveConfig(join(root, "package.json"));
   return format(JSON.stringify(nodeParts(root), undefined, 2), { ...style, filepath: "schema.json" });

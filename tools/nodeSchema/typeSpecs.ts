@@ -7,21 +7,21 @@ import {
   type TypeSpec,
 } from "../../provider/packageSpec.ts";
 
-/** Types whose names, without their `Args`, another type of the packages has. */
+/** Types whose names would collide with another type of the packages once `Args` is removed. */
 const renamedTypes: Record<string, string> = {
   EtcdSnapshotArgs: "EtcdSnapshotSettings",
   UpgradeWindow: "RolloutWindow",
 };
 
-/** Types that only make another one of a type: what they make is called after its place. */
+/** Utility types. Their result is named after the place where it is used. */
 const utilities = ["Omit", "Partial", "Pick"];
 
-/** Pulumi's types for types of TypeScript: what the declarations and their comments say is what the schema says. */
+/** Converts TypeScript types to Pulumi schema types. The declarations and their doc comments are the only source. */
 export class TypeSpecs {
   readonly types: Record<string, ObjectSpec> = {};
   readonly #checker: ts.TypeChecker;
   readonly #package: string;
-  /** The name in the schema that a type was given. */
+  /** The name of each type in the schema. */
   readonly #tokens = new Map<ts.Type, string>();
 
   constructor(checker: ts.TypeChecker, packageName: string) {
@@ -29,7 +29,7 @@ export class TypeSpecs {
     this.#package = packageName;
   }
 
-  /** @param owner what types without a name are called after */
+  /** @param owner prefix for the names of anonymous types */
   objectOf(properties: readonly ts.Symbol[], owner: string): Omit<ObjectSpec, "type" | "description"> {
     const sorted = properties.map((property) => [property.name, this.#property(property, owner)] as const);
     const required = sorted.flatMap(([name, { isRequired }]) => (isRequired ? [name] : []));
@@ -39,7 +39,7 @@ export class TypeSpecs {
     };
   }
 
-  /** The text of a comment, in one paragraph. */
+  /** The text of a doc comment as one paragraph. */
   description(symbol: ts.Symbol | undefined): string {
     const text = ts.displayPartsToString(symbol?.getDocumentationComment(this.#checker));
     return text.replace(/\s*\n\s*/g, " ").trim();
@@ -64,7 +64,7 @@ export class TypeSpecs {
     };
   }
 
-  /** Undefined itself, or an Output of it. */
+  /** Whether the type is undefined, or an Output of undefined. */
   #mayBeUndefined(type: ts.Type): boolean {
     if ((type.flags & ts.TypeFlags.Undefined) !== 0) return true;
     if (type.isUnion()) return type.types.some((member) => this.#mayBeUndefined(member));
@@ -72,7 +72,7 @@ export class TypeSpecs {
     return inner !== undefined && this.#mayBeUndefined(inner);
   }
 
-  /** Without Input, Output, Promise and undefined. */
+  /** The type without Input, Output, Promise and undefined. */
   #withoutWrapping(type: ts.Type): ts.Type {
     const inner = this.#inner(type);
     if (inner !== undefined) return this.#withoutWrapping(inner);
@@ -80,7 +80,7 @@ export class TypeSpecs {
     const plain = type.types.filter(
       (member) => (member.flags & ts.TypeFlags.Undefined) === 0 && this.#inner(member) === undefined,
     );
-    // An Output alone, which may be absent.
+    // Nothing but an optional Output.
     if (plain.length === 0) {
       const [first] = type.types.filter((member) => this.#inner(member) !== undefined);
       return first === undefined ? type : this.#withoutWrapping(first);
@@ -91,7 +91,7 @@ export class TypeSpecs {
       : ({ ...type, types: plain, isUnion: () => true } as unknown as ts.Type);
   }
 
-  /** What an Input, an Output or a Promise is of. */
+  /** The type argument of an Input, Output or Promise. */
   #inner(type: ts.Type): ts.Type | undefined {
     if (["Input", "Output"].includes(type.aliasSymbol?.name ?? "")) return type.aliasTypeArguments?.[0];
     const members = type.isIntersection() ? type.types : [type];
@@ -119,7 +119,7 @@ export class TypeSpecs {
     return { type: "object", additionalProperties: inner };
   }
 
-  /** A choice of texts is a text; objects that exclude each other are not told apart, which not every language could. */
+  /** A union of string literals becomes a string. A union of objects becomes the any type, since not every language can express it. */
   #unionOf(members: readonly ts.Type[], owner: string, name: string): TypeSpec {
     const object = ts.TypeFlags.Object | ts.TypeFlags.Intersection;
     const specs = members.map((member) =>

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 const root = join(import.meta.dirname, "..", "..");
 const run = promisify(execFile);
 
-/** The parts of a package.json that are read or written here. */
+/** The parts of a package.json that this file reads or writes. */
 export interface Manifest {
   name: string;
   version: string;
@@ -17,7 +17,7 @@ export interface Manifest {
   [field: string]: unknown;
 }
 
-/** What the package has besides compiled code: data that the code reads, and what starts the plugin. */
+/** Files in the package besides compiled code: data that the code reads, and the files that start the plugins. */
 const data = [
   "README.md",
   "LICENSE",
@@ -41,21 +41,21 @@ export const plugins = [
   { folder: "plugin", executable: "pulumi-resource-talos-iscsi" },
 ] as const;
 
-/** Where the engine finds the archives of the plugins. Without either it finds the plugins on PATH only. */
+/** Where the engine downloads the plugin archives from. Without either, it only finds plugins on PATH. */
 export interface Source {
-  /** `owner/name` on GitHub, whose releases have the archives. */
+  /** GitHub repository (`owner/name`) whose releases contain the archives. */
   repository?: string | undefined;
-  /** URL of a folder with the archives, such as a mirror's. Default: the releases of the repository. */
+  /** URL of a folder with the archives, such as a mirror. Default: the repository's releases. */
   server?: string | undefined;
 }
 
-/** Compiled into the package, and not resolved by npm: the SDK is a folder of this repository. */
+/** Compiled into the package rather than resolved by npm: the SDK is a folder of this repository. */
 const localSdk = "@pulumiverse/talos";
 
 /**
- * Writes the npm package: JavaScript and declarations, since Node does not run TypeScript below node_modules, and the data they read.
+ * Writes the npm package: the data files, and compiled JavaScript with declarations, since Node.js does not run TypeScript below node_modules.
  *
- * @param folder where it is written to; what was there is gone.
+ * @param folder target folder; its previous content is deleted.
  * @returns its manifest.
  */
 export async function buildPackage(folder: string, source: Source = {}): Promise<Manifest> {
@@ -105,7 +105,7 @@ function writeManifest(folder: string, manifest: Manifest): void {
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`);
 }
 
-/** `package.json` as it is published. `private` and the scripts stay here: the repository itself is not what npm gets. */
+/** The published `package.json`. Omits `private` and the scripts, which only make sense in the repository. */
 export function publishedManifest(own: Manifest, imported: readonly string[], source: Source = {}): Manifest {
   const { name, version, description, license, engines } = own;
   const dependencies = Object.fromEntries(
@@ -113,7 +113,7 @@ export function publishedManifest(own: Manifest, imported: readonly string[], so
       const pinned = own.dependencies?.[needed];
       if (pinned === undefined)
         throw new Error(`package.json has no dependency ${needed}, which the package imports`);
-      // Pulumi's own packages are the consumer's as well: one copy serves both.
+      // The consumer uses Pulumi's packages too. A range lets npm install one copy for both.
       return [needed, needed.startsWith("@pulumi/") ? `^${pinned}` : pinned];
     }),
   );
@@ -126,7 +126,7 @@ export function publishedManifest(own: Manifest, imported: readonly string[], so
     ...(repository === undefined ? {} : { repository: `github:${repository}` }),
     type: "module",
     ...(engines === undefined ? {} : { engines }),
-    // Programs with TypeScript's older resolution, such as those of Pulumi's own templates, look at these two alone.
+    // Programs with TypeScript's older module resolution, such as Pulumi's own templates, only read these two fields.
     main: "./components/index.js",
     types: "./components/index.d.ts",
     exports: {
@@ -136,12 +136,12 @@ export function publishedManifest(own: Manifest, imported: readonly string[], so
     },
     bin: Object.fromEntries(plugins.map(({ folder, executable }) => [executable, `${folder}/${executable}`])),
     dependencies,
-    // The engine installs this plugin before it runs a program that has this package (the language host looks through node_modules).
+    // The language host finds this in node_modules, and the engine installs the plugin before it runs the program.
     pulumi: { resource: true, name: "talos-node", version, ...pluginServer(source) },
   };
 }
 
-/** As the engine names it. */
+/** In the engine's notation. */
 function pluginServer({ repository, server }: Source): { server?: string } {
   if (server !== undefined) return { server };
   return repository === undefined ? {} : { server: `github://api.github.com/${repository}` };
@@ -160,7 +160,7 @@ function specifiers(text: string, change: (name: string) => string): string {
   );
 }
 
-/** Packages of npm that the code imports. */
+/** The npm packages that the code imports. */
 function packagesIn(text: string): string[] {
   return [...text.matchAll(imports)]
     .map(([, , , name = ""]) => name)

@@ -7,23 +7,23 @@ import { pluginArchives } from "./plugin.ts";
 
 const program = new Command("package")
   .description(
-    "Writes what a release consists of: the npm package, and the archives of the plugins that the engine\n" +
-      "downloads from the release.",
+    "Builds the release artifacts: the npm package, and the plugin archives that the engine downloads from\n" +
+      "the release.",
   )
-  .option("--out <folder>", "where to write it", ".package")
+  .option("--out <folder>", "output folder", ".package")
   .option(
     "--repository <owner/name>",
-    "repository on GitHub whose releases have the archives; default: none, and the plugin is found on PATH only",
+    "GitHub repository whose releases contain the archives; default: none, the engine only finds the plugins on PATH",
   )
   .option(
     "--server <url>",
-    "folder on a server that has the archives, such as a mirror; default: the releases",
+    "URL of a folder that contains the archives, such as a mirror; default: the releases",
   )
   .action(async ({ out: folderName, ...source }: { out: string } & Source) => {
     const { repository } = source;
     const out = resolve(folderName);
     if (repository !== undefined && !/^[\w.-]+\/[\w.-]+$/.test(repository)) {
-      program.error(`--repository is ${repository}; it is owner/name, as in github.com/owner/name`);
+      program.error(`--repository is ${repository}; it must be owner/name, as in github.com/owner/name`);
     }
     mkdirSync(out, { recursive: true });
     const folder = join(out, "npm");

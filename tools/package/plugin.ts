@@ -18,12 +18,12 @@ import { filesBelow, plugins, readManifest } from "./build.ts";
 type Plugin = (typeof plugins)[number];
 
 /**
- * The plugins as the engine downloads them from a release: one archive of each for each platform, with all that it imports, since the engine installs nothing
- * with it. They need Node.js and nothing else.
+ * Creates the plugin archives that the engine downloads from a release, one per plugin and platform. Each contains everything the plugin imports, since the engine
+ * does not install dependencies. Node.js is the only requirement.
  *
  * @param built the folder that `buildPackage` wrote.
- * @param out where the archives go.
- * @returns their paths.
+ * @param out target folder for the archives.
+ * @returns the paths of the archives.
  */
 export async function pluginArchives(built: string, out: string, version: string): Promise<string[]> {
   return (
@@ -40,7 +40,7 @@ async function createPluginArchives(
   const folder = join(out, plugin.folder);
   await bundlePlugin(built, folder, plugin);
   const [first = "", ...others] = ["darwin", "linux"].flatMap(archivesOf);
-  // With PulumiPlugin.yaml the language host starts the plugin. That is for Windows, where the engine starts nothing but an .exe.
+  // With PulumiPlugin.yaml, the language host starts the plugin. Only Windows needs that, because there the engine can only start an .exe itself.
   await createArchive(folder, first, (name) => name !== "PulumiPlugin.yaml");
   for (const path of others) copyFileSync(first, path);
   const [windows = "", ...further] = archivesOf("windows");
@@ -48,7 +48,7 @@ async function createPluginArchives(
   for (const path of further) copyFileSync(windows, path);
   return [first, ...others, windows, ...further];
 
-  /** By the engine's names of systems and architectures. */
+  /** Uses the engine's names for operating systems and architectures. */
   function archivesOf(system: string): string[] {
     return ["amd64", "arm64"].map((architecture) =>
       join(out, `${plugin.executable}-v${version}-${system}-${architecture}.tar.gz`),
@@ -56,16 +56,16 @@ async function createPluginArchives(
   }
 }
 
-/** The plugin with all that it imports, in one folder. */
+/** Bundles the plugin with everything it imports into one folder. */
 export async function bundlePlugin(built: string, folder: string, plugin: Plugin): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
   const bundle = await rolldown({
     input: join(built, plugin.folder, "index.js"),
     platform: "node",
     logLevel: "silent",
-    // The folder may be anywhere; the packages are those of this repository.
+    // The folder may be anywhere; the packages come from this repository.
     resolve: { modules: ["node_modules", join(import.meta.dirname, "..", "..", "node_modules")] },
-    // Packages in CommonJS have these; in the bundle they would be undefined.
+    // CommonJS packages use these; in the ESM bundle they would be undefined.
     transform: { define: { __dirname: "import.meta.dirname", __filename: "import.meta.filename" } },
   });
   const { output } = await bundle.write({
@@ -79,9 +79,9 @@ export async function bundlePlugin(built: string, folder: string, plugin: Plugin
   const missing = output
     .flatMap((chunk) => (chunk.type === "chunk" ? [...chunk.imports, ...chunk.dynamicImports] : []))
     .filter((name) => !own.has(name) && !isBuiltin(name));
-  // The engine installs nothing with a plugin: what is not in the archive is nowhere.
+  // The engine does not install a plugin's dependencies: everything must be in the archive.
   if (missing.length > 0)
-    throw new Error(`${plugin.executable} imports what its archive does not have: ${missing.join(", ")}`);
+    throw new Error(`${plugin.executable} imports packages not in its archive: ${missing.join(", ")}`);
   const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
   writeFileSync(join(folder, "THIRD-PARTY-LICENSES"), collectLicences(modules));
   for (const name of ["start.cjs", plugin.executable, "PulumiPlugin.yaml", "package.json"])
@@ -92,13 +92,13 @@ export async function bundlePlugin(built: string, folder: string, plugin: Plugin
     start,
     readFileSync(start, "utf8").replace("../provider/startPlugin.cjs", "./startPlugin.cjs"),
   );
-  // The client reads its protocol from beside its own code.
+  // The Talos client reads its .proto files from the folder of its own code.
   for (const file of filesBelow(join(built, "talos", "api")).filter((name) => name.endsWith(".proto")))
     cpSync(file, join(folder, relative(join(built, "talos", "api"), file)));
   writeFileSync(join(folder, "LICENSE"), readFileSync(join(built, "LICENSE")));
 }
 
-/** The licences of the packages whose code is in the bundle, as each has them. */
+/** The license texts of all bundled packages. */
 function collectLicences(modules: readonly string[]): string {
   const packages = new Set(
     modules.flatMap((id) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(id)?.[0] ?? []),

@@ -1,18 +1,18 @@
-/** What a release is made of. */
+/** The inputs of a release. */
 export interface Release {
-  /** Version of package.json. */
+  /** Version in package.json. */
   version: string;
   /** Version that the plugin reports. */
   plugin: string;
-  /** CHANGELOG.md. */
+  /** Content of CHANGELOG.md. */
   changelog: string;
 }
 
 /**
- * The changes of one release, out of CHANGELOG.md.
+ * Extracts the notes of one release from CHANGELOG.md.
  *
- * @param tag the tag that is released, `v` and the version.
- * @throws Error with every reason why this tag is no release.
+ * @param tag the release tag: `v` and the version.
+ * @throws Error with every reason why this tag cannot be released.
  */
 export function releaseNotes(tag: string, { version, plugin, changelog }: Release): string {
   const problems: string[] = [];

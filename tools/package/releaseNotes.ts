@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { releaseNotes } from "./release.ts";
 
-// What a release says of itself, for the tag that is given. Refuses a tag that is not what is released.
+// Prints the release notes for a tag. Fails if the tag does not match the release.
 const root = join(import.meta.dirname, "..", "..");
 const read = (...path: string[]): string => readFileSync(join(root, ...path), "utf8");
 try {

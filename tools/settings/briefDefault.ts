@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Key } from "./keys.ts";
 
-/** A default without what its entries would have anyway: `[{ name: synology-iscsi-storage }]`. */
+/** A default without the values that its entries get by default: `[{ name: synology-iscsi-storage }]`. */
 export function briefDefault({ byDefault, list, variants }: Key): unknown {
   const keys = variants[0]?.keys ?? [];
   if (!list || keys.length === 0 || !Array.isArray(byDefault)) return byDefault;

@@ -18,7 +18,7 @@ import {
 } from "../../talos/releases.ts";
 import type { Contract } from "../../talos/version.ts";
 
-/** `docs/compatibility.md`: what `talos/` knows of every Talos release line. */
+/** `docs/compatibility.md`: what `talos/` knows about every Talos release line. */
 export function compatibilityPage(): string {
   return [
     introduction,
@@ -105,7 +105,7 @@ const contractColumns: readonly Column[] = [
 
 const eachLine = KNOWN_CONTRACTS.toReversed().map((line) => [line]);
 
-/** Neighbors of which all is the same but the name, together. */
+/** Groups adjacent lines that only differ in name. */
 function grouped(columns: readonly Column[]): Contract[][] {
   const same = (one: Contract, other: Contract): boolean =>
     columns.slice(1).every(([, value]) => value(one) === value(other));
@@ -129,7 +129,7 @@ function renderTable(columns: readonly Column[], groups: readonly (readonly Cont
   return `${all.map((cells) => `| ${cells.join(" | ")} |`).join("\n")}\n`;
 }
 
-/** The lines whose nodes may be brought here: in one step, and with `upgrade.allowSkew`. */
+/** The lines that can upgrade to this one in one step; in parentheses, those that need `upgrade.allowSkew`. */
 function reachedFrom(line: Contract): string {
   const others = KNOWN_CONTRACTS.filter((other) => other !== line);
   const steps = others.map((other) => ({ other, ...versionSkew(finalRelease(other), finalRelease(line)) }));
@@ -139,7 +139,7 @@ function reachedFrom(line: Contract): string {
   return [...tested, ...risky.map((name) => `(${name})`)].join(", ");
 }
 
-/** `3.5.21–3.5.26`: the first and the last that the program knows. */
+/** `3.5.21–3.5.26`: the first and the last known etcd version. */
 function etcdsOf(line: Contract): string {
   const etcds = [etcdVersionOf(`${line}.0`), etcdVersionOf(newestPatch(line))].map(
     (etcd) => etcd ?? "not known",
@@ -149,7 +149,7 @@ function etcdsOf(line: Contract): string {
 
 function badReleases(): string {
   const known = KNOWN_CONTRACTS.flatMap((line) =>
-    // No line has had more patch releases than this by far.
+    // Far more than any line has had.
     Array.from({ length: 50 }, (_, patch) => findBadRelease(`${line}.${patch}`) ?? []).flat(),
   );
   const rows = known.map(
@@ -158,7 +158,7 @@ function badReleases(): string {
   return `The settings refuse them.\n\n| Release | Reason | Instead | Source |\n| --- | --- | --- | --- |\n${rows.join("\n")}\n`;
 }
 
-/** A final release of the line. */
+/** A final release (no pre-release) of the line. */
 function finalRelease(line: Contract): string {
   return `${line}.1`;
 }

@@ -9,7 +9,7 @@ import { settingsReference } from "./reference.ts";
 import { stackFileSchema } from "./schema.ts";
 import { settingsTemplate } from "./template.ts";
 
-/** What is written from the settings' schema, and from what is known of Talos releases, by path in the repository. */
+/** The files generated from the settings' schema and from what is known about Talos releases, by path in the repository. */
 export async function settingsFiles(root: string): Promise<Record<string, string>> {
   const schema = jsonSchemaOfSettings();
   const keys = settingsKeys(schema);

@@ -8,37 +8,37 @@ import {
 import { examples } from "./texts.ts";
 import { inlineYaml } from "./inline.ts";
 
-/** One key of a stack's file, with what is below it. */
+/** A key of a stack file, with the keys below it. */
 export interface Key {
   name: string;
   /** From the top, lists with brackets: `cluster.nodes[].address`. */
   path: string;
   description: string;
   required: boolean;
-  /** What holds without the key; undefined where there is nothing, and for a section, whose keys have their own. */
+  /** The default; undefined if there is none, and for a section, whose keys have their own defaults. */
   byDefault: unknown;
-  /** For a key that has neither a default nor keys below it. */
+  /** Example value, for a key with neither a default nor keys below it. */
   example: unknown;
   type: string;
-  /** Is it a list of what is below? */
+  /** Whether the value is a list of entries with the keys below. */
   list: boolean;
-  /** The keys below; more than one set where the value of one key decides about the others. */
+  /** The keys below. There are several sets if the value of one key determines the others. */
   variants: Variant[];
 }
 
-/** One set of keys that go together. */
+/** A set of keys that belong together. */
 export interface Variant {
-  /** `strategy: chroot`; undefined where there is only one set. */
+  /** Such as `strategy: chroot`; undefined if there is only one set. */
   when: string | undefined;
   keys: Key[];
 }
 
-/** Every top-level key of a stack's file, in the order of the schema. */
+/** Every top-level key of a stack file, in schema order. */
 export function settingsKeys(schema: JsonSchema = jsonSchemaOfSettings()): Key[] {
   return keysOf(schema, "");
 }
 
-/** Every key, those below included. */
+/** Every key, including nested ones. */
 export function allKeys(keys: Key[]): Key[] {
   return keys.flatMap((key) => [key, ...key.variants.flatMap((variant) => allKeys(variant.keys))]);
 }
@@ -69,7 +69,7 @@ function keyOf(name: string, path: string, schema: JsonSchema, required: boolean
 
 function variantsOf(schema: JsonSchema, path: string): Variant[] {
   const byName = valueSchema(schema);
-  // The one entry stands for all: NAME is for the person to choose.
+  // One entry represents all: users choose NAME.
   if (byName?.properties !== undefined)
     return [{ when: undefined, keys: [keyOf(anyName, joinPath(path, anyName), byName, false)] }];
   if (schema.properties !== undefined) return [{ when: undefined, keys: keysOf(schema, path) }];
@@ -81,13 +81,13 @@ function alternatives(schema: JsonSchema): JsonSchema[] {
   return schema.anyOf ?? schema.oneOf ?? [];
 }
 
-/** The key with one fixed value tells the alternatives apart. */
+/** The key with a fixed value distinguishes the alternatives. */
 function whenOf({ properties = {} }: JsonSchema): string | undefined {
   const [name, schema] = Object.entries(properties).find(([, { const: fixed }]) => fixed !== undefined) ?? [];
   return name === undefined ? undefined : `${name}: ${inlineYaml(schema?.const)}`;
 }
 
-/** What a value has to be, in words. */
+/** Describes the type of a value. */
 function typeOf(schema: JsonSchema): string {
   if (schema.const !== undefined) return `\`${inlineYaml(schema.const)}\``;
   if (schema.enum !== undefined) return schema.enum.map((value) => `\`${String(value)}\``).join(", ");

@@ -1,4 +1,4 @@
-/** The outputs of the stack, by the doc comments of IscsiClusterOutputs. */
+/** The stack outputs, described by the doc comments of IscsiClusterOutputs. */
 export function outputsSection(source: string): string {
   const members = /export interface IscsiClusterOutputs \{\n([\s\S]*?)^\}/m.exec(source)?.[1] ?? "";
   const rows = [...members.matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*(\w+)/g)].map(

@@ -2,7 +2,7 @@ import type { Key } from "./keys.ts";
 import { briefDefault } from "./briefDefault.ts";
 import { inlineYaml } from "./inline.ts";
 
-/** `docs/settings.md`: a table for every top-level section, one row for each key. */
+/** `docs/settings.md`: a table per top-level section, with a row per key. */
 export function settingsReference(keys: Key[]): string {
   const shown = new Map<string, string>();
   const plain = keys.filter(({ variants }) => variants.length === 0);
@@ -30,11 +30,11 @@ in place of any text. Such values are secret in state, history, plans and \`--js
 Below a top-level key with a secret, only what the stack file has in plain text is readable.
 `;
 
-/** A key and all below it. A section whose keys were shown for another one refers to that. */
+/** The rows of a key and everything below it. A section whose keys were already shown for another section refers to that one. */
 function rows(key: Key, shown: Map<string, string>): string[] {
   const [first, ...others] = key.variants;
   if (first === undefined) return [row(key, key.description)];
-  // Where no key has a default of its own, the types tell.
+  // If no key has a default, the types alone decide.
   const same = shown.get(shape(key)) ?? (isWithoutDefaults(key) ? shown.get(typesOf(key)) : undefined);
   if (same !== undefined) return [row(key, `${key.description} Keys as \`${same}\`.`)];
   shown.set(shape(key), key.path);
@@ -44,7 +44,7 @@ function rows(key: Key, shown: Map<string, string>): string[] {
   return [row(key, key.description), ...[...first.keys, ...added].flatMap((child) => rows(child, shown))];
 }
 
-/** What a key accepts: equal for sections that take the same keys with the same defaults. */
+/** What a key accepts: equal for sections with the same keys and defaults. */
 function shape({ name, type, required, byDefault, variants }: Key): string {
   return JSON.stringify(
     variants.length === 0
@@ -53,7 +53,7 @@ function shape({ name, type, required, byDefault, variants }: Key): string {
   );
 }
 
-/** The same for keys without defaults. */
+/** The same, ignoring defaults. */
 function typesOf({ name, type, variants }: Key): string {
   return JSON.stringify(
     variants.length === 0 ? [name, type] : variants.map(({ when, keys }) => [when, keys.map(typesOf)]),
@@ -86,6 +86,6 @@ function defaultOf(key: Key): string {
 }
 
 function escapeCell(text: string): string {
-  // Code spans show a backslash.
+  // A code span would show the backslash.
   return text.replaceAll("|", "\\|").replace(/`[^`]*`|<(?=[a-z])/g, (part) => (part === "<" ? "\\<" : part));
 }

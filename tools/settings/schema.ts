@@ -5,8 +5,8 @@ const secure = { $ref: "#/definitions/secure" };
 const fromEnvironment = { $ref: "#/definitions/fromEnvironment" };
 
 /**
- * `settings.schema.json`: a whole `Pulumi.<stack>.yaml` for editors. Any text may also be encrypted or name an environment variable, and where an ESC environment is named,
- * keys may come from there.
+ * `settings.schema.json`: the schema of a complete `Pulumi.<stack>.yaml`, for editors. Any string may also be encrypted or name an environment variable. If the file names an
+ * ESC environment, required keys may come from there.
  */
 export function stackFileSchema(settings: JsonSchema): object {
   const keys = Object.keys(settings.properties ?? {});
@@ -24,7 +24,7 @@ export function stackFileSchema(settings: JsonSchema): object {
             maybeSecure(schema),
           ]),
         ),
-        // A key of this project that is none of ours is a mistake; keys of providers and of Pulumi are theirs. A key may be a path.
+        // An unknown key in this project's namespace is a mistake. Keys of Pulumi and of providers are not checked. A key may be a path.
         patternProperties: { [`^${prefix}(?!(${keys.join("|")})([.[]|$))`]: false },
       },
       environment: { description: "Pulumi ESC environments that give keys too." },
@@ -36,7 +36,7 @@ export function stackFileSchema(settings: JsonSchema): object {
         required: ["environment"],
       },
       { type: "object", properties: { config: withKeys(settings.required ?? []) }, required: ["config"] },
-      // What `pulumi new` saves: a key for each answer.
+      // `pulumi new` saves one key per answer.
       {
         type: "object",
         properties: { config: withKeys(["talosVersion", "cluster.name"]) },
@@ -62,7 +62,7 @@ export function stackFileSchema(settings: JsonSchema): object {
   };
 }
 
-/** A configuration that has these keys at least, whatever they say. */
+/** A configuration that has at least these keys, with any values. */
 function withKeys(names: string[]): JsonSchema {
   const keys = names.map((name) => prefix + name);
   return {
@@ -72,7 +72,7 @@ function withKeys(names: string[]): JsonSchema {
   };
 }
 
-/** The schema, with every text in it open to an encrypted value and to an environment variable as well. */
+/** The schema, extended so that every string may also be an encrypted value or an environment variable. */
 function maybeSecure(schema: JsonSchema): JsonSchema {
   const inner: JsonSchema = { ...schema };
   if (inner.properties !== undefined) {
@@ -87,7 +87,7 @@ function maybeSecure(schema: JsonSchema): JsonSchema {
     const options = inner[keyword];
     if (options !== undefined) inner[keyword] = options.map(maybeSecure);
   }
-  // zod's own word, which means nothing to an editor.
+  // A zod-specific format that editors don't know.
   if (inner["format"] === "starts_with") delete inner["format"];
   const types = Array.isArray(inner.type) ? inner.type : [inner.type];
   if (!types.includes("string") || inner.const !== undefined || inner.enum !== undefined) return inner;

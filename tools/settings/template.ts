@@ -7,8 +7,8 @@ const indentation = "  ";
 const width = 110;
 
 /**
- * `Pulumi.template.yaml`: every key with its default. What a stack cannot do without is there; the rest is switched off by one `#`. Lines
- * with `##` explain.
+ * `Pulumi.template.yaml`: every key with its default. Required keys are active; a single `#` switches the others off. Lines with `##` are
+ * explanations.
  */
 export function settingsTemplate(keys: Key[]): string {
   return [
@@ -24,7 +24,7 @@ export function settingsTemplate(keys: Key[]): string {
 
 interface Place {
   depth: number;
-  /** Depth of the outermost key that is switched off; undefined where the key is on. */
+  /** Depth of the outermost key that is switched off; undefined if the key is active. */
   off: number | undefined;
 }
 
@@ -53,7 +53,7 @@ function shownValue({ path, byDefault, example }: Key): unknown {
   return value;
 }
 
-/** Entries that are all optional, such as tolerations, are named in a line of text. */
+/** If every key of an entry is optional, as in tolerations, the list goes on one line and the comment names the keys. */
 function isOneLine({ list, byDefault, variants }: Key): boolean {
   return (
     list &&
@@ -63,12 +63,12 @@ function isOneLine({ list, byDefault, variants }: Key): boolean {
   );
 }
 
-/** The dash goes before the first key that is on, or in a switched-off list before the first key of all. */
+/** Puts the dash before the first active key, or before the first key if the list is switched off. */
 function asEntry(entry: string[], { depth, off }: Place): string[] {
   const mark = off === undefined ? /^( *) {2}(?=[^ #])/ : /^( *#(?!#) *) {2}(?=[^ ])/;
   const first = entry.findIndex((text) => mark.test(text));
   const dashed = entry.map((text, index) => (index === first ? text.replace(mark, "$1- ") : text));
-  // What explains the first key stands where the list's entries begin.
+  // The comments above the first key are indented like the dash.
   return dashed.map((text, index) =>
     index < first && off === undefined ? indentation.repeat(depth) + text.trimStart() : text,
   );

@@ -1,6 +1,6 @@
 import { probeImage, sidecarImages } from "../../components/csi/sidecars.ts";
 
-/** What the reference and the template say beside the schema: about sections, and values where nothing is the default. */
+/** Content of the reference and the template that the schema does not have: example values for keys without a default. */
 
 function ofSelectors(...sections: string[]): Record<string, unknown> {
   const fields = {
@@ -19,14 +19,14 @@ function ofSelectors(...sections: string[]): Record<string, unknown> {
 
 const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
 
-// The same wherever images are pulled.
+// The same for every section that pulls images.
 const ofImages: Readonly<Record<string, unknown>> = {
   registry: "registry.example.com/mirror",
   imagePullSecrets: ["registry-credentials"],
   ...Object.fromEntries(Object.entries(sidecarImages).map(([name, image]) => [`images.${name}`, image])),
 };
 
-/** For keys that have no default: a value of the right form. */
+/** Example values for keys without a default. */
 export const examples: Readonly<Record<string, unknown>> = {
   talosVersion: "v1.13.9",
   talosContract: "v1.13",
