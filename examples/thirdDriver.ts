@@ -3,7 +3,7 @@ import { IscsiCsiDriver } from "../components/csi/iscsiCsiDriver.ts";
 import type { IscsiDriver } from "../components/csi/iscsiDriver.ts";
 import { healthPorts } from "../components/csi/iscsiDriver.ts";
 
-/** A driver that this program knows nothing of: what it is, what it runs, and what it offers. */
+/** A driver that this program does not know: its name, containers and storage classes. */
 export const acme: IscsiDriver = {
   driverName: "csi.acme.example",
   prefix: "acme-csi",
@@ -23,11 +23,11 @@ export const acme: IscsiDriver = {
     fsGroupPolicy: "File",
     more: { storageCapacity: true },
   },
-  // chroot into the node's root at /host, for the iscsiadm of the extension iscsi-tools.
+  // chroot into the node's root at /host, to run the iscsiadm of the iscsi-tools extension.
   iscsiadm: { strategy: "chroot", path: "/usr/local/sbin/iscsiadm" },
   wrapperPath: "/usr/local/bin/iscsiadm",
   restagesUnsafely: false,
-  // Three loopback ports that no other driver of the cluster uses.
+  // Three loopback ports that no other driver in the cluster uses.
   healthPorts: healthPorts(29830),
   controller: {
     nodeSelector: {},
@@ -36,7 +36,7 @@ export const acme: IscsiDriver = {
     hostNetwork: false,
     sidecars: ["provisioner", "attacher", "resizer"],
     sidecarArgs: { provisioner: ["--enable-capacity", "--capacity-ownerref-level=2"] },
-    // It looks at the nodes' labels to place volumes.
+    // Reads node labels to place volumes.
     apiRules: [{ apiGroups: [""], resources: ["nodes"], verbs: ["get", "list", "watch"] }],
     plugin: {
       container: "acme-controller",
@@ -52,13 +52,13 @@ export const acme: IscsiDriver = {
     controlPlanes: true,
     maxUnavailable: 1,
     mountsDev: true,
-    // A token, and the right to read its own Node object.
+    // A token with permission to read Node objects.
     apiRules: [{ apiGroups: [""], resources: ["nodes"], verbs: ["get"] }],
     plugin: {
       container: "acme-node",
       args: ["--mode=node", "--endpoint=unix:///csi/csi.sock", "--node=$(KUBE_NODE_NAME)"],
       env: [{ name: "ISCSIADM", value: "chroot /host /usr/local/sbin/iscsiadm" }],
-      // Talos keeps nothing outside of /var.
+      // On Talos, only /var is persistent.
       volumes: [
         {
           name: "state",
@@ -82,7 +82,7 @@ export const acme: IscsiDriver = {
   ],
 };
 
-/** Deploys it to the cluster of a provider. */
+/** Deploys the driver to the provider's cluster. */
 export function deployAcme(provider?: k8s.Provider): IscsiCsiDriver {
   return new IscsiCsiDriver("acme", { driver: acme }, provider === undefined ? {} : { provider });
 }

@@ -1,16 +1,16 @@
 import * as pulumi from "@pulumi/pulumi";
 import { withPlugin } from "./plugin.ts";
 
-/** The names of a function's arguments; the compiler sees to it that none is missing. */
+/** The names of a function's arguments. The compiler ensures that none is missing. */
 export type Parameters<Args> = { [Name in keyof Args]-?: true };
 
-/** A function of the provider: its token, and which arguments travel to the plugin. */
+/** A function of the provider: its token, and the arguments to send to the plugin. */
 export interface ProviderFunction<Args> {
   token: string;
   parameters: Parameters<Args>;
 }
 
-/** Calls the function now. The result is plain: secrets in it lose their mark. */
+/** Calls the function now. The result is plain: it no longer marks secrets as secret. */
 export function invoke<Args, Result>(
   fn: ProviderFunction<Args>,
   args: Args,
@@ -28,7 +28,7 @@ export function invokeOutput<Args, Result>(
   return pulumi.runtime.invokeOutput<Result>(fn.token, pick(fn.parameters, args), withPlugin(opts));
 }
 
-/** Leaves out what the function does not know: the provider refuses unknown arguments. */
+/** Drops arguments that the function does not have: the provider refuses unknown arguments. */
 function pick<Args>(parameters: Parameters<Args>, args: { [Name in keyof Args]: unknown }): pulumi.Inputs {
   const names = Object.keys(parameters) as (keyof Args & string)[];
   return Object.fromEntries(names.map((name) => [name, args[name]]));

@@ -3,7 +3,7 @@ import manifest from "./package.json" with { type: "json" };
 
 /**
  * The plugin that serves this package's requests. Read from the `pulumi` block of package.json, where the engine
- * looks for plugins to install before the program runs, so that the two cannot name different versions.
+ * looks for plugins to install before the program runs, so that the two cannot disagree about the version.
  */
 export const plugin = {
   name: manifest.pulumi.name,
@@ -19,6 +19,6 @@ export function withPlugin<Options extends pulumi.ResourceOptions | pulumi.Invok
   opts: Options | undefined,
 ): Options {
   const defaults = { version: plugin.version, pluginDownloadURL: plugin.downloadUrl };
-  // mergeOptions works on any bag of options; its types know the resources' alone.
+  // mergeOptions works with any options object, but its types only cover resource options.
   return pulumi.mergeOptions(defaults, opts) as Options;
 }

@@ -3,13 +3,13 @@ import { plugin, withPlugin } from "./plugin.ts";
 import { hasType } from "./resource.ts";
 
 /**
- * A configured instance of the Talos provider. Needed only to give some resources other settings than the stack's
+ * A configured instance of the Talos provider. Only needed if some resources use other settings than those the stack's
  * configuration (`talos:…`) gives the default provider.
  */
 export class Provider extends pulumi.ProviderResource {
   private static readonly __pulumiType = "talos";
 
-  /** Tells whether an object is a Talos provider, also one from another copy of this package. */
+  /** Whether an object is a Talos provider, even from another copy of this package. */
   static override isInstance(obj: unknown): obj is Provider {
     return hasType(obj, `pulumi:providers:${Provider.__pulumiType}`);
   }
@@ -20,13 +20,13 @@ export class Provider extends pulumi.ProviderResource {
   /**
    * @param name Unique among the stack's Talos providers.
    * @param args The provider's settings.
-   * @param opts Options that hold for every Pulumi resource.
+   * @param opts Pulumi resource options.
    */
   constructor(name: string, args?: ProviderArgs, opts?: pulumi.ResourceOptions) {
     super(Provider.__pulumiType, name, { imageFactoryUrl: args?.imageFactoryUrl }, withPlugin(opts));
   }
 
-  /** The settings under their Terraform names, as a Terraform module run by Pulumi wants them. */
+  /** The settings under their Terraform names, for a Terraform module that Pulumi runs. */
   terraformConfig(): pulumi.Output<Provider.TerraformConfigResult> {
     return pulumi.runtime.call("pulumi:providers:talos/terraformConfig", { __self__: this }, this);
   }
@@ -38,12 +38,12 @@ export interface ProviderArgs {
   imageFactoryUrl?: pulumi.Input<string | undefined>;
 }
 
-// The published SDK nests this type in the class, which TypeScript can say with a namespace only. It has no value in it.
+// The published SDK nests this type in the class. TypeScript can only express that with a namespace. It contains no values.
 // eslint-disable-next-line @typescript-eslint/no-namespace
 export declare namespace Provider {
   /** What {@link Provider.terraformConfig} returns. */
   export interface TerraformConfigResult {
-    /** Setting by setting, in snake case. The published SDK says `any`; code for `unknown` fits both. */
+    /** The settings by name, in snake case. The published SDK has `any` here; code written for `unknown` works with both. */
     readonly result: { [key: string]: unknown };
   }
 }

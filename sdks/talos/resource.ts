@@ -1,16 +1,16 @@
 import * as pulumi from "@pulumi/pulumi";
 import { plugin, withPlugin } from "./plugin.ts";
 
-/** Set on a property whose value must never be shown or stored in the clear. */
+/** Set on a property whose value must never be shown or stored in plain text. */
 interface Secrecy {
   secret?: true;
 }
 
-/** Whether a property has to be given follows from the arguments' type, and the compiler holds us to it. */
+/** Whether a property is required follows from the arguments' type; the compiler enforces it. */
 type InputTraits<Args, Name extends keyof Args> = Secrecy &
   (object extends Pick<Args, Name> ? { required?: never } : { required: true });
 
-/** The properties of a resource: `inputs` are what a program may set, `computed` what only the provider fills in. */
+/** The properties of a resource: a program may set `inputs`, and only the provider sets `computed`. */
 export interface ResourceShape<Args, State> {
   inputs: { [Name in keyof Args]-?: InputTraits<Args, Name> };
   computed: { [Name in Exclude<keyof State, keyof Args>]-?: Secrecy };
@@ -21,10 +21,10 @@ interface Traits extends Secrecy {
 }
 
 /**
- * What a resource class hands to Pulumi. Every property is named even without a value: Pulumi makes an output of each
+ * What a resource class passes to Pulumi. Every property is listed, even without a value: Pulumi creates an output for each
  * name it is given, and a computed property would otherwise be missing from the object until the provider answers.
  *
- * @throws Error when a required input is missing, unless the resource only stands for one that exists (`id`, `urn`).
+ * @throws Error when a required input is missing, unless the resource only refers to an existing one (`id`, `urn`).
  */
 export function resourceProperties<Args, State>(
   shape: ResourceShape<Args, State>,
@@ -52,7 +52,7 @@ export function resourceProperties<Args, State>(
   return properties;
 }
 
-/** An empty string counts as not given here: the published SDK sends nothing for it. */
+/** An empty string counts as missing: the published SDK does not send it either. */
 function asSecret(value: unknown): pulumi.Output<unknown> | undefined {
   return value ? pulumi.secret(value) : undefined;
 }
@@ -70,7 +70,7 @@ export function resourceOptions<Args, State>(
   return secrets.length === 0 ? merged : pulumi.mergeOptions(merged, { additionalSecretOutputs: secrets });
 }
 
-/** Compares type tokens, not classes: two copies of this package may be loaded at once. */
+/** Compares type tokens, not classes, because two copies of this package may be loaded at once. */
 export function hasType(obj: unknown, token: string): boolean {
   return (obj as { __pulumiType?: unknown } | null | undefined)?.__pulumiType === token;
 }
@@ -82,7 +82,7 @@ type ResourceClass = new (
 ) => pulumi.CustomResource;
 
 /**
- * Tells Pulumi which class stands for which type token, so that a resource that reaches the program as a reference
+ * Tells Pulumi which class belongs to which type token, so that a resource that reaches the program as a reference
  * (from a component or a stack) arrives as an object of that class.
  */
 export function registerResources(classes: Record<string, ResourceClass>): void {

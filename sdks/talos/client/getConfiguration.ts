@@ -9,7 +9,7 @@ const fn: ProviderFunction<GetConfigurationArgs> = {
 };
 
 /**
- * Writes a talosconfig: the file that `talosctl` reads. Nothing is asked of the cluster.
+ * Writes a talosconfig: the file that `talosctl` reads. Does not contact the cluster.
  *
  * @example
  * const { talosConfig } = await talos.client.getConfiguration({ clusterName: "prod", clientConfiguration });
@@ -31,31 +31,31 @@ export function getConfigurationOutput(
 
 /** What {@link getConfiguration} takes. */
 export interface GetConfigurationArgs {
-  /** The credentials to put in. */
+  /** The credentials to include. */
   clientConfiguration: inputs.client.GetConfigurationClientConfiguration;
   /** The cluster's name, which becomes the name of the context. */
   clusterName: string;
   /** Addresses that `talosctl` connects to. */
   endpoints?: string[];
-  /** Machines that `talosctl` acts on when told no other. */
+  /** Machines that `talosctl` acts on by default. */
   nodes?: string[];
 }
 
 /** What {@link getConfigurationOutput} takes. */
 export interface GetConfigurationOutputArgs {
-  /** The credentials to put in. */
+  /** The credentials to include. */
   clientConfiguration: pulumi.Input<inputs.client.GetConfigurationClientConfigurationArgs>;
   /** The cluster's name, which becomes the name of the context. */
   clusterName: pulumi.Input<string>;
   /** Addresses that `talosctl` connects to. */
   endpoints?: pulumi.Input<pulumi.Input<string>[] | undefined>;
-  /** Machines that `talosctl` acts on when told no other. */
+  /** Machines that `talosctl` acts on by default. */
   nodes?: pulumi.Input<pulumi.Input<string>[] | undefined>;
 }
 
 /** What {@link getConfiguration} returns. */
 export interface GetConfigurationResult {
-  /** The credentials that were put in. */
+  /** The included credentials. */
   readonly clientConfiguration: outputs.client.GetConfigurationClientConfiguration;
   /** The cluster's name. */
   readonly clusterName: string;

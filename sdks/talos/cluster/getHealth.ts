@@ -15,7 +15,7 @@ const fn: ProviderFunction<GetHealthArgs> = {
   },
 };
 
-/** Waits until the cluster is healthy by the checks of `talosctl health`. It runs in every preview, too. */
+/** Waits until the cluster is healthy by the checks of `talosctl health`. Also runs in every preview. */
 export function getHealth(args: GetHealthArgs, opts?: pulumi.InvokeOptions): Promise<GetHealthResult> {
   return invoke(fn, args, opts);
 }
@@ -30,13 +30,13 @@ export function getHealthOutput(
 
 /** What {@link getHealth} takes. */
 export interface GetHealthArgs {
-  /** The credentials to ask the machines with. */
+  /** The credentials for the machines. */
   clientConfiguration: inputs.cluster.GetHealthClientConfiguration;
   /** Addresses of the control planes. */
   controlPlaneNodes: string[];
   /** Addresses to connect to: at least one control plane. */
   endpoints: string[];
-  /** Ask Talos alone, for a cluster without its network plugin yet. Default `false`. */
+  /** Only check Talos, for a cluster that has no network plugin yet. Default `false`. */
   skipKubernetesChecks?: boolean;
   /** How long to wait. */
   timeouts?: inputs.cluster.GetHealthTimeouts;
@@ -46,13 +46,13 @@ export interface GetHealthArgs {
 
 /** What {@link getHealthOutput} takes. */
 export interface GetHealthOutputArgs {
-  /** The credentials to ask the machines with. */
+  /** The credentials for the machines. */
   clientConfiguration: pulumi.Input<inputs.cluster.GetHealthClientConfigurationArgs>;
   /** Addresses of the control planes. */
   controlPlaneNodes: pulumi.Input<pulumi.Input<string>[]>;
   /** Addresses to connect to: at least one control plane. */
   endpoints: pulumi.Input<pulumi.Input<string>[]>;
-  /** Ask Talos alone, for a cluster without its network plugin yet. Default `false`. */
+  /** Only check Talos, for a cluster that has no network plugin yet. Default `false`. */
   skipKubernetesChecks?: pulumi.Input<boolean | undefined>;
   /** How long to wait. */
   timeouts?: pulumi.Input<inputs.cluster.GetHealthTimeoutsArgs | undefined>;
@@ -62,15 +62,15 @@ export interface GetHealthOutputArgs {
 
 /** What {@link getHealth} returns once the cluster is healthy. */
 export interface GetHealthResult {
-  /** The credentials that asked the machines. */
+  /** The credentials used for the machines. */
   readonly clientConfiguration: outputs.cluster.GetHealthClientConfiguration;
   /** Addresses of the control planes. */
   readonly controlPlaneNodes: string[];
-  /** Addresses that were connected to. */
+  /** The addresses the provider connected to. */
   readonly endpoints: string[];
   /** The provider's name for this result. */
   readonly id: string;
-  /** Talos alone was asked. */
+  /** Only Talos was checked. */
   readonly skipKubernetesChecks?: boolean;
   /** How long to wait. */
   readonly timeouts?: outputs.cluster.GetHealthTimeouts;

@@ -33,11 +33,11 @@ export interface GetKubeconfigArgs {
   clientConfiguration: inputs.cluster.GetKubeconfigClientConfiguration;
   /** Address to connect to. Default: `node`. */
   endpoint?: string;
-  /** The control plane to ask. */
+  /** The control plane to query. */
   node: string;
   /** How long the fetch may take. */
   timeouts?: inputs.cluster.GetKubeconfigTimeouts;
-  /** @deprecated It does nothing any more; {@link getHealth} waits for a cluster. */
+  /** @deprecated No longer does anything; use {@link getHealth} to wait for a cluster. */
   wait?: boolean;
 }
 
@@ -47,11 +47,11 @@ export interface GetKubeconfigOutputArgs {
   clientConfiguration: pulumi.Input<inputs.cluster.GetKubeconfigClientConfigurationArgs>;
   /** Address to connect to. Default: `node`. */
   endpoint?: pulumi.Input<string | undefined>;
-  /** The control plane to ask. */
+  /** The control plane to query. */
   node: pulumi.Input<string>;
   /** How long the fetch may take. */
   timeouts?: pulumi.Input<inputs.cluster.GetKubeconfigTimeoutsArgs | undefined>;
-  /** @deprecated It does nothing any more; {@link getHealth} waits for a cluster. */
+  /** @deprecated No longer does anything; use {@link getHealth} to wait for a cluster. */
   wait?: pulumi.Input<boolean | undefined>;
 }
 
@@ -59,18 +59,18 @@ export interface GetKubeconfigOutputArgs {
 export interface GetKubeconfigResult {
   /** The credentials that fetched it. */
   readonly clientConfiguration: outputs.cluster.GetKubeconfigClientConfiguration;
-  /** Address that was connected to. */
+  /** The address the provider connected to. */
   readonly endpoint: string;
   /** The provider's name for this result. */
   readonly id: string;
   /** The kubeconfig, YAML. Secret. */
   readonly kubeconfigRaw: string;
-  /** The kubeconfig taken apart. */
+  /** The fields of the kubeconfig. */
   readonly kubernetesClientConfiguration: outputs.cluster.GetKubeconfigKubernetesClientConfiguration;
-  /** The control plane that was asked. */
+  /** The control plane that was queried. */
   readonly node: string;
   /** How long the fetch may take. */
   readonly timeouts?: outputs.cluster.GetKubeconfigTimeouts;
-  /** @deprecated It does nothing any more; {@link getHealth} waits for a cluster. */
+  /** @deprecated No longer does anything; use {@link getHealth} to wait for a cluster. */
   readonly wait?: boolean;
 }

@@ -18,7 +18,7 @@ const shape: ResourceShape<KubeconfigArgs, KubeconfigState> = {
 export class Kubeconfig extends pulumi.CustomResource {
   private static readonly __pulumiType = "talos:cluster/kubeconfig:Kubeconfig";
 
-  /** Stands for a Kubeconfig that exists already; `state` narrows the look-up. */
+  /** Looks up an existing Kubeconfig; `state` narrows the lookup. */
   static get(
     name: string,
     id: pulumi.Input<pulumi.ID>,
@@ -28,22 +28,22 @@ export class Kubeconfig extends pulumi.CustomResource {
     return new Kubeconfig(name, state as KubeconfigArgs, { ...opts, id });
   }
 
-  /** Tells whether an object is a Kubeconfig, also one from another copy of this package. */
+  /** Whether an object is a Kubeconfig, even from another copy of this package. */
   static override isInstance(obj: unknown): obj is Kubeconfig {
     return hasType(obj, Kubeconfig.__pulumiType);
   }
 
-  /** How long before its end the certificate is renewed, a Go duration. */
+  /** How long before it expires the certificate is renewed, a Go duration. */
   declare readonly certificateRenewalDuration: pulumi.Output<string>;
   /** The credentials that fetch it. */
   declare readonly clientConfiguration: pulumi.Output<outputs.cluster.KubeconfigClientConfiguration>;
-  /** Address that is connected to. */
+  /** The address to connect to. */
   declare readonly endpoint: pulumi.Output<string>;
   /** The kubeconfig, YAML. Secret. */
   declare readonly kubeconfigRaw: pulumi.Output<string>;
-  /** The kubeconfig taken apart. */
+  /** The fields of the kubeconfig. */
   declare readonly kubernetesClientConfiguration: pulumi.Output<outputs.cluster.KubeconfigKubernetesClientConfiguration>;
-  /** The control plane that is asked. */
+  /** The control plane to query. */
   declare readonly node: pulumi.Output<string>;
   /** How long fetching and renewing may take. */
   declare readonly timeouts: pulumi.Output<outputs.cluster.KubeconfigTimeouts | undefined>;
@@ -51,7 +51,7 @@ export class Kubeconfig extends pulumi.CustomResource {
   /**
    * @param name Unique among the stack's Kubeconfigs.
    * @param args Where to fetch it, and with which credentials.
-   * @param opts Options that hold for every Pulumi resource.
+   * @param opts Pulumi resource options.
    */
   constructor(name: string, args: KubeconfigArgs, opts?: pulumi.CustomResourceOptions);
   constructor(name: string, given?: KubeconfigArgs | KubeconfigState, opts?: pulumi.CustomResourceOptions) {
@@ -66,19 +66,19 @@ export class Kubeconfig extends pulumi.CustomResource {
 
 /** Known properties of a Kubeconfig to look up. */
 export interface KubeconfigState {
-  /** How long before its end the certificate is renewed, a Go duration. */
+  /** How long before it expires the certificate is renewed, a Go duration. */
   certificateRenewalDuration?: pulumi.Input<string | undefined>;
   /** The credentials that fetch it. */
   clientConfiguration?: pulumi.Input<inputs.cluster.KubeconfigClientConfiguration | undefined>;
-  /** Address that is connected to. */
+  /** The address to connect to. */
   endpoint?: pulumi.Input<string | undefined>;
   /** The kubeconfig, YAML. Secret. */
   kubeconfigRaw?: pulumi.Input<string | undefined>;
-  /** The kubeconfig taken apart. */
+  /** The fields of the kubeconfig. */
   kubernetesClientConfiguration?: pulumi.Input<
     inputs.cluster.KubeconfigKubernetesClientConfiguration | undefined
   >;
-  /** The control plane that is asked. */
+  /** The control plane to query. */
   node?: pulumi.Input<string | undefined>;
   /** How long fetching and renewing may take. */
   timeouts?: pulumi.Input<inputs.cluster.KubeconfigTimeouts | undefined>;
@@ -86,13 +86,13 @@ export interface KubeconfigState {
 
 /** What a {@link Kubeconfig} takes. */
 export interface KubeconfigArgs {
-  /** How long before its end the certificate is renewed, a Go duration. Default `720h`. */
+  /** How long before it expires the certificate is renewed, a Go duration. Default `720h`. */
   certificateRenewalDuration?: pulumi.Input<string | undefined>;
   /** The credentials to fetch it with. */
   clientConfiguration: pulumi.Input<inputs.cluster.KubeconfigClientConfiguration>;
   /** Address to connect to. Default: `node`. */
   endpoint?: pulumi.Input<string | undefined>;
-  /** The control plane to ask. */
+  /** The control plane to query. */
   node: pulumi.Input<string>;
   /** How long fetching and renewing may take. */
   timeouts?: pulumi.Input<inputs.cluster.KubeconfigTimeouts | undefined>;

@@ -54,11 +54,11 @@ export interface GetExtensionsVersionsOutputArgs {
 
 /** What {@link getExtensionsVersions} returns. */
 export interface GetExtensionsVersionsResult {
-  /** Only extensions with exactly these names were kept. */
+  /** The filter: extensions with exactly these names. */
   readonly exactFilters?: outputs.imageFactory.GetExtensionsVersionsExactFilters;
   /** The extensions. */
   readonly extensionsInfos: outputs.imageFactory.GetExtensionsVersionsExtensionsInfo[];
-  /** Only extensions whose names contain one of these were kept. */
+  /** The filter: extensions whose names contain one of these. */
   readonly filters?: outputs.imageFactory.GetExtensionsVersionsFilters;
   /** The provider's name for this result. */
   readonly id: string;

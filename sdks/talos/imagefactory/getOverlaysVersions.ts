@@ -42,7 +42,7 @@ export interface GetOverlaysVersionsOutputArgs {
 
 /** What {@link getOverlaysVersions} returns. */
 export interface GetOverlaysVersionsResult {
-  /** Only overlays whose names contain this were kept. */
+  /** The filter: overlays whose names contain this. */
   readonly filters?: outputs.imageFactory.GetOverlaysVersionsFilters;
   /** The provider's name for this result. */
   readonly id: string;

@@ -7,7 +7,7 @@ const fn: ProviderFunction<GetUrlsArgs> = {
   parameters: { architecture: true, platform: true, sbc: true, schematicId: true, talosVersion: true },
 };
 
-/** Says where the factory serves the images of a schematic. Give either `platform` or `sbc`. */
+/** Returns the URLs of a schematic's images at the factory. Set either `platform` or `sbc`. */
 export function getUrls(args: GetUrlsArgs, opts?: pulumi.InvokeOptions): Promise<GetUrlsResult> {
   return invoke(fn, args, opts);
 }

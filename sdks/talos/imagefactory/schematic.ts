@@ -4,13 +4,13 @@ import { hasType, resourceOptions, resourceProperties, type ResourceShape } from
 const shape: ResourceShape<SchematicArgs, SchematicState> = { inputs: { schematic: {} }, computed: {} };
 
 /**
- * A schematic made known to the Image Factory: what an image consists of besides Talos. Its `id` is the schematic's
- * ID. The factory keeps every schematic; destroying this resource removes it from the state alone.
+ * A schematic registered with the Image Factory: what an image contains besides Talos. Its `id` is the schematic's
+ * ID. The factory keeps every schematic; destroying this resource only removes it from the state.
  */
 export class Schematic extends pulumi.CustomResource {
   private static readonly __pulumiType = "talos:imageFactory/schematic:Schematic";
 
-  /** Stands for a Schematic that exists already; `state` narrows the look-up. */
+  /** Looks up an existing Schematic; `state` narrows the lookup. */
   static get(
     name: string,
     id: pulumi.Input<pulumi.ID>,
@@ -20,7 +20,7 @@ export class Schematic extends pulumi.CustomResource {
     return new Schematic(name, state, { ...opts, id });
   }
 
-  /** Tells whether an object is a Schematic, also one from another copy of this package. */
+  /** Whether an object is a Schematic, even from another copy of this package. */
   static override isInstance(obj: unknown): obj is Schematic {
     return hasType(obj, Schematic.__pulumiType);
   }
@@ -31,7 +31,7 @@ export class Schematic extends pulumi.CustomResource {
   /**
    * @param name Unique among the stack's Schematics.
    * @param args The schematic.
-   * @param opts Options that hold for every Pulumi resource.
+   * @param opts Pulumi resource options.
    */
   constructor(name: string, args?: SchematicArgs, opts?: pulumi.CustomResourceOptions);
   constructor(name: string, given?: SchematicArgs | SchematicState, opts?: pulumi.CustomResourceOptions) {
@@ -47,6 +47,6 @@ export interface SchematicState {
 
 /** What a {@link Schematic} takes. */
 export interface SchematicArgs {
-  /** The schematic, YAML. Without one it is the vanilla image's. */
+  /** The schematic, YAML. Default: the schematic of the vanilla image. */
   schematic?: pulumi.Input<string | undefined>;
 }

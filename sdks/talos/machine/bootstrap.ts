@@ -14,11 +14,11 @@ const shape: ResourceShape<BootstrapArgs, BootstrapState> = {
   computed: {},
 };
 
-/** The birth of a cluster: etcd's first member, on one control plane, once. Destroying it does nothing to the machine. */
+/** Bootstraps a cluster: starts etcd's first member, once, on one control plane. Destroying it does not affect the machine. */
 export class Bootstrap extends pulumi.CustomResource {
   private static readonly __pulumiType = "talos:machine/bootstrap:Bootstrap";
 
-  /** Stands for a Bootstrap that exists already; `state` narrows the look-up. */
+  /** Looks up an existing Bootstrap; `state` narrows the lookup. */
   static get(
     name: string,
     id: pulumi.Input<pulumi.ID>,
@@ -28,18 +28,18 @@ export class Bootstrap extends pulumi.CustomResource {
     return new Bootstrap(name, state as BootstrapArgs, { ...opts, id });
   }
 
-  /** Tells whether an object is a Bootstrap, also one from another copy of this package. */
+  /** Whether an object is a Bootstrap, even from another copy of this package. */
   static override isInstance(obj: unknown): obj is Bootstrap {
     return hasType(obj, Bootstrap.__pulumiType);
   }
 
-  /** The credentials to reach the control plane with. */
+  /** The credentials for the control plane. */
   declare readonly clientConfiguration: pulumi.Output<outputs.machine.ClientConfiguration | undefined>;
-  /** The same, kept nowhere: never has a value. */
+  /** Write-only: never has a value. */
   declare readonly clientConfigurationWo: pulumi.Output<
     outputs.machine.BootstrapClientConfigurationWo | undefined
   >;
-  /** Address that is connected to. */
+  /** The address to connect to. */
   declare readonly endpoint: pulumi.Output<string>;
   /** The control plane to bootstrap. */
   declare readonly node: pulumi.Output<string>;
@@ -49,7 +49,7 @@ export class Bootstrap extends pulumi.CustomResource {
   /**
    * @param name Unique among the stack's Bootstraps.
    * @param args Which control plane, and with which credentials.
-   * @param opts Options that hold for every Pulumi resource.
+   * @param opts Pulumi resource options.
    */
   constructor(name: string, args: BootstrapArgs, opts?: pulumi.CustomResourceOptions);
   constructor(name: string, given?: BootstrapArgs | BootstrapState, opts?: pulumi.CustomResourceOptions) {
@@ -59,11 +59,11 @@ export class Bootstrap extends pulumi.CustomResource {
 
 /** Known properties of a Bootstrap to look up. */
 export interface BootstrapState {
-  /** The credentials to reach the control plane with. */
+  /** The credentials for the control plane. */
   clientConfiguration?: pulumi.Input<inputs.machine.ClientConfiguration | undefined>;
-  /** The same, kept nowhere. Secret. */
+  /** The same, write-only. Secret. */
   clientConfigurationWo?: pulumi.Input<inputs.machine.BootstrapClientConfigurationWo | undefined>;
-  /** Address that is connected to. */
+  /** The address to connect to. */
   endpoint?: pulumi.Input<string | undefined>;
   /** The control plane to bootstrap. */
   node?: pulumi.Input<string | undefined>;
@@ -73,9 +73,9 @@ export interface BootstrapState {
 
 /** What a {@link Bootstrap} takes: one of the two client configurations. */
 export interface BootstrapArgs {
-  /** The credentials to reach the control plane with. */
+  /** The credentials for the control plane. */
   clientConfiguration?: pulumi.Input<inputs.machine.ClientConfiguration | undefined>;
-  /** Instead of `clientConfiguration`: the provider uses them and keeps them nowhere. Secret. */
+  /** Write-only alternative to `clientConfiguration`: the provider uses it and stores it nowhere. Secret. */
   clientConfigurationWo?: pulumi.Input<inputs.machine.BootstrapClientConfigurationWo | undefined>;
   /** Address to connect to. Default: `node`. */
   endpoint?: pulumi.Input<string | undefined>;

@@ -20,8 +20,8 @@ const fn: ProviderFunction<GetConfigurationArgs> = {
 
 /**
  * Generates the machine configuration of a control plane or a worker, as `talosctl gen config` does. Always set
- * `talosVersion`, or a new provider brings a new version's configuration format, and `machine.install.image` in a
- * patch, or the installer is the one of the provider's own Talos version.
+ * `talosVersion`, or a newer provider generates a newer version's configuration format. Always set `machine.install.image` in a
+ * patch, or the installer is that of the provider's own Talos version.
  *
  * @example
  * const { machineConfiguration } = await talos.machine.getConfiguration({
@@ -65,7 +65,7 @@ export interface GetConfigurationArgs {
   machineSecrets: inputs.machine.MachineSecrets;
   /** `controlplane` or `worker`. */
   machineType: string;
-  /** The version contract, for example `v1.13`: the format of the configuration, not the Talos that is installed. */
+  /** The version contract, for example `v1.13`: the configuration format, not the installed Talos version. */
   talosVersion?: string;
 }
 
@@ -87,7 +87,7 @@ export interface GetConfigurationOutputArgs {
   machineSecrets: pulumi.Input<inputs.machine.MachineSecretsArgs>;
   /** `controlplane` or `worker`. */
   machineType: pulumi.Input<string>;
-  /** The version contract, for example `v1.13`: the format of the configuration, not the Talos that is installed. */
+  /** The version contract, for example `v1.13`: the configuration format, not the installed Talos version. */
   talosVersion?: pulumi.Input<string | undefined>;
 }
 
@@ -99,9 +99,9 @@ export interface GetConfigurationResult {
   readonly clusterName: string;
   /** The patches. */
   readonly configPatches?: string[];
-  /** Every field is explained in a comment. */
+  /** Whether comments explain every field. */
   readonly docs?: boolean;
-  /** Unused fields are shown in comments. */
+  /** Whether unused fields are shown in comments. */
   readonly examples?: boolean;
   /** The provider's name for this result. */
   readonly id: string;

@@ -10,7 +10,7 @@ const fn: ProviderFunction<GetDisksArgs> = {
 
 /**
  * Reads the disks of a machine. To choose the disk that Talos installs to, `machine.install.diskSelector` in the
- * machine configuration is the better way: the machine itself looks, each time.
+ * machine configuration is the better way: the machine evaluates it itself, every time.
  */
 export function getDisks(args: GetDisksArgs, opts?: pulumi.InvokeOptions): Promise<GetDisksResult> {
   return invoke(fn, args, opts);
@@ -56,9 +56,9 @@ export interface GetDisksOutputArgs {
 export interface GetDisksResult {
   /** The credentials that read them. */
   readonly clientConfiguration: outputs.machine.GetDisksClientConfiguration;
-  /** The disks that the selector keeps. */
+  /** The disks that match the selector. */
   readonly disks: outputs.machine.GetDisksDisk[];
-  /** Address that was connected to. */
+  /** The address the provider connected to. */
   readonly endpoint: string;
   /** The provider's name for this result. */
   readonly id: string;

@@ -1,6 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 
-/** What a client of the Talos API (apid) shows and trusts: the fields of a talosconfig's context, base64 of PEM as there. */
+/** What a client of the Talos API (apid) presents and trusts: the fields of a talosconfig context, also base64 of PEM. */
 export interface TalosCredentials {
   /** The CA that signed the machines' API certificates. */
   caCertificate: string;
@@ -10,7 +10,7 @@ export interface TalosCredentials {
   clientKey: string;
 }
 
-/** {@link TalosCredentials} that may come from another resource. */
+/** {@link TalosCredentials} whose fields may be outputs of other resources. */
 export interface TalosCredentialsArgs {
   /** The CA that signed the machines' API certificates. */
   caCertificate: pulumi.Input<string>;
@@ -20,7 +20,7 @@ export interface TalosCredentialsArgs {
   clientKey: pulumi.Input<string>;
 }
 
-/** How to reach the Kubernetes API as its administrator, taken apart for the Kubernetes provider's settings. */
+/** How to reach the Kubernetes API as an administrator, as separate fields for the Kubernetes provider's settings. */
 export interface KubernetesCredentials {
   /** The CA that signed the Kubernetes API server's certificate, base64 of PEM. */
   caCertificate: string;

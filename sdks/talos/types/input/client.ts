@@ -1,7 +1,7 @@
 import type { TalosCredentials, TalosCredentialsArgs } from "../credentials.ts";
 
-/** The credentials that go into the talosconfig. */
+/** The credentials to put in the talosconfig. */
 export type GetConfigurationClientConfiguration = TalosCredentials;
 
-/** {@link GetConfigurationClientConfiguration} that may come from another resource. */
+/** {@link GetConfigurationClientConfiguration} whose fields may be outputs of other resources. */
 export type GetConfigurationClientConfigurationArgs = TalosCredentialsArgs;

@@ -1,10 +1,10 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { TalosCredentials, TalosCredentialsArgs } from "../credentials.ts";
 
-/** The credentials to ask the machines with. */
+/** The credentials for the machines. */
 export type GetHealthClientConfiguration = TalosCredentials;
 
-/** {@link GetHealthClientConfiguration} that may come from another resource. */
+/** {@link GetHealthClientConfiguration} whose fields may be outputs of other resources. */
 export type GetHealthClientConfigurationArgs = TalosCredentialsArgs;
 
 /** How long the check may take. */
@@ -13,7 +13,7 @@ export interface GetHealthTimeouts {
   read?: string;
 }
 
-/** {@link GetHealthTimeouts} that may come from another resource. */
+/** {@link GetHealthTimeouts} whose fields may be outputs of other resources. */
 export interface GetHealthTimeoutsArgs {
   /** A Go duration such as `10m`. */
   read?: pulumi.Input<string | undefined>;
@@ -22,7 +22,7 @@ export interface GetHealthTimeoutsArgs {
 /** The credentials to fetch the kubeconfig with. */
 export type GetKubeconfigClientConfiguration = TalosCredentials;
 
-/** {@link GetKubeconfigClientConfiguration} that may come from another resource. */
+/** {@link GetKubeconfigClientConfiguration} whose fields may be outputs of other resources. */
 export type GetKubeconfigClientConfigurationArgs = TalosCredentialsArgs;
 
 /** How long the fetch may take. */
@@ -31,7 +31,7 @@ export interface GetKubeconfigTimeouts {
   read?: string;
 }
 
-/** {@link GetKubeconfigTimeouts} that may come from another resource. */
+/** {@link GetKubeconfigTimeouts} whose fields may be outputs of other resources. */
 export interface GetKubeconfigTimeoutsArgs {
   /** A Go duration such as `10m`. */
   read?: pulumi.Input<string | undefined>;

@@ -6,7 +6,7 @@ export interface GetExtensionsVersionsExactFilters {
   names?: string[];
 }
 
-/** {@link GetExtensionsVersionsExactFilters} that may come from another resource. */
+/** {@link GetExtensionsVersionsExactFilters} whose fields may be outputs of other resources. */
 export interface GetExtensionsVersionsExactFiltersArgs {
   /** Full names, for example `siderolabs/iscsi-tools`. */
   names?: pulumi.Input<pulumi.Input<string>[] | undefined>;
@@ -18,7 +18,7 @@ export interface GetExtensionsVersionsFilters {
   names?: string[];
 }
 
-/** {@link GetExtensionsVersionsFilters} that may come from another resource. */
+/** {@link GetExtensionsVersionsFilters} whose fields may be outputs of other resources. */
 export interface GetExtensionsVersionsFiltersArgs {
   /** Parts of names, for example `iscsi`. */
   names?: pulumi.Input<pulumi.Input<string>[] | undefined>;
@@ -30,7 +30,7 @@ export interface GetOverlaysVersionsFilters {
   name?: string;
 }
 
-/** {@link GetOverlaysVersionsFilters} that may come from another resource. */
+/** {@link GetOverlaysVersionsFilters} whose fields may be outputs of other resources. */
 export interface GetOverlaysVersionsFiltersArgs {
   /** Part of a name, for example `rpi`. */
   name?: pulumi.Input<string | undefined>;
@@ -42,7 +42,7 @@ export interface GetVersionsFilters {
   stableVersionsOnly?: boolean;
 }
 
-/** {@link GetVersionsFilters} that may come from another resource. */
+/** {@link GetVersionsFilters} whose fields may be outputs of other resources. */
 export interface GetVersionsFiltersArgs {
   /** Leave out alpha, beta and rc versions. */
   stableVersionsOnly?: pulumi.Input<boolean | undefined>;

@@ -1,7 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { TalosCredentials, TalosCredentialsArgs } from "../credentials.ts";
 
-/** The credentials to bootstrap with, sent to the provider and kept nowhere. */
+/** Write-only credentials to bootstrap with: sent to the provider and stored nowhere. */
 export type BootstrapClientConfigurationWo = TalosCredentialsArgs;
 
 /** How long the bootstrap may take. */
@@ -18,7 +18,7 @@ export interface Certificate {
   key: string;
 }
 
-/** {@link Certificate} that may come from another resource. */
+/** {@link Certificate} whose fields may be outputs of other resources. */
 export interface CertificateArgs {
   /** The certificate. */
   cert: pulumi.Input<string>;
@@ -40,7 +40,7 @@ export interface Certificates {
   os: Certificate;
 }
 
-/** {@link Certificates} that may come from another resource. */
+/** {@link Certificates} whose fields may be outputs of other resources. */
 export interface CertificatesArgs {
   /** The CA of etcd's members and clients. */
   etcd: pulumi.Input<CertificateArgs>;
@@ -54,42 +54,42 @@ export interface CertificatesArgs {
   os: pulumi.Input<CertificateArgs>;
 }
 
-/** The credentials to reach a machine with. */
+/** The credentials for a machine. */
 export type ClientConfiguration = TalosCredentialsArgs;
 
 /** The identity of a cluster in Talos's discovery service. */
 export interface Cluster {
-  /** What the members register under: base64 of 32 bytes. */
+  /** The ID that the members register under: 32 bytes in base64. */
   id: string;
-  /** What the members encrypt their registrations with: base64 of 32 bytes. Secret. */
+  /** The key that the members encrypt their registrations with: 32 bytes in base64. Secret. */
   secret: string;
 }
 
-/** {@link Cluster} that may come from another resource. */
+/** {@link Cluster} whose fields may be outputs of other resources. */
 export interface ClusterArgs {
-  /** What the members register under: base64 of 32 bytes. */
+  /** The ID that the members register under: 32 bytes in base64. */
   id: pulumi.Input<string>;
-  /** What the members encrypt their registrations with: base64 of 32 bytes. Secret. */
+  /** The key that the members encrypt their registrations with: 32 bytes in base64. Secret. */
   secret: pulumi.Input<string>;
 }
 
-/** The credentials to apply a configuration with, sent to the provider and kept nowhere. */
+/** Write-only credentials to apply a configuration with: sent to the provider and stored nowhere. */
 export type ConfigurationApplyClientConfigurationWo = TalosCredentialsArgs;
 
-/** What happens to the machine when its ConfigurationApply is destroyed. It must be in the state by then. */
+/** What happens to the machine when its ConfigurationApply is destroyed. Must already be in the state by then. */
 export interface ConfigurationApplyOnDestroy {
   /** Drain the machine and let it leave etcd first. Default `true`. */
   graceful?: pulumi.Input<boolean | undefined>;
-  /** Start the machine again after the reset instead of powering it off. Default `false`. */
+  /** Reboot the machine after the reset instead of powering it off. Default `false`. */
   reboot?: pulumi.Input<boolean | undefined>;
-  /** Wipe the machine. Default `false`: nothing happens to it, and the other two mean nothing. */
+  /** Wipe the machine. Default `false`: nothing happens to it, and the other two fields have no effect. */
   reset?: pulumi.Input<boolean | undefined>;
 }
 
 /** The credentials to read the disks with. */
 export type GetDisksClientConfiguration = TalosCredentials;
 
-/** {@link GetDisksClientConfiguration} that may come from another resource. */
+/** {@link GetDisksClientConfiguration} whose fields may be outputs of other resources. */
 export type GetDisksClientConfigurationArgs = TalosCredentialsArgs;
 
 /** How long reading the disks may take. */
@@ -98,7 +98,7 @@ export interface GetDisksTimeouts {
   read?: string;
 }
 
-/** {@link GetDisksTimeouts} that may come from another resource. */
+/** {@link GetDisksTimeouts} whose fields may be outputs of other resources. */
 export interface GetDisksTimeoutsArgs {
   /** A Go duration such as `10m`. */
   read?: pulumi.Input<string | undefined>;
@@ -110,7 +110,7 @@ export interface Key {
   key: string;
 }
 
-/** {@link Key} that may come from another resource. */
+/** {@link Key} whose fields may be outputs of other resources. */
 export interface KeyArgs {
   /** The private key. Secret. */
   key: pulumi.Input<string>;
@@ -126,7 +126,7 @@ export interface KubernetesSecrets {
   secretboxEncryptionSecret: string;
 }
 
-/** {@link KubernetesSecrets} that may come from another resource. */
+/** {@link KubernetesSecrets} whose fields may be outputs of other resources. */
 export interface KubernetesSecretsArgs {
   /** Encrypts Kubernetes secrets in etcd, in clusters made before secretbox. Secret. */
   aescbcEncryptionSecret?: pulumi.Input<string | undefined>;
@@ -144,11 +144,11 @@ export interface MachineSecrets {
   cluster: Cluster;
   /** Kubernetes' other secrets. */
   secrets: KubernetesSecrets;
-  /** What a machine asks a control plane's trustd with. */
+  /** What a machine authenticates with to a control plane's trustd. */
   trustdinfo: TrustdInfo;
 }
 
-/** {@link MachineSecrets} that may come from another resource. */
+/** {@link MachineSecrets} whose fields may be outputs of other resources. */
 export interface MachineSecretsArgs {
   /** The cluster's CAs. */
   certs: pulumi.Input<CertificatesArgs>;
@@ -156,7 +156,7 @@ export interface MachineSecretsArgs {
   cluster: pulumi.Input<ClusterArgs>;
   /** Kubernetes' other secrets. */
   secrets: pulumi.Input<KubernetesSecretsArgs>;
-  /** What a machine asks a control plane's trustd with. */
+  /** What a machine authenticates with to a control plane's trustd. */
   trustdinfo: pulumi.Input<TrustdInfoArgs>;
 }
 
@@ -164,20 +164,20 @@ export interface MachineSecretsArgs {
 export interface Timeout {
   /** A Go duration such as `10m`. */
   create?: pulumi.Input<string | undefined>;
-  /** A Go duration such as `10m`. It must be in the state before the destroy starts. */
+  /** A Go duration such as `10m`. Must be in the state before the destroy starts. */
   delete?: pulumi.Input<string | undefined>;
   /** A Go duration such as `10m`. */
   update?: pulumi.Input<string | undefined>;
 }
 
-/** What a machine asks a control plane's trustd with. */
+/** What a machine authenticates with to a control plane's trustd. */
 export interface TrustdInfo {
-  /** The token that gets a joining machine its API certificate. Secret. */
+  /** The token with which a joining machine gets its API certificate. Secret. */
   token: string;
 }
 
-/** {@link TrustdInfo} that may come from another resource. */
+/** {@link TrustdInfo} whose fields may be outputs of other resources. */
 export interface TrustdInfoArgs {
-  /** The token that gets a joining machine its API certificate. Secret. */
+  /** The token with which a joining machine gets its API certificate. Secret. */
   token: pulumi.Input<string>;
 }

@@ -1,6 +1,6 @@
 import type { KubernetesCredentials, TalosCredentials } from "../credentials.ts";
 
-/** The credentials that asked the machines. */
+/** The credentials used for the machines. */
 export type GetHealthClientConfiguration = TalosCredentials;
 
 /** How long the check may take. */

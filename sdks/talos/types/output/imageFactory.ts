@@ -4,11 +4,11 @@ export interface GetExtensionsVersionsExactFilters {
   names?: string[];
 }
 
-/** A system extension that the factory can build in. */
+/** A system extension that the factory can include. */
 export interface GetExtensionsVersionsExtensionsInfo {
   /** Who publishes it. */
   author: string;
-  /** What it does, in its author's words. */
+  /** The author's description. */
   description: string;
   /** The digest of its image. */
   digest: string;
@@ -30,7 +30,7 @@ export interface GetOverlaysVersionsFilters {
   name?: string;
 }
 
-/** A board overlay that the factory can build in. */
+/** A board overlay that the factory can include. */
 export interface GetOverlaysVersionsOverlaysInfo {
   /** The digest of its image. */
   digest: string;

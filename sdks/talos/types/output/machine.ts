@@ -31,14 +31,14 @@ export interface Certificates {
   os: Certificate;
 }
 
-/** The credentials to reach a machine with. */
+/** The credentials for a machine. */
 export type ClientConfiguration = TalosCredentials;
 
 /** The identity of a cluster in Talos's discovery service. */
 export interface Cluster {
-  /** What the members register under: base64 of 32 bytes. */
+  /** The ID that the members register under: 32 bytes in base64. */
   id: string;
-  /** What the members encrypt their registrations with: base64 of 32 bytes. Secret. */
+  /** The key that the members encrypt their registrations with: 32 bytes in base64. Secret. */
   secret: string;
 }
 
@@ -49,7 +49,7 @@ export type ConfigurationApplyClientConfigurationWo = TalosCredentials;
 export interface ConfigurationApplyOnDestroy {
   /** Drain the machine and let it leave etcd first. */
   graceful: boolean;
-  /** Start the machine again after the reset instead of powering it off. */
+  /** Reboot the machine after the reset instead of powering it off. */
   reboot: boolean;
   /** Wipe the machine. */
   reset: boolean;
@@ -60,25 +60,25 @@ export type GetDisksClientConfiguration = TalosCredentials;
 
 /** A disk of a machine. */
 export interface GetDisksDisk {
-  /** Where the disk hangs on the bus. */
+  /** The disk's path on the bus. */
   busPath: string;
-  /** It is an optical drive. */
+  /** Whether it is an optical drive. */
   cdrom: boolean;
   /** The device, for example `/dev/sda`. */
   devPath: string;
   /** The preferred size of a request, in bytes. */
   ioSize: number;
-  /** The kernel's name for finding its driver. */
+  /** The modalias, by which the kernel finds the driver. */
   modalias: string;
   /** The model's name. */
   model: string;
-  /** The size for people, for example `100 GB`. */
+  /** The size in readable form, for example `100 GB`. */
   prettySize: string;
-  /** It cannot be written. */
+  /** Whether it is read-only. */
   readonly: boolean;
-  /** It spins. */
+  /** Whether it is rotational. */
   rotational: boolean;
-  /** The disks that this one is made of. */
+  /** The disks that this one consists of. */
   secondaryDisks: string[];
   /** The size of a sector, in bytes. */
   sectorSize: number;
@@ -92,7 +92,7 @@ export interface GetDisksDisk {
   symlinks: string[];
   /** How it is attached, for example `nvme` or `iscsi`. */
   transport: string;
-  /** The UUID, if the disk tells one. */
+  /** The UUID, if the disk reports one. */
   uuid: string;
   /** The worldwide identifier. */
   wwid: string;
@@ -128,7 +128,7 @@ export interface MachineSecrets {
   cluster: Cluster;
   /** Kubernetes' other secrets. */
   secrets: KubernetesSecrets;
-  /** What a machine asks a control plane's trustd with. */
+  /** What a machine authenticates with to a control plane's trustd. */
   trustdinfo: TrustdInfo;
 }
 
@@ -142,8 +142,8 @@ export interface Timeout {
   update?: string;
 }
 
-/** What a machine asks a control plane's trustd with. */
+/** What a machine authenticates with to a control plane's trustd. */
 export interface TrustdInfo {
-  /** The token that gets a joining machine its API certificate. Secret. */
+  /** The token with which a joining machine gets its API certificate. Secret. */
   token: string;
 }
