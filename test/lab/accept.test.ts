@@ -8,7 +8,7 @@ import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 import { canaries } from "./secrets.ts";
 
-/** `npm run accept` against the lab's cluster, through plain `pulumi`. */
+/** Runs `npm run accept` against the lab's cluster, with the plain `pulumi` CLI. */
 
 let lab: LabProject;
 let environment: Record<string, string>;
@@ -51,7 +51,7 @@ function probe(args: string[], interruptAt?: RegExp): Promise<Finished> {
   return lab.run(process.execPath, command, environmentOf(), interruptAt);
 }
 
-/** The stack with a probe of its own. */
+/** The stack file with the storage probe enabled. */
 function withProbe(text: string): string {
   return text.replace("talos-iscsi:joviandss:\n", "$&    probe: {}\n");
 }
@@ -63,14 +63,14 @@ function report(): Acceptance {
 const results = ({ steps }: Acceptance) =>
   Object.fromEntries(steps.map(({ step, result }) => [step, result]));
 
-test("a stack that was never deployed cannot be checked, and is not deployed", async () => {
+test("refuses to check a stack that was never deployed, and does not deploy it", async () => {
   const finished = await accept();
   expect(finished.code, finished.text).toBe(2);
   expect(finished.text).toContain("--up");
 });
 
-test("--up deploys it, finds the second time unchanged and no node rebooted, and probes its storage on every worker", async () => {
-  // The stack's own probe runs in the first `up`, and not in the second.
+test("--up deploys the stack, sees a second up change nothing and reboot no node, and probes the storage of every worker", async () => {
+  // The stack's own probe only runs in the first `up`.
   const finished = await lab.withStackFile("dev", withProbe, () => accept("--up", "--storage-timeout", "60"));
   expect(finished.code, finished.text).toBe(0);
   const run = report();
@@ -89,7 +89,7 @@ test("--up deploys it, finds the second time unchanged and no node rebooted, and
   const places = ({ node, readOn }: { node: string; readOn?: string }) => `${node}, ${readOn ?? ""}`;
   expect(run.storage?.volumes.map(places)).toEqual(["w1, w2", "w2, w1"]);
   expect(run.storage?.skipped.map(({ node }) => node)).toEqual(["cp1", "cp2", "cp3"]);
-  // Two pods of two volumes, twice.
+  // Two volumes with two pods each, in two probes.
   expect(driver.attached.filter((node) => node === "w1")).toHaveLength(4);
   const { stdout } = await lab.pulumi("stack", "output", "storageProbe", "--json", "--stack", "dev");
   const { joviandss } = JSON.parse(stdout) as {
@@ -108,7 +108,7 @@ test("--up deploys it, finds the second time unchanged and no node rebooted, and
     expect(secrets.filter((secret) => text.includes(secret))).toEqual([]);
 });
 
-test("without --up it only looks", async () => {
+test("without --up, it changes nothing", async () => {
   const before = await lab.tool("kubectl", "get", "namespaces,persistentvolumes", "--output", "name");
   const finished = await accept();
   expect(finished.code, finished.text).toBe(0);
@@ -121,13 +121,13 @@ test("without --up it only looks", async () => {
   expect(await lab.tool("kubectl", "get", "namespaces,persistentvolumes", "--output", "name")).toBe(before);
 });
 
-test("a driver that does not attach is found, with the node, the pod and what Kubernetes says", async () => {
+test("reports a driver that does not attach, with the node, the pod and Kubernetes' message", async () => {
   driver.broken.add("w2");
   const finished = await probe(["--timeout", "10", "--json"]);
   expect(finished.code, finished.text).toBe(1);
   const { volumes, left } = JSON.parse(finished.stdout) as ProbeReport;
   expect(volumes.map(({ result }) => result)).toEqual(["failed", "failed"]);
-  // The first pod of one, the second of the other.
+  // w2 runs the first pod of one volume and the second pod of the other.
   const [other, own] = volumes;
   expect(own).toMatchObject({
     node: "w2",
@@ -143,7 +143,7 @@ test("a driver that does not attach is found, with the node, the pod and what Ku
   expect(await probeLeftovers(lab)).toBe("");
 });
 
-nightly("Ctrl-C ends a probe, and what it has made is removed", async () => {
+nightly("Ctrl-C stops a probe and removes what it created", async () => {
   const finished = await probe(["--timeout", "60"], /0 of 2 volumes done/);
   expect(finished.code, finished.text).toBe(2);
   expect(finished.text).toContain("stopped");
@@ -151,7 +151,7 @@ nightly("Ctrl-C ends a probe, and what it has made is removed", async () => {
   driver.broken.clear();
 });
 
-test("a service that was stopped by hand is found, on its node", async () => {
+test("reports a service that was stopped manually, with its node", async () => {
   await lab.tool("talosctl", "--nodes", "127.10.0.21", "service", "ext-iscsid", "stop");
   const finished = await accept();
   expect(finished.code, finished.text).toBe(1);

@@ -6,7 +6,7 @@ import type { LabStatus } from "../../lab/status.ts";
 import { LabProject, type Finished } from "./project.ts";
 import { canaries, filesWith } from "./secrets.ts";
 
-/** A cluster that talosctl made and that was patched by hand since, taken over with its machine configurations as files. */
+/** Adopts a cluster that was created by talosctl and patched manually since, with its machine configurations as files. */
 
 const nodes = {
   cp1: "127.10.0.11",
@@ -18,7 +18,7 @@ const nodes = {
 type Name = keyof typeof nodes;
 const names = Object.keys(nodes) as Name[];
 
-/** What was done on every node: a host name, sysctls, a label, a mirror. */
+/** The manual changes on every node: a host name, sysctls, a label, a registry mirror. */
 const byHand = (name: Name): string =>
   [
     {
@@ -64,7 +64,7 @@ async function documentsOf(name: Name): Promise<Record<string, unknown>[]> {
   );
 }
 
-/** The lines of a preview that tell what a node's configuration changes there. */
+/** The lines in a preview that show the changes of a node's configuration. */
 function changesOf(preview: Finished, name: Name): string[] {
   const block =
     preview.stdout
@@ -74,7 +74,7 @@ function changesOf(preview: Finished, name: Name): string[] {
   return [...list.matchAll(/\[\d+\]: "(.*)"$/gm)].map(([, line = ""]) => line);
 }
 
-/** The stack's file with the nodes' own machine configurations in place of the bundle. */
+/** The stack file, with the nodes' own machine configurations instead of the secrets bundle. */
 function onFile(text: string): string {
   const stack = parse(text) as { config: Record<string, unknown> };
   const cluster = stack.config["talos-iscsi:cluster"] as {
@@ -90,7 +90,7 @@ function onFile(text: string): string {
   for (const node of cluster.nodes) {
     if (!["cp1", "w1"].includes(node.name)) node.configFile = `.lab/${node.name}.yaml`;
   }
-  // Only a boot takes this over.
+  // Only takes effect at boot.
   cluster.patches = { worker: [{ machine: { udev: { rules: ['SUBSYSTEM=="block"'] } } }] };
   return stringify(stack);
 }
@@ -108,8 +108,8 @@ beforeAll(async () => {
 
 afterAll(async () => lab?.remove());
 
-describe("taken over with the bundle alone", () => {
-  test("is refused in the preview, by node and path, and touches nothing", async () => {
+describe("adopting a patched cluster with only the secrets bundle", () => {
+  test("is refused by the preview, which lists the lost settings by node and path, and touches nothing", async () => {
     const before = await status();
     const refused = await lab.lab("preview");
     printed.push(refused.text);
@@ -129,8 +129,8 @@ describe("taken over with the bundle alone", () => {
   });
 });
 
-describe("taken over with its files", () => {
-  test("the first preview shows the two patches, the image and the upgrades; after up everything made by hand is there, and each node booted once", async () => {
+describe("adopting it with its machine configuration files", () => {
+  test("the first preview shows the two patches, the image and the upgrades; up keeps the manual changes and reboots each node once", async () => {
     const before = await status();
     await lab.withStackFile("dev", onFile, async () => {
       const preview = await lab.labOk("preview");
@@ -179,7 +179,7 @@ describe("taken over with its files", () => {
     });
   }, 600_000);
 
-  test("no secret is in the state, in a preview, or in a log", () => {
+  test("leaves no secret in the state, in a preview or in a log", () => {
     const secrets = canaries(lab.file("secrets.yaml"), lab.file("talosconfig"));
     expect(secrets.length).toBeGreaterThan(10);
     expect(filesWith(lab.file("state"), secrets)).toEqual([]);

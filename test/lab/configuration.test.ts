@@ -8,13 +8,13 @@ import { stateAsOf010, type Deployment } from "./formerState.ts";
 import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 
-/** The nodes' configurations with the real engine: what previews show, what is refused, and how a stack of 0.1.0 goes on. */
+/** Node configurations with the real engine: what previews show, what is refused, and how a stack of 0.1.0 migrates. */
 
 let lab: LabProject;
 const names = ["cp1", "cp2", "cp3", "w1", "w2"];
 const former = /ConfigurationGuard|ConfigurationApply|:MachineConfiguration::/;
 
-/** Applies and boots of every machine: what must not grow where nothing is to happen. */
+/** The number of applies and boots of every machine. They must not grow if nothing should happen. */
 async function touched(): Promise<Record<string, { applies: number; boots: number }>> {
   const report = await labReport(lab.file("lab.sock"));
   return Object.fromEntries(
@@ -22,7 +22,7 @@ async function touched(): Promise<Record<string, { applies: number; boots: numbe
   );
 }
 
-/** Changes the cluster's settings in the stack's file. */
+/** Changes the cluster's settings in the stack file. */
 function set(path: string[], value: unknown): void {
   const file = join(lab.dir, "Pulumi.dev.yaml");
   const document = parseDocument(readFileSync(file, "utf8"));
@@ -79,7 +79,7 @@ describe("a stack of 0.1.0", () => {
     expect(await touched()).toEqual(before);
   });
 
-  nightly("goes on after a refresh too", async () => {
+  nightly("also migrates after a refresh", async () => {
     const file = lab.file("former.json");
     writeFileSync(file, JSON.stringify(stateAsOf010(await state())), { mode: 0o600 });
     await pulumi("stack", "import", "--file", file);
@@ -92,12 +92,12 @@ describe("a stack of 0.1.0", () => {
 });
 
 describe("a preview", () => {
-  test("shows each changed line once, and none of an earlier change as taken away", async () => {
+  test("shows each changed line once, and no line of an earlier change as removed", async () => {
     patch("worker", sysctl("vm.first"));
     await lab.labOk("up", "--skip-preview");
     patch("worker", sysctl("vm.first"), sysctl("vm.second"));
     const { stdout } = await lab.labOk("preview");
-    // Each resource with its properties; the stack's outputs come after them.
+    // Once per worker. The stack outputs come after the resources.
     expect(count(stdout, "vm.second"), stdout).toBe(2);
     const [resources = ""] = stdout.split(/^\s*--outputs:--/m);
     const blocks = resources
@@ -114,12 +114,12 @@ describe("a preview", () => {
     await lab.labOk("up", "--skip-preview");
   });
 
-  test("of a new release has one line of upgrade for each node, and nothing of the last rollout", async () => {
+  test("of a new release shows one upgrade line per node, and nothing from the last rollout", async () => {
     set(["talos-iscsi:talosVersion"], "v1.14.1");
     const { stdout, text } = await lab.labOk("preview");
     set(["talos-iscsi:talosVersion"], "v1.13.9");
     const [resources = "", outputs = ""] = stdout.split(/^\s*--outputs:--/m);
-    // Two for each node; the image, the cluster, the look at all nodes and the preflight.
+    // Two per node, plus the image, the cluster, the readiness check and the preflight.
     expect(count(resources, ": (update)"), resources).toBe(2 * names.length + 4);
     const upgrades = resources
       .split(/(?=^ *~ talos[\w-]*:[\w:/-]+: \(update\)$)/m)
@@ -134,11 +134,11 @@ describe("a preview", () => {
     for (const name of names)
       expect(resources).toMatch(new RegExp(`\\+ ${name} *: "v1\\.13\\.9 .* -> v1\\.14\\.1 `));
     expect(resources).not.toContain("v1.12");
-    // Each thing that is known of the way once, with its nodes.
+    // Each note about the upgrade appears once, with its nodes.
     expect(count(text, "no snapshot of etcd is taken")).toBe(1);
   });
 
-  nightly("and an up say each thing once, however many nodes it stops", async () => {
+  nightly("and an up report each problem once, however many nodes it stops", async () => {
     const fault = (node: string, fault: string, lift = false): Promise<unknown> =>
       askLab(lab.file("lab.sock"), { method: "POST", path: "/fault", body: { node, fault, lift } });
     set(["talos-iscsi:talosVersion"], "v1.13.7");
@@ -157,9 +157,9 @@ describe("a preview", () => {
       expect(text).not.toContain("would lose its majority");
     }
     expect(preview.text).toMatch(/right now: w2 .*step "inspect": .*os:admin/);
-    // With all else, in one round.
+    // Reported together with everything else, in one run.
     expect(up.text).toMatch(/^ +w2 .*step "inspect": .*os:admin/m);
-    // Each step of the look at all nodes once; the engine prints the last one again with what it tells after it.
+    // The readiness check prints each step once. The engine repeats the last one with every message that follows.
     for (const [step, most] of [
       ["inspect", 1],
       ["guard", 3],
@@ -171,7 +171,7 @@ describe("a preview", () => {
     expect(up.text).not.toContain("using pulumi-resource-");
   });
 
-  test("refuses another contract, with the reason", async () => {
+  test("refuses a different contract, with the reason", async () => {
     set(["talos-iscsi:talosContract"], "v1.13");
     const before = await touched();
     const refused = await lab.lab("preview");
@@ -182,14 +182,14 @@ describe("a preview", () => {
     set(["talos-iscsi:talosContract"], "v1.12");
   });
 
-  nightly("shows what was changed by hand after a refresh, and up leaves it alone", async () => {
+  nightly("shows manual changes after a refresh, and up keeps them", async () => {
     const file = join(lab.dir, ".lab", "by-hand.yaml");
     writeFileSync(file, 'machine: { sysctls: { vm.by-hand: "1" } }\n');
     await lab.tool("talosctl", "--nodes", "127.10.0.21", "patch", "machineconfig", "--patch", `@${file}`);
     const before = await touched();
     const preview = await lab.labOk("preview", "--refresh");
     expect(preview.text).toContain("+ machine.sysctls.vm.by-hand: 1");
-    // Nodes that nobody changed are not in it.
+    // Unchanged nodes do not appear.
     expect(preview.text).not.toMatch(
       /\(refresh\)\s+\[id=[^\]]*\]\s+\[urn=[^\]]*NodeConfiguration::cluster-config-(?!w1)/,
     );
@@ -204,7 +204,7 @@ describe("a preview", () => {
   });
 });
 
-describe("an apply that failed after the guard had passed", () => {
+describe("an apply that failed after its guard passed", () => {
   test("is guarded again by the next up", async () => {
     patch("controlplane", sysctl("vm.guarded"));
     await lab.labOk("fault", "cp1", "configuration-refused", "--once");

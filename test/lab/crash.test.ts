@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { crashRollouts } from "../../lab/bench/crash.ts";
 import { RolloutLab } from "./rollout.ts";
 
-/** Rollouts whose engine or provider is killed with SIGKILL, over and over; `npm run bench -- crash` does it as often as one likes. */
+/** Rollouts whose engine or provider is killed with SIGKILL again and again. `npm run bench -- crash` does it any number of times. */
 
 const kills = 40;
 let lab: RolloutLab;
@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab?.project.remove());
 
-test("Ctrl-C stops between steps, says what is left undone, and up goes on from there", async () => {
+test("Ctrl-C stops between steps and reports what is unfinished, and the next up continues from there", async () => {
   const before = await lab.upgrades();
   lab.want("v1.13.9");
   const { code, text } = await lab.interrupted(/upgrade-cp2 .*\[5\/11\] install/);
@@ -33,7 +33,7 @@ test("Ctrl-C stops between steps, says what is left undone, and up goes on from 
   await lab.finish();
 });
 
-test(`killed ${kills} times: no node is upgraded twice or left cordoned, and never are two down`, async () => {
+test(`killed ${kills} times: no node is upgraded twice or left cordoned, and two nodes are never down at once`, async () => {
   const figures = await crashRollouts({
     dir: lab.project.dir,
     kills,

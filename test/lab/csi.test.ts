@@ -43,7 +43,7 @@ const quietly = (work: () => string): string => {
   }
 };
 
-/** A Secret as stacks of 0.1.0 have it. */
+/** A Secret in the form that stacks of 0.1.0 have. */
 function asStringData({ data, ...args }: kubernetes.types.input.core.v1.Secret) {
   const plain = (texts: Record<string, string>) =>
     Object.entries(texts).map(([key, text]) => [key, Buffer.from(text, "base64").toString("utf8")]);
@@ -53,7 +53,7 @@ function asStringData({ data, ...args }: kubernetes.types.input.core.v1.Secret) 
   return { ...args, stringData };
 }
 
-/** The nodes that a DaemonSet's pods run on. */
+/** The nodes that run a DaemonSet's pods. */
 function nodesOf(namespace: string, app: string): string[] {
   const path = "--output=jsonpath={range .items[?(@.status.phase=='Running')]}{.spec.nodeName}{'\\n'}{end}";
   return cluster
@@ -64,7 +64,7 @@ function nodesOf(namespace: string, app: string): string[] {
 }
 
 describe("both drivers and the snapshot controller on a real Kubernetes", () => {
-  it("a first preview shows everything, and up makes it", async () => {
+  it("the first preview shows every object, and up creates them", async () => {
     const { steps } = await csi.preview();
     expect(Object.values(steps).every((op) => op === "create")).toBe(true);
     expect(Object.keys(steps)).toEqual(
@@ -80,14 +80,14 @@ describe("both drivers and the snapshot controller on a real Kubernetes", () => 
     expect(csi.objects()).toHaveLength(Object.keys(steps).length);
   });
 
-  it("the second time changes nothing", async () => {
+  it("a second up changes nothing", async () => {
     await csi.settled();
   });
 
   it.each([
     ["joviandss-csi", "joviandss-csi-node"],
     ["synology-csi", "synology-csi-node"],
-  ])("%s: the node part runs on every node, tainted control planes included", (namespace, app) => {
+  ])("%s: the node plugin runs on every node, including tainted control planes", (namespace, app) => {
     expect(nodesOf(namespace, app)).toEqual(["cp1", "w1", "w2", "w3"]);
     expect(cluster.kubectl(["get", "node", "cp1", "--output=jsonpath={.spec.taints[*].effect}"])).toContain(
       "NoSchedule",
@@ -114,7 +114,7 @@ describe("both drivers and the snapshot controller on a real Kubernetes", () => 
     },
   );
 
-  it("the controller stays off control planes, its replicas on different nodes", () => {
+  it("the controller does not run on control planes, and its replicas run on different nodes", () => {
     const on = nodesOf("joviandss-csi", "joviandss-csi-controller");
     expect(new Set(on).size).toBe(2);
     expect(on).not.toContain("cp1");
@@ -138,7 +138,7 @@ describe("both drivers and the snapshot controller on a real Kubernetes", () => 
 });
 
 describe("secrets", () => {
-  it("neither a password nor the key of its checksum is in the state", () => {
+  it("neither the passwords nor the checksum's key is in the state", () => {
     const state = csi.stateText();
     const uid = cluster.kubectl([
       "get",
@@ -155,7 +155,7 @@ describe("secrets", () => {
     expect(state).toMatch(/"talos-iscsi\/config-checksum": ?"[0-9a-f]{16}"/);
   });
 
-  it("a changed password is a readable change of the pods that read it, and of nothing else", async () => {
+  it("a changed password shows as a checksum change, only of the pods that read it", async () => {
     const { joviandss, synology } = everyOption;
     const endpoint = { ...joviandss.endpoint, password: "second-jdss-password" };
     csi.wants({ joviandss: { ...joviandss, endpoint }, synology });
@@ -179,7 +179,7 @@ describe("secrets", () => {
     ]);
 });
 
-describe("rights", () => {
+describe("permissions", () => {
   const joviandss = "joviandss-csi:joviandss-csi-controller-service-account";
   const synology = "synology-csi:synology-csi-controller-service-account";
 
@@ -194,12 +194,12 @@ describe("rights", () => {
     ["the Synology snapshotter", synology, snapshotter, undefined],
     ["the snapshot controller", "kube-system:snapshot-controller", snapshotController, undefined],
     ["the snapshot controller's leader election", "kube-system:snapshot-controller", leases, "kube-system"],
-  ])("%s may do all that it does", (_, account, rights, namespace) => {
+  ])("%s has every permission it needs", (_, account, rights, namespace) => {
     expect(refusedRights(cluster, account, rights, namespace)).toEqual([]);
   });
 
   it.each([joviandss, synology, "kube-system:snapshot-controller"])(
-    "%s may do nothing of what would be a break-in",
+    "%s has no permission that would compromise the cluster",
     (account) => {
       expect(refusedRights(cluster, account, forbiddenRights)).toEqual(flattenRights(forbiddenRights));
     },
@@ -211,12 +211,12 @@ describe("rights", () => {
 
   const everything = [...provisioner, ...attacher, ...resizer, ...snapshotter, ...forbiddenRights];
 
-  it("the JovianDSS node part may do nothing at all", () => {
+  it("the JovianDSS node plugin has no permissions at all", () => {
     const account = "joviandss-csi:joviandss-csi-node-service-account";
     expect(refusedRights(cluster, account, everything)).toEqual(flattenRights(everything));
   });
 
-  it("the Synology node part may look nodes up for NFS, and nothing else", () => {
+  it("the Synology node plugin may only look up nodes, for NFS", () => {
     const account = "synology-csi:synology-csi-node-service-account";
     const nodes = ["get nodes.", "list nodes."];
     expect(refusedRights(cluster, account, everything)).toEqual(
@@ -243,7 +243,7 @@ describe("snapshots", () => {
     expect(snapshot({ persistentVolumeClaimName: "data" })).toContain("created");
   });
 
-  it("of two things at once, of nothing, or with an unknown field are not", () => {
+  it("of two sources, of none, or with an unknown field are refused", () => {
     expect(snapshot({ persistentVolumeClaimName: "data", volumeSnapshotContentName: "x" })).toContain(
       "exactly one of",
     );
@@ -253,7 +253,7 @@ describe("snapshots", () => {
 });
 
 describe("pod security", () => {
-  it("refuses the node part's pods in a namespace without the labels", async () => {
+  it("refuses the node plugin's pods in a namespace without the labels", async () => {
     const daemonSet = structuredClone(object("DaemonSet", "joviandss-csi-node"));
     daemonSet.metadata.namespace = "unlabelled";
     const account = {
@@ -319,7 +319,7 @@ describe("claims", () => {
     [["ReadWriteOnce", "ReadWriteMany"], undefined, /only one node may write/],
     [["ReadWriteOnce"], "Block", /class joviandss-sc cannot have volumeMode Block/],
   ])("%j %s is refused for joviandss-sc", async (modes, volumeMode, reason) => {
-    // A policy is in force some moments after it was made.
+    // A policy takes effect shortly after it is created.
     expect(
       await eventually(
         () => claim(modes, "joviandss-sc", volumeMode),
@@ -328,7 +328,7 @@ describe("claims", () => {
     ).toMatch(reason);
   });
 
-  it("a LUN of Synology may be shared as a raw block volume, not as a file system", async () => {
+  it("a Synology LUN may be shared as a raw block volume, but not as a file system", async () => {
     const refused = await eventually(
       () => claim(["ReadWriteMany"], "synology-iscsi-storage"),
       (text) => text.includes("only one node"),
@@ -338,7 +338,7 @@ describe("claims", () => {
     expect(claim(["ReadOnlyMany"], "synology-iscsi-storage", "Block")).toContain("only one node may write");
   });
 
-  nightly("a claim that gets its class later is judged then; other changes of an old claim pass", () => {
+  nightly("a claim that gets its class later is checked then; other changes to an old claim pass", () => {
     const isDefault = "storageclass.kubernetes.io/is-default-class";
     cluster.kubectl(["annotate", "storageclass", "synology-iscsi-storage", `${isDefault}-`]);
     const late = (name: string, accessModes: string[]) =>
@@ -416,7 +416,7 @@ describe("PersistentVolumes", () => {
 });
 
 describe("a new image", () => {
-  nightly("rolls over the nodes, at most one of them without the driver at a time", async () => {
+  nightly("rolls out node by node, with at most one node without the driver at a time", async () => {
     const { joviandss, synology } = everyOption;
     csi.wants({ joviandss: { ...joviandss, image: "docker.io/opene/joviandss-csi:v1.1.1" }, synology });
     let most = 0;
@@ -451,8 +451,8 @@ describe("a new image", () => {
   });
 });
 
-describe("the end", () => {
-  nightly("leaves nothing behind, and up makes it all again", async () => {
+describe("destroy", () => {
+  nightly("leaves nothing behind, and up creates everything again", async () => {
     const there = csi.objects();
     await csi.destroy();
     const left = there.filter((entry) => exists(entry));

@@ -12,13 +12,13 @@ import { SynologyCsi } from "../../components/csi/synology.ts";
 import type { SynologyCsiArgs } from "../../components/csi/synology.ts";
 import type { ClusterFixture } from "./clusterFixture.ts";
 
-/** What the program is to deploy; tests change it between two runs, as a user changes a stack's file. */
+/** What the program should deploy. Tests change it between runs, like a user changes a stack file. */
 export interface WantedDrivers {
   joviandss: JovianDssCsiArgs;
   synology: SynologyCsiArgs;
 }
 
-/** Both drivers with all that they can have: several replicas, snapshots, nsenter. */
+/** Both drivers with every option: several replicas, snapshots, nsenter. */
 export const everyOption: WantedDrivers = {
   joviandss: {
     image: "docker.io/opene/joviandss-csi:v1.1.0",
@@ -40,7 +40,7 @@ export const everyOption: WantedDrivers = {
   },
 };
 
-/** An object of the cluster as the state has it. */
+/** A cluster object as stored in the state. */
 export interface Deployed {
   urn: string;
   type: string;
@@ -52,7 +52,7 @@ export interface Deployed {
   };
 }
 
-/** The drivers on a cluster of the lab, deployed by the real engine. */
+/** The drivers on a lab cluster, deployed by the real engine. */
 export class CsiDeployment {
   readonly #stack: Stack;
   readonly #stateFile: string;
@@ -97,7 +97,7 @@ export class CsiDeployment {
     await this.#stack.up();
   }
 
-  /** Fails when anything would change. */
+  /** Fails if anything would change. */
   async settled(): Promise<void> {
     await this.#stack.up({ expectNoChanges: true });
   }
@@ -106,7 +106,7 @@ export class CsiDeployment {
     await this.#stack.destroy();
   }
 
-  /** The steps that change something, by resource name, and all that the preview prints about them. */
+  /** The steps that change something, by resource name, and the preview's output about them. */
   async preview(): Promise<{ steps: Record<string, string>; text: string }> {
     const steps: Record<string, string> = {};
     const lines: string[] = [];
@@ -123,12 +123,12 @@ export class CsiDeployment {
     return { steps, text: lines.join("") };
   }
 
-  /** The state as the backend stores it, secrets encrypted. */
+  /** The state as the backend stores it, with encrypted secrets. */
   stateText(): string {
     return readFileSync(this.#stateFile, "utf8");
   }
 
-  /** The objects as the provider sends them, by the state; a Secret's content is left out. */
+  /** The objects as the provider sends them, from the state. A Secret's content is omitted. */
   objects(): Deployed[] {
     const { checkpoint } = JSON.parse(this.stateText()) as {
       checkpoint: { latest: { resources: Deployed[] } };

@@ -14,27 +14,27 @@ import {
 } from "@kubernetes/client-node";
 import type { LabProject } from "./project.ts";
 
-/** Where the kubelet finds a driver's socket, which the driver's node part has mounted. */
+/** Where the kubelet finds a driver's socket; the driver's node plugin mounts a folder below it. */
 const plugins = "/var/lib/kubelet/plugins/";
 
 /**
- * Plays the part of a CSI driver on the lab's Kubernetes, whose pods run without their images: it registers on the nodes of its node part, and provisions, attaches
- * and deletes volumes as external-provisioner and external-attacher would. For the storage probe's pods it is the kubelet, too: once its volume is attached, a pod's
- * command runs here with a folder as the volume. Binding, scheduling, attaching and detaching are the real controller manager's.
+ * A stand-in for a CSI driver on the lab's Kubernetes, where pods do not run their images. It registers on the nodes of its node plugin, and provisions, attaches
+ * and deletes volumes like external-provisioner and external-attacher. For the storage probe's pods it also plays the kubelet: once a pod's volume is attached, the
+ * pod's command runs here with a folder as the volume. The real controller manager and scheduler do the binding, scheduling, attaching and detaching.
  */
 export class CsiDouble {
   readonly #core: CoreV1Api;
   readonly #storage: StorageV1Api;
   readonly #stop = new AbortController();
   readonly #folder = mkdtempSync(join(tmpdir(), "csi-double-"));
-  /** Pods whose command runs, or has run, by uid. */
+  /** UIDs of pods whose command is running or has run. */
   readonly #ran = new Set<string>();
-  /** Drivers that were registered: `node driver`. */
+  /** Registered drivers, as `node driver`. */
   readonly #registered = new Set<string>();
   #work: Promise<void> = Promise.resolve();
-  /** Nodes to which nothing is attached. */
+  /** Nodes on which attaching fails. */
   readonly broken = new Set<string>();
-  /** Every attachment that was made: `node` of the volume, in order. */
+  /** The node of every attachment, in order. */
   readonly attached: string[] = [];
 
   constructor(kubeconfig: string) {
@@ -52,7 +52,7 @@ export class CsiDouble {
           await this.#turn();
           failures = 0;
         } catch (error) {
-          // The API server restarts in a rollout: a kubelet and a driver ask again, and so does this for a minute.
+          // The API server restarts during a rollout. Kubelets and drivers retry, and so does this, for a minute.
           if (++failures > 300) throw error;
         }
         await sleep(200);
@@ -135,7 +135,7 @@ export class CsiDouble {
     }
   }
 
-  /** What a kubelet tells when the registrar beside a driver has spoken to it. */
+  /** Registers a driver, as the kubelet does when the node-driver-registrar calls it. */
   async #register({ spec, status }: V1Pod): Promise<void> {
     const node = spec?.nodeName ?? "";
     const paths = (spec?.volumes ?? []).flatMap(({ hostPath }) => hostPath?.path ?? []);
@@ -176,7 +176,7 @@ export class CsiDouble {
       phase: "Running",
       containerStatuses: [containerStatus(container, { running })],
     });
-    // As in the pod, but for the paths.
+    // Like in the pod, except for the paths.
     const env = {
       PATH: process.env["PATH"],
       ...given,
@@ -200,7 +200,7 @@ export class CsiDouble {
     });
   }
 
-  /** A pod that was deleted meanwhile is not there to be told of. */
+  /** Ignores pods that were deleted in the meantime. */
   async #report({ metadata }: V1Pod, status: V1PodStatus): Promise<void> {
     await this.#core
       .patchNamespacedPodStatus(
@@ -228,7 +228,7 @@ function containerStatus(container: { name: string; image?: string } | undefined
   return { name, image, imageID: image, ready: isRunning, started: isRunning, restartCount: 0, state };
 }
 
-/** What is there of any storage probe. */
+/** Lists what storage probes left behind. */
 export function probeLeftovers(lab: LabProject): Promise<string> {
   return lab.tool(
     "kubectl",

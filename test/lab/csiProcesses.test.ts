@@ -5,7 +5,7 @@ import type { ProcessesReport } from "../../lab/csi/processes.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 import { nightly } from "./nightly.ts";
 
-// As a person runs it: `npm run csi:processes`. It needs root and asks sudo for it.
+// Runs `npm run csi:processes` as a user would. It needs root and gets it through sudo.
 async function processes(...args: string[]): Promise<{ status: number | null; report: ProcessesReport }> {
   await resolveTools(["csi-driver", "csi-sanity"]);
   const cli = join(import.meta.dirname, "..", "..", "lab", "csi", "processesCli.ts");
@@ -21,7 +21,7 @@ const restarted = ["NodeStageVolume again", "NodePublishVolume again", "the pod 
 const failures = ({ steps }: ProcessesReport) => steps.filter(({ error }) => error !== undefined);
 
 describe.each(["joviandss", "synology"])("%s: what the manifests start", (driver) => {
-  it("runs, serves a volume through restarts of kubelet and driver, and passes the sanity suite", async () => {
+  it("runs, serves a volume across restarts of the kubelet and the driver, and passes the sanity suite", async () => {
     const { status, report } = await processes("--driver", driver);
     expect(failures(report)).toEqual([]);
     expect(report.steps.map(({ step }) => step)).toEqual([
@@ -58,8 +58,8 @@ describe.each(["joviandss", "synology"])("%s: what the manifests start", (driver
   });
 });
 
-describe("what each driver needs of its own", () => {
-  nightly("Synology: a token, in every process", async () => {
+describe("what each driver needs", () => {
+  nightly("Synology: a service account token in every process", async () => {
     const { report } = await processes("--driver", "synology", "--without", "token");
     for (const { exits, output } of report.started) {
       expect(exits).toContain("exit code 1");
@@ -67,12 +67,12 @@ describe("what each driver needs of its own", () => {
     }
   });
 
-  nightly("JovianDSS: none", async () => {
+  nightly("JovianDSS: no service account token", async () => {
     const { report } = await processes("--driver", "joviandss", "--without", "token");
     expect(failures(report)).toEqual([]);
   });
 
-  it("JovianDSS: without our iscsiadm and mount a restarted kubelet takes the disk away", async () => {
+  it("JovianDSS: without our iscsiadm and mount wrappers, a kubelet restart loses the disk", async () => {
     const { report } = await processes("--driver", "joviandss", "--without", "shims");
     expect(failures(report)[0]).toMatchObject({ step: "NodeStageVolume again" });
     expect(failures(report)[0]?.error).toContain("exit status 15");

@@ -7,7 +7,7 @@ export type Right = [group: string, resource: string, verbs: string[]];
 export const flattenRights = (rights: Right[]) =>
   rights.flatMap(([group, resource, verbs]) => verbs.map((verb) => `${verb} ${resource}.${group}`));
 
-/** The verbs that a service account is refused, asked with a SelfSubjectAccessReview for each. */
+/** The verbs that a service account is denied, checked with one SelfSubjectAccessReview each. */
 export function refusedRights(
   cluster: ClusterFixture,
   account: string,
@@ -40,7 +40,7 @@ export function refusedRights(
 }
 
 const read = ["get", "list", "watch"];
-// What each sidecar asks of the API, by its own deploy/kubernetes/rbac.yaml at the version in sidecars.ts.
+// The API permissions each sidecar needs, from its deploy/kubernetes/rbac.yaml at the version in sidecars.ts.
 export const provisioner: Right[] = [
   ["", "persistentvolumes", ["get", "list", "watch", "create", "patch", "delete"]],
   ["", "persistentvolumeclaims", ["get", "list", "watch", "update"]],
@@ -91,7 +91,7 @@ export const snapshotController: Right[] = [
 export const leases: Right[] = [
   ["coordination.k8s.io", "leases", ["get", "watch", "list", "delete", "update", "create"]],
 ];
-// What would make a break-in of the controller one of the cluster.
+// Permissions with which a compromised controller would compromise the cluster.
 export const forbiddenRights: Right[] = [
   ["", "secrets", ["get", "list", "watch", "create"]],
   ["", "pods", ["create", "delete"]],

@@ -15,8 +15,8 @@ import { ClusterFixture, eventually, node } from "./clusterFixture.ts";
 import { CsiDeployment, everyOption } from "./csiDeployment.ts";
 import { nightly } from "./nightly.ts";
 
-// The official sidecars, with the arguments, accounts and rights that the program deploys, on a real Kubernetes. Only the machines are not real:
-// the controller's pods run in namespaces of this one, the driver is tools/csi/driver, and the arrays are stand-ins.
+// The official sidecars on a real Kubernetes, with the arguments, accounts and permissions that the program deploys. Only the machines are not real:
+// the controllers' pods run in namespaces on this machine, the driver is tools/csi/driver, and the arrays are stand-ins.
 
 const user = "kubernetes";
 const password = "an-array's-password";
@@ -66,7 +66,7 @@ beforeAll(async () => {
     },
   });
   await csi.up();
-  // The kubelet of a node where the driver has registered tells so.
+  // What the kubelet publishes once the drivers have registered on its node.
   apply({
     apiVersion: "storage.k8s.io/v1",
     kind: "CSINode",
@@ -95,7 +95,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Starts the containers of a driver's controller as its Deployment in the cluster has them, with tokens that the API issued. */
+/** Starts the containers of a driver's controller as specified by its Deployment in the cluster, with tokens issued by the API. */
 async function startPods(
   driver: "joviandss" | "synology",
   namespace: string,
@@ -160,7 +160,7 @@ async function startPods(
   pods.push({ child, said });
 }
 
-/** What the pods have written, for a failure to be understood. */
+/** The pods' output, to explain a failure. */
 const said = () => pods.flatMap((pod) => pod.said);
 
 function apply(object: object): void {
@@ -195,7 +195,7 @@ const snapshotOf = (name: string, volumeSnapshotClassName: string) => ({
   spec: { volumeSnapshotClassName, source: { persistentVolumeClaimName: name } },
 });
 
-/** A field of an object, or what kubectl says of it. */
+/** A field of an object, or kubectl's error. */
 function ask(kind: string, name: string, path: string): string {
   const args = ["get", kind, "--namespace=default", "--ignore-not-found", `--output=jsonpath={${path}}`];
   const { status, stdout, stderr } = spawnSync(
@@ -223,13 +223,13 @@ describe.each([
 ])("%s: the official sidecars", (driver, storageClass, snapshotClass) => {
   const contents = () => arrays[driver]?.contents() ?? { volumes: [], snapshots: [], targets: [] };
 
-  it("provision a claim", async () => {
+  it("provision a volume for a claim", async () => {
     apply(claim(driver, storageClass));
     await becomes("pvc", driver, ".status.phase", "Bound");
     expect(contents().volumes).toEqual([expect.stringContaining("pvc-")]);
   });
 
-  it("attach it to the node of its pod", async () => {
+  it("attach it to its pod's node", async () => {
     apply(user1(driver));
     await becomes("volumeattachments", "", attached, "true");
     expect(contents().targets).toHaveLength(1);
@@ -246,7 +246,7 @@ describe.each([
     cluster.kubectl(["patch", "pvc", driver, "--namespace=default", `--patch=${JSON.stringify(more)}`]);
     const volume = ask("pvc", driver, ".spec.volumeName");
     await becomes("pv", volume, ".spec.capacity.storage", "2Gi");
-    // The rest is the kubelet's.
+    // The kubelet does the rest.
     const conditions = () => ask("pvc", driver, ".status.conditions[*].type");
     const pending = await eventually(conditions, (types) => types.includes("FileSystemResizePending"), 90);
     expect(pending).toContain("FileSystemResizePending");
@@ -272,7 +272,7 @@ interface Role {
 }
 
 nightly(
-  "a right that the program does not give is missed: the claim waits, and the provisioner says for what",
+  "without a permission that the program grants, the claim stays pending and the provisioner names it",
   async () => {
     const makes = ({ rules }: Role) =>
       rules.some(
@@ -292,7 +292,7 @@ nightly(
     replace(less);
     apply(claim("forbidden", "joviandss-sc"));
     const refusal = /persistentvolumes is forbidden|cannot create resource "persistentvolumes"/;
-    // The output comes in pieces, not in lines.
+    // The output arrives in chunks, not in lines.
     const words = await eventually(
       () => said().join(""),
       (text) => refusal.test(text),
@@ -307,7 +307,7 @@ nightly(
   },
 );
 
-it("elect a leader with the rights that are deployed for it", () => {
+it("sidecars elect a leader with the deployed permissions", () => {
   const elected = said().filter((line) => /successfully acquired lease/i.test(line));
   expect(elected.length).toBeGreaterThanOrEqual(4);
 });
