@@ -95,7 +95,7 @@ describe("both drivers and the snapshot controller on a real Kubernetes", () => 
   });
 
   nightly(
-    "a stack whose Secrets were written as stringData goes on with data: nothing changes, nothing restarts",
+    "a stack whose Secrets have stringData migrates to data: nothing changes, nothing restarts",
     async () => {
       const pods = () =>
         cluster.kubectl(["get", "pods", "--all-namespaces", "--output=name"]).split("\n").sort();

@@ -5,7 +5,7 @@ import { parseDocument } from "yaml";
 import { labReport } from "../../lab/control.ts";
 import { LabProject, type Finished } from "./project.ts";
 
-/** What an operator reads of a change with the real engine: of nodes that come, of a step back, and of what was changed by hand. */
+/** What the real engine shows an operator: added nodes, a reverted change and manual changes. */
 
 interface NodeEntry {
   name: string;
@@ -18,7 +18,7 @@ let lab: LabProject;
 const pulumi = (...args: string[]): Promise<Finished> => lab.pulumi(...args, "--stack", "dev");
 const settingsFile = (): string => join(lab.dir, "Pulumi.dev.yaml");
 
-/** Deploys what the stack's file says. */
+/** Deploys the stack file. */
 async function deploy(...args: string[]): Promise<string> {
   const { code, text } = await pulumi("up", "--yes", ...args);
   expect(code, text).toBe(0);
@@ -28,11 +28,11 @@ async function deploy(...args: string[]): Promise<string> {
 async function previewed(...args: string[]): Promise<string> {
   const { code, text, stdout } = await pulumi("preview", "--diff", ...args);
   expect(code, text).toBe(0);
-  // The stack's outputs come after the resources.
+  // The stack outputs come after the resources.
   return stdout.split(/^\s*--outputs:--/m)[0] ?? "";
 }
 
-/** What the update would do after a refresh, without what the refresh found. */
+/** The update part of a preview with --refresh, without the refresh part. */
 async function previewedAfterRefresh(): Promise<string> {
   const { code, text, stdout } = await pulumi("preview", "--diff", "--refresh");
   expect(code, text).toBe(0);
@@ -41,7 +41,7 @@ async function previewedAfterRefresh(): Promise<string> {
   return update ?? "";
 }
 
-/** The lines that change something: `+ cp4: …`, without the resources that they belong to. */
+/** The lines that show a change, such as `+ cp4: …`, without the lines of the resources themselves. */
 const changes = (text: string): string[] =>
   (text.match(/^ +[~+-] .*$/gm) ?? []).map((line) => line.trim()).filter((line) => !/^. \S+:\S+:/.test(line));
 
@@ -57,7 +57,7 @@ const workers = (...sysctls: string[]): void =>
     worker: sysctls.map((name) => ({ machine: { sysctls: { [name]: "1" } } })),
   });
 
-/** Applies and boots of every machine. */
+/** The number of applies and boots of every machine. */
 async function touched(): Promise<Record<string, { applies: number; boots: number }>> {
   const report = await labReport(lab.file("lab.sock"));
   return Object.fromEntries(
@@ -80,7 +80,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab?.remove());
 
-test("nodes that are added anywhere in the list are the only ones that the preview names", async () => {
+test("a preview only names the added nodes, wherever they are in the list", async () => {
   const settings = readFileSync(settingsFile(), "utf8");
   const path = ["config", "talos-iscsi:cluster", "nodes"];
   const document = parseDocument(settings);
@@ -93,7 +93,7 @@ test("nodes that are added anywhere in the list are the only ones that the previ
   const shown = changes(await previewed());
   writeFileSync(settingsFile(), settings);
   expect(shown.filter((line) => line.startsWith("-"))).toEqual([]);
-  // Nobody becomes somebody else.
+  // No node turns into another.
   expect(
     shown.filter((line) => /=> "(?:cp|w|a)\d|controlplane.*worker|worker.*controlplane/.test(line)),
   ).toEqual([]);
@@ -102,7 +102,7 @@ test("nodes that are added anywhere in the list are the only ones that the previ
     expect(shown).toEqual(expect.arrayContaining([expect.stringMatching(new RegExp(`^\\+ ${name}\\b`))]));
 });
 
-test("a step back shows what it takes back, and nothing of the change before it", async () => {
+test("reverting a change shows only what it reverts, and nothing from the change before", async () => {
   workers("vm.first", "vm.second");
   set(["talos-iscsi:namespaces"], [{ name: "longhorn-system" }]);
   await deploy("--skip-preview");
@@ -120,7 +120,7 @@ test("a step back shows what it takes back, and nothing of the change before it"
   expect(await configurationOf("127.10.0.21")).not.toContain("vm.second");
 });
 
-test("a managed value that was changed by hand is put back by up --refresh, and the preview asks first", async () => {
+test("up --refresh restores a managed value that was changed manually, and the preview shows it first", async () => {
   const before = await touched();
   const patch = ["patch", "machineconfig", "--patch", "machine: { sysctls: { vm.first: '2' } }"];
   await lab.tool("talosctl", "--nodes", "127.10.0.21", ...patch);
@@ -136,6 +136,6 @@ test("a managed value that was changed by hand is put back by up --refresh, and 
   expect(await configurationOf("127.10.0.21")).toMatch(/vm\.first: ["']?1/);
   const applies = (byHand["w1"]?.applies ?? 0) + 1;
   expect(await touched()).toEqual({ ...before, w1: { ...before["w1"], applies } });
-  // Once: there is nothing left to put back.
+  // Nothing is left to restore.
   expect(changes(await previewedAfterRefresh()).filter((line) => /"[~+-] /.test(line))).toEqual([]);
 });

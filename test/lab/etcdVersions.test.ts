@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { factsOf } from "../etcdSnapshot.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 
-/** What this program and its simulated nodes take for true of etcd's versions, held against real etcd 3.6 and 3.7. */
+/** Checks what this program and its simulated nodes assume about etcd versions against real etcd 3.6 and 3.7. */
 
 let etcd: Record<"3.6" | "3.7", string>;
 let folder: string;
@@ -31,7 +31,7 @@ interface Status {
   storageVersion: string;
 }
 
-/** A member of an etcd cluster, as a process that can be another version each time. */
+/** A member of an etcd cluster: a process that may run a different version each time it starts. */
 class Member {
   readonly #address: string;
   readonly #cluster: string[];
@@ -81,7 +81,7 @@ class Member {
     );
   }
 
-  /** What is said by the process that ends by itself. */
+  /** The log of a process that must refuse to start. */
   async refusal(version: "3.6" | "3.7"): Promise<string> {
     await this.stop();
     this.run(version);
@@ -123,12 +123,12 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
   }
 }
 
-/** What etcd 3.6 says of its data. It gets as far as "invalid downgrade" only where the cluster is ahead of its storage. */
+/** etcd 3.6's error about newer data. It only reports "invalid downgrade" if the cluster version is newer than the storage version. */
 const refused = /version \\"3\.7\.0\\" is not supported/;
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
-test("etcd 3.6 does not start on data of 3.7, and does after etcd's own downgrade", async () => {
+test("etcd 3.6 does not start on 3.7 data, but starts after etcd's own downgrade", async () => {
   const member = new Member("127.46.1.1", ["127.46.1.1"]);
   await member.replace("3.7");
   await member.storage("3.7.0");
@@ -144,7 +144,7 @@ test("etcd 3.6 does not start on data of 3.7, and does after etcd's own downgrad
   await member.call("maintenance/downgrade", { action: "VALIDATE", version: "3.6" });
   await member.call("maintenance/downgrade", { action: "ENABLE", version: "3.6" });
   await member.storage("3.6.0");
-  // How a downgrade that is under way is told from none.
+  // VALIDATE distinguishes a downgrade in progress from none.
   await expect(member.call("maintenance/downgrade", { action: "VALIDATE", version: "3.6" })).rejects.toThrow(
     /invalid downgrade target version/,
   );
@@ -156,7 +156,7 @@ test("etcd 3.6 does not start on data of 3.7, and does after etcd's own downgrad
   expect(found).toBe("1");
 });
 
-test("two of three members on 3.7 can go back to 3.6: data changes when the last one is there", async () => {
+test("two of three members on 3.7 can go back to 3.6: the data only changes once the last one runs 3.7", async () => {
   const addresses = ["127.46.2.1", "127.46.2.2", "127.46.2.3"];
   const three = addresses.map((address) => new Member(address, addresses));
   const [a, b, c] = three as [Member, Member, Member];
@@ -164,7 +164,7 @@ test("two of three members on 3.7 can go back to 3.6: data changes when the last
   for (const member of three) await member.storage("3.6.0");
   await a.replace("3.7");
   await b.replace("3.7");
-  // Twice the time between two looks of etcd's leader at the versions.
+  // Twice the interval at which etcd's leader checks the versions.
   await delay(8_000);
   expect(await a.status()).toMatchObject({
     version: expect.stringMatching(/^3\.7/) as string,
@@ -177,10 +177,10 @@ test("two of three members on 3.7 can go back to 3.6: data changes when the last
   expect(await c.refusal("3.6")).toMatch(refused);
 });
 
-test("a snapshot has its own hash at the end, and its revision is found in it", async () => {
+test("a snapshot ends with its hash, and its revision can be read from it", async () => {
   const member = new Member("127.46.3.1", ["127.46.3.1"]);
   await member.replace("3.6");
-  // Long values, so that keys lie behind their page, and enough of them for branches.
+  // Values long enough to overflow a page, and enough keys for branch pages.
   for (let key = 0; key < 300; key++)
     await member.call("kv/put", { key: base64(`key-${key}`), value: base64("x".repeat((key % 7) * 3000)) });
   const revision = async (): Promise<number> => {
@@ -199,7 +199,7 @@ test("a snapshot has its own hash at the end, and its revision is found in it", 
     hash: "good",
     revision: await revision(),
   });
-  // The chunks in which it comes make no difference.
+  // How the snapshot is split into chunks makes no difference.
   const pieces = Array.from({ length: Math.ceil(whole.length / 1000) }, (_, index) =>
     whole.subarray(index * 1000, (index + 1) * 1000),
   );

@@ -10,8 +10,8 @@ import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 
 /**
- * A running cluster of one control plane, adopted: its only kube-apiserver restarts during the rollout, and no node is without the control
- * planes' taint. The Kubernetes plugin is the real one.
+ * Adopts a running cluster with a single control plane: its only kube-apiserver restarts during the rollout, and its only node has the
+ * control-plane taint. The Kubernetes plugin is the real one.
  */
 
 let lab: LabProject;
@@ -33,7 +33,7 @@ test("one up is enough", async () => {
   expect((await lab.labOk("up")).stdout).toContain("Nothing to change");
 });
 
-test("the driver's controller runs on the control plane in spite of its taint", async () => {
+test("the driver's controller runs on the control plane despite its taint", async () => {
   const taints = await lab.tool("kubectl", "get", "node", "cp1", "--output=jsonpath={.spec.taints[*].key}");
   expect(taints).toContain("node-role.kubernetes.io/control-plane");
   const pods = await lab.tool(
@@ -47,7 +47,7 @@ test("the driver's controller runs on the control plane in spite of its taint", 
   expect(pods).toBe("cp1");
 });
 
-test("a stack of 0.1.0 has one update, of the Kubernetes provider, and nothing is replaced", async () => {
+test("a stack of 0.1.0 only updates the Kubernetes provider, and replaces nothing", async () => {
   await changeState(({ type, inputs, outputs }) => {
     if (type !== "pulumi:providers:kubernetes") return;
     delete inputs["clusterIdentifier"];
@@ -59,7 +59,7 @@ test("a stack of 0.1.0 has one update, of the Kubernetes provider, and nothing i
   expect(await changes()).toEqual([]);
 });
 
-test("a kubeconfig that is renewed updates no node and replaces no storage object", async () => {
+test("a renewed kubeconfig updates no node and replaces no storage object", async () => {
   const certificate = Buffer.from(await expiringCertificate()).toString("base64");
   await changeState(({ type, outputs }) => {
     if (type !== "talos:cluster/kubeconfig:Kubeconfig") return;
@@ -76,7 +76,7 @@ test("a kubeconfig that is renewed updates no node and replaces no storage objec
 });
 
 nightly(
-  "an expired talosconfig stops the preview; renewed credentials take one up, and change no node",
+  "an expired talosconfig stops the preview; one up renews the credentials and changes no node",
   async () => {
     const expired = await expiredCredentials();
     writeFileSync(lab.file("expired"), stringify(talosconfigOf(expired)));
@@ -109,7 +109,7 @@ nightly(
       ]);
       expect([asked.code, asked.text]).toEqual([0, expect.stringContaining("v1.13.9")]);
 
-      // A refresh reads the nodes with the credentials of the inputs: those of the last update may have expired since.
+      // A refresh uses the credentials from the inputs, since those in the state may have expired.
       await changeState(({ type, outputs }) => {
         if (type.startsWith("talos-node:") && outputs["clientConfiguration"] !== undefined)
           outputs["clientConfiguration"] = expired;
@@ -127,7 +127,7 @@ interface Resource {
   outputs: Record<string, unknown>;
 }
 
-/** Changes the stack's state, as time or an older version of this project would have left it. */
+/** Edits the stack's state, to imitate passing time or an older version of this project. */
 async function changeState(change: (resource: Resource) => void): Promise<void> {
   const exported = await lab.pulumi("stack", "export", "--stack", "dev");
   const state = JSON.parse(exported.stdout) as { deployment: { resources: Resource[] } };
@@ -138,7 +138,7 @@ async function changeState(change: (resource: Resource) => void): Promise<void> 
   expect([imported.code, imported.text.slice(0, imported.code === 0 ? 0 : undefined)]).toEqual([0, ""]);
 }
 
-/** What a preview would do to which types of resources, but for what stays the same. */
+/** The operations of a preview by resource type, without unchanged resources. */
 async function changes(): Promise<string[]> {
   const preview = await lab.pulumi("preview", "--json", "--stack", "dev");
   const { steps } = JSON.parse(preview.stdout) as { steps: { op: string; urn: string }[] };
@@ -147,7 +147,7 @@ async function changes(): Promise<string[]> {
     .map(({ op, urn }) => `${op} ${urn.split("::")[2]?.split("$").at(-1) ?? ""}`);
 }
 
-/** Credentials of the lab's cluster, as they are after a year. */
+/** Credentials of the lab's cluster that have expired. */
 async function expiredCredentials(): Promise<TalosCredentials> {
   const { certs } = parse(readFileSync(lab.file("secrets.yaml"), "utf8")) as {
     certs: { os: { crt: string; key: string } };

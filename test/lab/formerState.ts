@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** A stack's state as the engine exports it. */
+/** A stack's state, as exported by the engine. */
 export interface Deployment {
   version: number;
   deployment: { resources: StateResource[]; [key: string]: unknown };
@@ -23,8 +23,8 @@ export interface StateResource {
 const nodeConfiguration = "$talos-node:index:NodeConfiguration::";
 
 /**
- * The state as 0.1.0 would have left it: each node's NodeConfiguration is taken out, and what 0.1.0 had comes in its place, as it stands in a state that
- * 0.1.0 wrote. `data/state-0.1.0.json` is from that state, of the lab's cluster after its first `up`, with placeholders for what each lab makes anew.
+ * The state as 0.1.0 would have left it: replaces each node's NodeConfiguration with the resources that 0.1.0 had, taken from a state written by 0.1.0.
+ * `data/state-0.1.0.json` is the state of the lab's cluster after its first `up` with 0.1.0, with placeholders for everything that each lab generates.
  */
 export function stateAsOf010({ version, deployment }: Deployment): Deployment {
   const { resources: written } = JSON.parse(
@@ -47,7 +47,7 @@ export function stateAsOf010({ version, deployment }: Deployment): Deployment {
   return { version, deployment: { ...deployment, resources: former.map(resourceAsOf010) } };
 }
 
-/** What depends on a node's configuration depended on its ConfigurationApply. */
+/** In 0.1.0, dependents of a node's configuration depended on its ConfigurationApply. */
 function resourceAsOf010(resource: StateResource): StateResource {
   const text = JSON.stringify({
     dependencies: resource.dependencies,
@@ -76,7 +76,7 @@ function fillState(
     }
     if (Array.isArray(value)) return value.map(fill);
     if (typeof value !== "object" || value === null) return value;
-    // A secret is a whole: what stands in for it is a secret already.
+    // Replace a secret as a whole: the value filled in is already a secret.
     if ("plaintext" in value) return fill(value.plaintext);
     return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, fill(part)]));
   };

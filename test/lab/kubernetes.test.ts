@@ -53,7 +53,7 @@ beforeAll(async () => {
 });
 afterAll(async () => cluster.destroy());
 
-/** A namespace, with the pod-security labels or without, and a DaemonSet as privileged as a CSI's node pods. */
+/** A namespace with or without the pod-security labels, and a DaemonSet as privileged as a CSI node plugin. */
 function privilegedDaemonSet(namespace: string, labels: boolean): string {
   const modes = ["enforce", "audit", "warn"].map((mode) => `pod-security.kubernetes.io/${mode}: privileged`);
   return `
@@ -98,12 +98,12 @@ async function applyToAll(documents: Record<string, unknown>[]): Promise<void> {
   await cluster.runtime.settled();
 }
 
-describe("a control plane from a machine configuration", () => {
-  it("has the nodes Ready, as Talos registers them", async () => {
+describe("a control plane built from a machine configuration", () => {
+  it("has Ready nodes, registered the way Talos does", async () => {
     expect(cluster.runtime.failure).toBeUndefined();
     const { items } = await eventually(
       () => cluster.object<List<Node>>(["get", "nodes"]),
-      // The node lifecycle controller takes its own taint off a moment after the node is Ready.
+      // The node lifecycle controller removes its taint shortly after the node is Ready.
       ({ items }) => items.every(({ spec }) => !JSON.stringify(spec.taints ?? []).includes("not-ready")),
     );
     const seen = items.map(({ metadata, spec, status }) => ({
@@ -130,7 +130,7 @@ describe("a control plane from a machine configuration", () => {
     expect(await cluster.runtime.health(worker)).toEqual({ apiServer: true, nodeReady: true });
   });
 
-  it("is trusted through the configuration's own authority and keeps secrets encrypted at rest", () => {
+  it("uses the CA from the configuration and encrypts secrets at rest", () => {
     const main = cluster.configurations.controlPlane[0] as { cluster: { ca: { crt: string } } };
     const kubeconfig = parse(cluster.runtime.adminKubeconfig()) as {
       clusters: { cluster: { "certificate-authority-data": string } }[];
@@ -155,7 +155,7 @@ describe("a control plane from a machine configuration", () => {
     expect(data.replaceAll(`${marker}x`, "")).not.toContain(marker);
   });
 
-  it("lets a kubelet in with the configuration's token", () => {
+  it("accepts a kubelet that has the configuration's bootstrap token", () => {
     const main = cluster.configurations.controlPlane[0] as { cluster: { token: string } };
     const kubeconfig = parse(cluster.runtime.adminKubeconfig()) as { users: { user: unknown }[] };
     for (const entry of kubeconfig.users) entry.user = { token: main.cluster.token };
@@ -169,7 +169,7 @@ describe("a control plane from a machine configuration", () => {
     expect(kubectl("auth", "can-i", "create", "certificatesigningrequests")).toBe("yes");
   });
 
-  it("keeps its files from other users", () => {
+  it("makes its files inaccessible to other users", () => {
     const folder = join(cluster.directory, "kubernetes", "pki");
     expect(statSync(folder).mode & 0o077).toBe(0);
     const open = readdirSync(folder).filter((file) => (statSync(join(folder, file)).mode & 0o077) !== 0);
@@ -189,7 +189,7 @@ describe("bootstrap manifests", () => {
   const definition: Manifest = {
     apiVersion: "apiextensions.k8s.io/v1",
     kind: "CustomResourceDefinition",
-    // Talos, too, drops the namespace of a kind that has none.
+    // Talos also drops the namespace of a cluster-scoped kind.
     metadata: { name: "things.example.org", namespace: "default", annotations },
     spec: {
       group: "example.org",
@@ -204,7 +204,7 @@ describe("bootstrap manifests", () => {
     },
   };
 
-  it("are applied as they are written, by the manager that Talos is", async () => {
+  it("are applied as written, with Talos's field manager", async () => {
     const kubeconfig = readFileSync(cluster.runtime.adminKubeconfigFile, "utf8");
     const [reader, writer] = [await connectKubernetes(kubeconfig), await connectNodeRemover(kubeconfig)];
     for (const manifest of [policy, definition]) {
@@ -215,7 +215,7 @@ describe("bootstrap manifests", () => {
         ({ manager, operation }) => `${manager} ${operation}`,
       );
       expect(owners).toContain("talos Apply");
-      // What Talos has applied and is left out goes: the annotation has to be among what is applied.
+      // Server-side apply removes fields that Talos applied before and omits now, so the annotation must be applied too.
       const { annotations: _, ...metadata } = manifest.metadata;
       expect((await reader.tryManifest({ ...manifest, metadata })).metadata).not.toHaveProperty(
         "annotations",
@@ -223,7 +223,7 @@ describe("bootstrap manifests", () => {
     }
   });
 
-  it("go into the inventory under the keys that Talos reads", async () => {
+  it("are recorded in the inventory under the keys that Talos reads", async () => {
     const kubeconfig = readFileSync(cluster.runtime.adminKubeconfigFile, "utf8");
     const [reader, writer] = [await connectKubernetes(kubeconfig), await connectNodeRemover(kubeconfig)];
     const role = {
@@ -248,7 +248,7 @@ describe("bootstrap manifests", () => {
 });
 
 describe("pod security", () => {
-  it("admits a privileged DaemonSet in a labelled namespace and refuses its pods in a plain one", async () => {
+  it("admits a privileged DaemonSet in a labeled namespace and refuses its pods in an unlabeled one", async () => {
     cluster.kubectl(
       ["apply", "--server-side", "--filename=-"],
       `${privilegedDaemonSet("labelled", true)}---${privilegedDaemonSet("plain", false)}`,
@@ -267,7 +267,7 @@ describe("pod security", () => {
     expect(cluster.object<List<Pod>>(["get", "pods", "--namespace=plain"]).items).toEqual([]);
   });
 
-  it("follows an exemption once every control plane has it, without an interruption", async () => {
+  it("applies an exemption once every control plane has it, without downtime", async () => {
     const before = cluster.log.length;
     await cluster.runtime.configActive(controlPlanes[0], exempt("plain"));
     await cluster.runtime.settled();
@@ -300,7 +300,7 @@ describe("pod security", () => {
   });
 
   nightly(
-    "goes down with a namespace that is exempt twice, as a real kube-apiserver does, and comes back",
+    "fails on a namespace that is exempted twice, like a real kube-apiserver, and recovers",
     async () => {
       await applyToAll(exempt("plain", "plain"));
       expect(cluster.runtime.failure).toMatch(/exemptions\.namespaces\[2\]: Duplicate value: "plain"/);
@@ -311,7 +311,7 @@ describe("pod security", () => {
     },
   );
 
-  nightly("is read from a KubeAdmissionControlConfig document too (contract 1.14)", async () => {
+  nightly("also works from a KubeAdmissionControlConfig document (contract 1.14)", async () => {
     const documents = exempt();
     const main = documents[0] as { cluster: { apiServer: { admissionControl?: unknown[] } } };
     const [plugin] = main.cluster.apiServer.admissionControl ?? [];
@@ -337,7 +337,7 @@ describe("a node's kubelet", () => {
   const isReady = (pod: Pod | undefined): boolean =>
     pod?.status.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
 
-  it("goes: the node is NotReady at once and its pods stop being ready; comes back: they are started again", async () => {
+  it("stops: the node is NotReady at once and its pods are no longer ready; starts: its pods restart", async () => {
     const before = podOn("w1");
     await cluster.runtime.kubeletDown(worker);
     expect(await cluster.runtime.health(worker)).toEqual({ apiServer: true, nodeReady: false });
@@ -361,7 +361,7 @@ describe("a node's kubelet", () => {
     expect(after?.status.containerStatuses[0]?.restartCount).toBe(1);
   });
 
-  it("restarts a pod that has an address of its own, too", async () => {
+  it("also restarts a pod that has its own address", async () => {
     const pod = (): Pod | undefined =>
       cluster.object<List<Pod>>(["get", "pods", "--namespace=default"]).items[0];
     const overrides = { spec: { nodeName: "w1", terminationGracePeriodSeconds: 0 } };
@@ -377,7 +377,7 @@ describe("a node's kubelet", () => {
     cluster.kubectl(["delete", "pod", "own"]);
   });
 
-  nightly("keeps its node Ready: a kubelet renews its lease", async () => {
+  nightly("keeps its node Ready by renewing its lease", async () => {
     const renewed = () =>
       cluster.kubectl([
         "get",
@@ -391,7 +391,7 @@ describe("a node's kubelet", () => {
     expect(await eventually(renewed, (time) => time !== first, 25)).not.toBe(first);
   });
 
-  nightly("goes with most control planes: the API is away until the majority is back", async () => {
+  nightly("stops on most control planes: the API is down until the majority is back", async () => {
     await cluster.runtime.kubeletDown(controlPlanes[0]);
     await cluster.runtime.settled();
     expect((await cluster.runtime.health(worker)).apiServer).toBe(true);
@@ -406,7 +406,7 @@ describe("a node's kubelet", () => {
     await cluster.runtime.settled();
   });
 
-  nightly("is reset: Kubernetes knows the node, not ready, until somebody deletes it", async () => {
+  nightly("is reset: the Node stays in Kubernetes as NotReady until somebody deletes it", async () => {
     await cluster.runtime.removed(worker);
     await cluster.runtime.settled();
     const { items } = cluster.object<List<Node>>(["get", "nodes"]);
@@ -419,13 +419,13 @@ describe("a node's kubelet", () => {
   });
 });
 
-describe("the end", () => {
+describe("shutdown", () => {
   const running = (): string[] =>
     execFileSync("ps", ["-eo", "pid,args"], { encoding: "utf8" })
       .split("\n")
       .filter((line) => line.includes(cluster.directory));
 
-  it("leaves no process, and what a killed lab left is ended by the next one", async () => {
+  it("leaves no process running, and the next lab stops what a killed one left behind", async () => {
     expect(running().length).toBeGreaterThanOrEqual(5);
     await cluster.runtime.stop();
     expect(running()).toEqual([]);
@@ -439,7 +439,7 @@ describe("the end", () => {
       join(folder, `etcd-${left.pid}.json`),
       JSON.stringify({ pid: left.pid, startTime: stat[21] }),
     );
-    // A pid that another process has got since is left alone: this test's own, with another start time.
+    // A PID that another process has reused is left alone: this test's own PID, with a different start time.
     writeFileSync(
       join(folder, `kwok-${process.pid}.json`),
       JSON.stringify({ pid: process.pid, startTime: "1" }),

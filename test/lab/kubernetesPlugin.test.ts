@@ -14,13 +14,13 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { locateTools, type ResolvedTool } from "../../tools/resolve.ts";
 import { ClusterFixture, eventually, node } from "./clusterFixture.ts";
 
-/** What the program relies on of the real Kubernetes plugin: when it replaces, and what it does with objects that exist already. */
+/** The behavior of the real Kubernetes plugin that the program relies on: when it replaces objects, and how it treats existing ones. */
 
 const nodes = [node("cp1", "127.46.2.11", "controlplane"), node("w1", "127.46.2.21", "worker")];
 const adopting = "PULUMI_K8S_UPSERT_EXISTING_OBJECTS";
 
 interface Wish {
-  /** Undefined: not known before the update, as a renewed one is. */
+  /** Undefined: unknown until the update, like a renewed one. */
   kubeconfig: string | undefined;
   clusterIdentifier: string | undefined;
   image: string;
@@ -43,7 +43,7 @@ function program(): void {
     { metadata: { name: "settings" }, data: { a: "b" } },
     { provider },
   );
-  // Its pod waits for a label that no node has yet: that is how long its creation takes.
+  // Creation blocks while its pod waits for a label that no node has yet.
   const labels = { app: "controller" };
   const spec = { containers: [{ name: "driver", image }], nodeSelector: { go: "on" } };
   new kubernetes.apps.v1.Deployment(
@@ -94,12 +94,12 @@ const heard = ({ diagnosticEvent }: EngineEvent): void => {
   if (diagnosticEvent?.severity === "warning") warnings.push(diagnosticEvent.message);
 };
 
-/** How many resources a preview would treat in which way. */
+/** The number of resources per operation in a preview. */
 async function planned(): Promise<Record<string, number | undefined>> {
   return (await stack.preview({ onEvent: heard })).changeSummary;
 }
 
-/** `up` with objects that exist taken over, as docs/troubleshooting.md has it for one run. */
+/** `up` that adopts existing objects, as documented in docs/troubleshooting.md. */
 async function upAdopting(): Promise<void> {
   stack.workspace.envVars[adopting] = "true";
   try {
@@ -113,7 +113,7 @@ function label(value: "on" | "off"): void {
   cluster.kubectl(["label", "node", "w1", `go=${value}`, "--overwrite"]);
 }
 
-test("an object whose creation was killed is adopted by an up that is told to, and stays ours", async () => {
+test("an object whose creation was killed is adopted by an up that is allowed to, and stays managed", async () => {
   const killed = stack.up().then(
     () => "ended",
     () => "killed",
@@ -140,7 +140,7 @@ test("an object whose creation was killed is adopted by an up that is told to, a
   expect(cluster.kubectl(["get", "deployments", "--output=name"])).toBe("");
 });
 
-test("objects that others installed with other values are not adopted even then", async () => {
+test("even then, objects that others installed with different values are not adopted", async () => {
   const labels = { app: "controller" };
   const spec = { containers: [{ name: "driver", image: "example.invalid/driver:by-hand" }] };
   const byHand = {
@@ -157,8 +157,8 @@ test("objects that others installed with other values are not adopted even then"
   await stack.destroy();
 });
 
-// lab/plugins/README.md: published plugins refuse since 4.29, the one that is built is older.
-test("what somebody else has installed with our values: known difference of the plugin that is built", async () => {
+// lab/plugins/README.md: published plugins refuse since 4.29; the locally built one is older.
+test("objects that others installed with our values: known difference of the locally built plugin", async () => {
   label("on");
   const byHand = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "settings" }, data: { a: "b" } };
   cluster.kubectl(["create", "--filename=-"], JSON.stringify(byHand));
@@ -170,7 +170,7 @@ test("what somebody else has installed with our values: known difference of the 
   expect(await inState()).toContain("settings");
 });
 
-test("a cluster's identifier is an update of the provider alone, and from then on decides by itself", async () => {
+test("setting a cluster identifier only updates the provider, and from then on it alone decides about replacement", async () => {
   await stack.destroy();
   wish.clusterIdentifier = undefined;
   label("on");
@@ -179,11 +179,11 @@ test("a cluster's identifier is an update of the provider alone, and from then o
   expect(await planned()).toEqual({ same: 3, update: 1 });
   await stack.up();
 
-  // A renewed kubeconfig is not known in its preview.
+  // A renewed kubeconfig is unknown during the preview.
   wish.kubeconfig = undefined;
   expect(await planned()).not.toHaveProperty("replace");
 
-  // Another address of the same API, as a new endpoint is one.
+  // A different address of the same API, as with a new endpoint.
   wish.kubeconfig = cluster.runtime.adminKubeconfig().replace("127.46.2.10:6443", "127.46.2.11:6443");
   expect(wish.kubeconfig).toContain("127.46.2.11");
   expect(await planned()).not.toHaveProperty("replace");
@@ -193,7 +193,7 @@ test("a cluster's identifier is an update of the provider alone, and from then o
   expect(await planned()).toMatchObject({ replace: 3 });
 });
 
-test("with the API away a refresh advises to forget the objects; nothing happens to them unless it is told to", async () => {
+test("with the API down, refresh and destroy suggest removing the objects from the state, but don't do it unasked", async () => {
   const before = (await inState()).sort();
   expect(before).toContain("controller");
   wish.kubeconfig = cluster.runtime.adminKubeconfig().replace("127.46.2.10:6443", "127.46.2.99:6443");
@@ -210,14 +210,14 @@ test("with the API away a refresh advises to forget the objects; nothing happens
   expect(await planned()).toEqual({ same: 4 });
 });
 
-test("the engine says which plugin it is: known difference of the plugin that is built", async () => {
+test("the engine warns about the plugin's version: known difference of the locally built plugin", async () => {
   await planned();
   const told = warnings.filter((warning) => warning.includes("is expected to have version"));
   if (plugin.origin === "published") expect(told).toEqual([]);
   else expect(told.join()).toContain(`has ${plugin.version.slice(1)}`);
 });
 
-test("the plugin that is built has no schema inside: known difference", () => {
+test("the locally built plugin has no embedded schema: known difference", () => {
   const schema = execFileSync(cluster.tools.pulumi, ["package", "get-schema", plugin.path], {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "ignore"],

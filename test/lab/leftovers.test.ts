@@ -10,7 +10,7 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill("SIGKILL");
 });
 
-/** Something that runs until it is ended, with this in its command line. */
+/** A process with these arguments in its command line, which runs until it is killed. */
 async function running(...args: string[]): Promise<number> {
   const child = spawn(process.execPath, ["-e", "setInterval(() => undefined, 1000)", ...args], {
     stdio: "ignore",
@@ -21,7 +21,7 @@ async function running(...args: string[]): Promise<number> {
 }
 
 it.skipIf(process.platform !== "linux")(
-  "plugins of a killed engine are the lab's, plugins from elsewhere are not",
+  "recognizes plugins left by a killed engine of the lab, but no others",
   async () => {
     const own = await running(join(labFiles.bin, "pulumi-resource-talos"), "127.0.0.1:1");
     const other = await running("/usr/local/bin/pulumi-resource-talos", "127.0.0.1:1");

@@ -48,7 +48,7 @@ it.each([
       ]),
   ],
   ["deleted", () => cluster.kubectl(["delete", ...pod, "--grace-period=0", "--force"])],
-])("the mirror of a static pod that somebody has %s is put back, as a kubelet does", async (_, change) => {
+])("the mirror pod of a static pod that was %s is restored, as a kubelet does", async (_, change) => {
   expect(seen()).toBe("version 2, ready True");
   change();
   expect(seen()).not.toBe("version 2, ready True");

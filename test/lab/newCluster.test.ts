@@ -6,8 +6,8 @@ import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 
 /**
- * The same from empty machines: secrets made by Pulumi, the factory's image installed at once, bootstrap, no upgrade. All nodes are reached through the
- * control planes, as with `talosctl -e`; two workers can be reached in no other way.
+ * A new cluster from empty machines: Pulumi generates the secrets, installs the factory image right away and bootstraps, without an upgrade. All nodes are
+ * reached through the control planes, as with `talosctl -e`; two workers cannot be reached any other way.
  */
 
 let lab: LabProject;
@@ -15,7 +15,7 @@ let first: Finished;
 
 const controlPlanes = ["127.10.0.11", "127.10.0.12", "127.10.0.13"];
 
-/** Changes the settings for good. */
+/** Changes the settings permanently. */
 function change(from: string, to: string): void {
   const path = join(lab.dir, "Pulumi.dev-new.yaml");
   const text = readFileSync(path, "utf8");
@@ -23,7 +23,7 @@ function change(from: string, to: string): void {
   writeFileSync(path, text.replace(from, to));
 }
 
-/** Plain `pulumi` on the stack; it has to succeed. */
+/** Runs plain `pulumi` on the stack; it must succeed. */
 async function pulumi(...args: string[]): Promise<string> {
   const finished = await lab.pulumi(...args, "--stack", "dev-new");
   expect([finished.code, finished.text.slice(finished.code === 0 ? finished.text.length : -6000)]).toEqual([
@@ -45,7 +45,7 @@ beforeAll(async () => {
 
 afterAll(async () => lab?.remove());
 
-test("every node runs the factory's image, installed at once and never upgraded", async () => {
+test("every node runs the factory image from the start and was never upgraded", async () => {
   const { nodes } = await status();
   expect(nodes).toHaveLength(5);
   for (const node of nodes) {
@@ -55,7 +55,7 @@ test("every node runs the factory's image, installed at once and never upgraded"
   expect(first.stdout).toContain("What next:");
 });
 
-test("the nodes have the names of the settings, and the driver runs on each", async () => {
+test("the nodes have the names from the settings, and the driver runs on each", async () => {
   const names = await lab.tool("kubectl", "get", "nodes", "--output", "jsonpath={.items[*].metadata.name}");
   expect(names.split(" ").sort()).toEqual(["cp1", "cp2", "cp3", "w1", "w2"]);
   const ready = await lab.tool(
@@ -76,20 +76,20 @@ test("the same command changes nothing, and no node reboots", async () => {
   expect((await status()).nodes.map(({ boots }) => boots)).toEqual(before);
 });
 
-test("a lab of the other kind is not thrown away by a wrong flag", async () => {
+test("a missing flag does not destroy a lab of the other kind", async () => {
   const other = await lab.lab("up");
   expect(other.code).toBe(1);
   expect(other.text).toContain("npm run lab -- stop");
   expect((await status()).nodes).toHaveLength(5);
 });
 
-describe("workers that are reached through a control plane, and on another port", () => {
+describe("workers reached through a control plane, and on another port", () => {
   const boots = async () =>
     Object.fromEntries((await status()).nodes.map(({ name, boots: count }) => [name, count]));
   const talosctl = (...args: string[]) =>
     lab.run(join(lab.dir, ".lab", "bin", "talosctl"), ["--talosconfig", lab.file("behind"), ...args]);
 
-  test("get their configuration and join, in the release of their pool", async () => {
+  test("get their configuration and join, with their pool's release", async () => {
     const before = await boots();
     await lab.labOk("boot", "w3", "127.10.0.23", "--api", "closed");
     await lab.labOk("boot", "w4", "127.10.0.24", "--api", "50024");
@@ -107,7 +107,7 @@ describe("workers that are reached through a control plane, and on another port"
     expect(names.split(" ").sort()).toEqual(["cp1", "cp2", "cp3", "w1", "w2", "w3", "w4"]);
   });
 
-  test("the talosconfig reaches them, and nothing does at their own address and port", async () => {
+  test("can be reached with the talosconfig, but not directly at their address and default port", async () => {
     const talosconfig = await pulumi("stack", "output", "talosconfig", "--show-secrets");
     writeFileSync(lab.file("behind"), talosconfig, { mode: 0o600 });
     for (const node of ["127.10.0.23", "127.10.0.24"]) {
@@ -117,7 +117,7 @@ describe("workers that are reached through a control plane, and on another port"
     }
   });
 
-  nightly("are upgraded with their pool, and no other node is touched", async () => {
+  nightly("are upgraded with their pool, without touching other nodes", async () => {
     change("      behind: { talosVersion: v1.13.7 }\n", "      behind: {}\n");
     const before = await boots();
     await pulumi("up", "--yes", "--skip-preview");
@@ -127,7 +127,7 @@ describe("workers that are reached through a control plane, and on another port"
       expect((await talosctl("--nodes", node, "version", "--short")).text).toContain("v1.13.9");
   });
 
-  test("are read by a refresh, which finds nothing else", async () => {
+  test("are read by a refresh, which finds no changes", async () => {
     const refreshed = await lab.pulumi("preview", "--refresh", "--expect-no-changes", "--stack", "dev-new");
     expect([refreshed.code, refreshed.text]).toEqual([0, expect.not.stringContaining("could not be read")]);
   });

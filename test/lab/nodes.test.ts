@@ -6,7 +6,7 @@ import { labReport, type NodeReport } from "../../lab/control.ts";
 import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 
-/** Nodes that come and go, on a cluster that was taken over, with the real engine. */
+/** Adds and removes nodes of an adopted cluster, with the real engine. */
 
 let lab: LabProject;
 
@@ -17,7 +17,7 @@ interface NodeEntry {
   [key: string]: unknown;
 }
 
-/** Changes the list of nodes in the stack's file, or the cluster's other settings. */
+/** Changes the list of nodes or other cluster settings in the stack file. */
 function edit(change: (nodes: NodeEntry[]) => NodeEntry[], cluster: Record<string, unknown> = {}): void {
   const file = join(lab.dir, "Pulumi.dev.yaml");
   const document = parseDocument(readFileSync(file, "utf8"));
@@ -49,7 +49,7 @@ async function etcdMembers(via: string): Promise<string> {
   return lab.tool("talosctl", "--nodes", via, "--endpoints", via, "etcd", "members");
 }
 
-/** What a preview changes beside what is the same: resources by their operation. */
+/** The resources that a preview changes, with their operations. */
 function operations(finished: Finished): string[] {
   return [
     ...finished.stdout.matchAll(/^\s*([+~-]|\+-) (talos[\w:/-]+|kubernetes:[\w:./]+): \((\w+)\)/gm),
@@ -69,18 +69,18 @@ beforeAll(async () => {
 
 afterAll(async () => lab?.remove());
 
-/** Everybody's boots but those of one machine. */
+/** The boots of all machines except one. */
 function others(of: Record<string, number>, name: string): Record<string, number> {
   return Object.fromEntries(Object.entries(of).filter(([key]) => key !== name));
 }
 
 describe("a worker", () => {
-  test("that is added joins with the wanted image, and no other node is touched", async () => {
+  test("that is added joins with the configured image, and no other node is touched", async () => {
     await lab.labOk("boot", "w3", "127.10.0.23");
     add({ name: "w3", address: "127.10.0.23", role: "worker", hostname: "w3" });
     const preview = await lab.labOk("preview");
     expect(preview.stdout).toMatch(/w3: "new in this stack -> v1\.13\.9/);
-    // New: its configuration and its upgrade. Changed: the lists of nodes; no other node's upgrade.
+    // New: its configuration and upgrade. Changed: the resources with lists of nodes. Unchanged: the other nodes' upgrades.
     expect(operations(preview).sort()).toEqual([
       "+ talos-node:index:NodeConfiguration",
       "+ talos-node:index:NodeUpgrade",
@@ -97,10 +97,10 @@ describe("a worker", () => {
     expect(await kubernetesNodes()).toContain("w3");
   });
 
-  test("that is taken out is drained, wiped and forgotten; the preview says so", async () => {
+  test("that is removed is drained, wiped and deleted from Kubernetes, and the preview says so", async () => {
     const before = await boots();
     drop("w3");
-    // The first thing that the preview shows of the nodes, and as a delete.
+    // The removal comes before every other node change in the preview, as a delete.
     const { stdout } = await lab.labOk("preview");
     expect(stdout).toMatch(/- w3/);
     expect(stdout).toMatch(/\+ w3: "its machine is RESET: .*wiped/);
@@ -117,7 +117,7 @@ describe("a worker", () => {
     expect((await lab.labOk("up")).stdout).toContain("Nothing to change");
   });
 
-  nightly("that is taken out with keep runs on, and what is left to do is said", async () => {
+  nightly("that is removed with keep keeps running, and up lists the remaining manual steps", async () => {
     drop("w2");
     const { text } = await lab.labOk("up", "--skip-preview");
     expect(text).toContain("talosctl reset --nodes 127.10.0.22 --graceful");
@@ -127,9 +127,9 @@ describe("a worker", () => {
 });
 
 describe("a control plane", () => {
-  test("that is added joins etcd, and nobody is bootstrapped or rebooted for it", async () => {
+  test("that is added joins etcd, and no node is bootstrapped or rebooted for it", async () => {
     await lab.labOk("boot", "cp4", "127.10.0.14");
-    // First in the list, where the one stands that bootstraps a new cluster and gives the kubeconfig.
+    // First in the list: in a new cluster, that node is bootstrapped and provides the kubeconfig.
     edit((nodes) => [
       { name: "cp4", address: "127.10.0.14", role: "controlplane", hostname: "cp4" },
       ...nodes,
@@ -141,7 +141,7 @@ describe("a control plane", () => {
     expect(others(await boots(), "cp4")).toEqual(others(before, "cp4"));
   });
 
-  nightly("does not leave together with another one, previewed or not", async () => {
+  nightly("cannot be removed together with another one, with or without a preview", async () => {
     const file = join(lab.dir, "Pulumi.dev.yaml");
     const settings = readFileSync(file, "utf8");
     const before = await boots();
@@ -156,7 +156,7 @@ describe("a control plane", () => {
     writeFileSync(file, settings);
   });
 
-  test("that is first in the list leaves etcd and is wiped; the kubeconfig stays", async () => {
+  test("that is first in the list leaves etcd and is wiped, and the kubeconfig does not change", async () => {
     drop("cp4");
     const kubeconfig = readFileSync(lab.file("kubeconfig"), "utf8");
     const { text } = await lab.labOk("up");
@@ -168,7 +168,7 @@ describe("a control plane", () => {
     expect(readFileSync(lab.file("kubeconfig"), "utf8")).toBe(kubeconfig);
   });
 
-  nightly("does not leave where the members left would be no quorum", async () => {
+  nightly("cannot be removed if the remaining members would lose quorum", async () => {
     const file = join(lab.dir, "Pulumi.dev.yaml");
     const settings = readFileSync(file, "utf8");
     await lab.labOk("fault", "cp2", "etcd-member-unhealthy");
@@ -183,7 +183,7 @@ describe("a control plane", () => {
 });
 
 describe("Kubernetes", () => {
-  /** The release of each kubelet, as the API server has it. w2 has left the settings by now, and nobody upgrades it. */
+  /** Each kubelet's version from the API server. Without w2, which was removed from the settings and is no longer upgraded. */
   const kubelets = (): Promise<string> =>
     lab.tool(
       "kubectl",
@@ -194,11 +194,11 @@ describe("Kubernetes", () => {
       "jsonpath={.items[*].status.nodeInfo.kubeletVersion}",
     );
 
-  test("goes to another release through the real API: no node reboots, and nothing is left to change", async () => {
+  test("is upgraded through the real API: no node reboots, and nothing is left to change", async () => {
     const file = join(lab.dir, "Pulumi.dev.yaml");
     await lab.labOk("up", "--skip-preview");
     const before = await boots();
-    // One build of Kubernetes stands for both releases here: what the nodes name and report changes, not the programs.
+    // One Kubernetes build stands in for both releases: only the versions that nodes name and report change, not the binaries.
     writeFileSync(
       file,
       readFileSync(file, "utf8").replace("kubernetesVersion: v1.35.4", "kubernetesVersion: v1.35.5"),
@@ -248,7 +248,7 @@ describe("the whole stack", () => {
   nightly.each([
     ["its program", ["--run-program"]],
     ["the state alone", []],
-  ])("is destroyed by %s without a machine being touched", async (_, flags) => {
+  ])("is destroyed by %s without touching a machine", async (_, flags) => {
     await lab.labOk("up", "--skip-preview");
     const before = await boots();
     await lab.labOk("destroy", ...flags);

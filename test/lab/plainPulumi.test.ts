@@ -5,7 +5,7 @@ import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 import { canaries, filesWith } from "./secrets.ts";
 
-/** Plain `pulumi` against a started lab, with the three variables that the lab prints. */
+/** Runs plain `pulumi` against a running lab, with the three environment variables that the lab prints. */
 
 let lab: LabProject;
 let environment: Record<string, string>;
@@ -38,11 +38,11 @@ function pulumiWith(more: Record<string, string>, ...args: string[]): Promise<Fi
   });
 }
 
-test("the lab prints the three variables", () => {
+test("the lab prints the three environment variables", () => {
   expect(Object.keys(environment).sort()).toEqual(["PATH", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"]);
 });
 
-test("pulumi preview and pulumi up, loaded as the language host loads a program", async () => {
+test("pulumi preview and pulumi up work when the language host loads the program", async () => {
   const preview = await pulumi("preview");
   expect(preview.text).toMatch(/\+ \d+ to create/);
   expect(preview.code).toBe(0);
@@ -54,7 +54,7 @@ test("pulumi preview and pulumi up, loaded as the language host loads a program"
   expect(up.code).toBe(0);
 });
 
-test("the credentials that a stack gives out work", async () => {
+test("the credentials in the stack outputs work", async () => {
   for (const [name, ...command] of [
     ["kubeconfig", "kubectl", "--kubeconfig", "kubeconfig", "get", "nodes"],
     ["talosconfig", "talosctl", "--talosconfig", "talosconfig", "--nodes", "127.10.0.21", "version"],
@@ -70,7 +70,7 @@ test("the credentials that a stack gives out work", async () => {
   }
 });
 
-test("a node's configuration can be taken from it, and tried on it", async () => {
+test("a node's configuration can be exported and applied to it with --dry-run", async () => {
   const on = ["--nodes", "127.10.0.21"];
   const configuration = await lab.tool(
     "talosctl",
@@ -87,12 +87,12 @@ test("a node's configuration can be taken from it, and tried on it", async () =>
   expect(tried).not.toContain("error");
 });
 
-nightly("what plain pulumi deployed is unchanged for the lab's own command", async () => {
+nightly("the lab's own command sees no changes after plain pulumi", async () => {
   expect((await lab.labOk("up")).stdout).toContain("Nothing to change");
 });
 
-// The engine's debug log is another matter: what it exchanges with providers is in it as it is, which SECURITY.md says.
-test("no secret is in a preview as JSON, in one with its differences, or in the exported state", async () => {
+// The engine's debug log is excluded: it contains provider traffic in plain text, as SECURITY.md says.
+test("no secret is in a JSON preview, in a preview with --diff, or in the exported state", async () => {
   const secrets = [...canaries(lab.file("secrets.yaml"), lab.file("talosconfig")), "lab-only"];
   expect(secrets.length).toBeGreaterThan(10);
   const leaking = (text: string) => secrets.filter((secret) => text.includes(secret)).length;
@@ -117,7 +117,7 @@ test("no secret is in a preview as JSON, in one with its differences, or in the 
   expect(leaking(state.text)).toBe(0);
 });
 
-test("the preview that the README shows is what a preview shows", async () => {
+test("a preview matches the one in the README", async () => {
   const readme = readFileSync(join(lab.dir, "README.md"), "utf8");
   const shown =
     /^```\n(~ talos-node:[\s\S]*?)^```/m
@@ -136,7 +136,7 @@ test("the preview that the README shows is what a preview shows", async () => {
         ),
     () => pulumi("preview", "--diff"),
   );
-  // In this order, whatever lies between them, and however the engine lines up its colons.
+  // In this order, ignoring lines in between and how the engine aligns its colons.
   const plainly = (line: string) => line.trim().replace(/\s+/g, " ").replace(" :", ":");
   const lines = preview.stdout.split("\n").map(plainly);
   let from = 0;
@@ -149,7 +149,7 @@ test("the preview that the README shows is what a preview shows", async () => {
   }
 });
 
-test("a mistake in the configuration is told without a stack trace", async () => {
+test("a configuration mistake is reported without a stack trace", async () => {
   const preview = await lab.withStackFile(
     "dev",
     (text) => text.replace("talosVersion: v1.13.9", "talosVersion: latest"),
@@ -160,8 +160,8 @@ test("a mistake in the configuration is told without a stack trace", async () =>
   expect(preview.text).not.toMatch(/^\s+at .*\.ts:\d+/m);
 });
 
-test("a Node that is too old for the program is told what to do, without a stack trace", async () => {
-  // Node that takes itself for an old one.
+test("a Node.js that is too old is reported with the fix, without a stack trace", async () => {
+  // Makes Node.js report an old version.
   const versions = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } });`;
   const preview = await pulumiWith(
     { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(versions)}` },
@@ -172,7 +172,7 @@ test("a Node that is too old for the program is told what to do, without a stack
   expect(preview.text).not.toMatch(/^\s+at .*\.[tj]s:\d+/m);
 });
 
-test("where the engine finds no executable of the provider, as on Windows, the language host starts it", async () => {
+test("if the engine finds no provider executable, as on Windows, the language host starts the provider", async () => {
   const executable = join(lab.dir, "provider", "pulumi-resource-talos-node");
   renameSync(executable, `${executable}.away`);
   try {
@@ -184,7 +184,7 @@ test("where the engine finds no executable of the provider, as on Windows, the l
   }
 });
 
-test("what was set with --secret or comes from the environment is in no preview, plan, state or history, whatever its name", async () => {
+test("values set with --secret or from the environment never appear in a preview, plan, state or history, whatever their key", async () => {
   const hidden = { user: "array-Admin71", sysctl: "plum-Value72", label: "pear-Value73" };
   const env = { ARRAY_USER: hidden.user, NODE_LABEL: hidden.label };
   const printed: string[] = [];
@@ -211,7 +211,7 @@ test("what was set with --secret or comes from the environment is in no preview,
       printed.push(readFileSync(plan, "utf8"));
       await run("stack", "export");
       await run("stack", "history", "--json", "--show-secrets=false");
-      // It is there, and the node has it.
+      // The secret exists, and the node has it.
       const configuration = await lab.tool(
         "talosctl",
         "--nodes",

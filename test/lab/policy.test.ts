@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 
-/** The policy pack on a real stack, by every way that there is: our own command, and the engine's with and without a language host. */
+/** Runs the policy pack on a real stack in every way: with our own command, and with the engine's, with and without a language host. */
 
 let lab: LabProject;
 let environment: Record<string, string>;
@@ -37,7 +37,7 @@ const pulumi = (args: string[], { languageHost }: { languageHost: boolean }) =>
 const policy = (...args: string[]) => run(process.execPath, [join("policy", "cli.ts"), ...args], false);
 const inPolicies = ["--policy-pack", "policy", "--policy-pack-config", labFactory];
 
-test("the lab's stack keeps to every policy", async () => {
+test("the lab's stack complies with every policy", async () => {
   const finished = await policy("--stack", "dev", "--config", labFactory);
   expect(finished.text).toMatch(/9 policies, \d\d resources: 0 mandatory and 0 advisory violations/);
   expect(finished.code).toBe(0);
@@ -48,9 +48,9 @@ test("the lab's stack keeps to every policy", async () => {
   expect(byEngine.code, byEngine.text).toBe(0);
 });
 
-describe("an exported state: the engine finds what the command finds", () => {
-  test("with its secrets encrypted", () => judged("state.json"));
-  nightly("with its secrets shown", () => judged("plain.json", "--show-secrets"));
+describe("an exported state: the engine and our command find the same violations", () => {
+  test("with encrypted secrets", () => judged("state.json"));
+  nightly("with secrets in plain text", () => judged("plain.json", "--show-secrets"));
 
   async function judged(name: string, ...extra: string[]): Promise<void> {
     const file = join(lab.dir, ".lab", name);
@@ -60,7 +60,7 @@ describe("an exported state: the engine finds what the command finds", () => {
       const clean = await pulumi(["policy", "analyze", "--file", file, ...inPolicies], { languageHost });
       expect(clean.text).not.toContain("mandatory");
       expect(clean.code, clean.text).toBe(0);
-      // Without its factory in the configuration every node's installer is a stranger's.
+      // Without its factory in the configuration, every node's installer is from an unknown source.
       const strict = await pulumi(["policy", "analyze", "--file", file, "--policy-pack", "policy"], {
         languageHost,
       });
@@ -74,7 +74,7 @@ describe("an exported state: the engine finds what the command finds", () => {
   }
 });
 
-test("a saved preview: a step back by one is fine, one by two is found against what runs", async () => {
+test("a saved preview: going back one minor release passes, going back two violates upgrade-skew", async () => {
   await lab.withStackFile(
     "dev",
     (text) => text.replace("talosVersion: v1.13.9", "talosVersion: v1.12.7"),
@@ -87,7 +87,7 @@ test("a saved preview: a step back by one is fine, one by two is found against w
       writeFileSync(file, preview.stdout);
       const report = await run(process.execPath, [join("report", "previewCli.ts"), "--from", file], false);
       expect(report.code, report.text).toBe(0);
-      // As a pipeline calls it.
+      // As called by a pipeline.
       const variables = join(lab.dir, ".lab", "plan.env");
       const options = ["--out", join(lab.dir, "reports"), "--refuse-storage-loss", "--variables", variables];
       const plan = await run(
@@ -100,7 +100,7 @@ test("a saved preview: a step back by one is fine, one by two is found against w
       const fine = await policy("--from", file, "--config", labFactory);
       expect(fine.text).toContain("0 mandatory and 0 advisory violations");
       expect(fine.code).toBe(0);
-      // The preview of such a step is refused by the rollout's own guards, so it is made from the other.
+      // The rollout's guards refuse such a preview, so derive it from the first one.
       writeFileSync(
         file,
         preview.stdout.replaceAll('"talosVersion": "v1.12.7"', '"talosVersion": "v1.11.6"'),
@@ -113,7 +113,7 @@ test("a saved preview: a step back by one is fine, one by two is found against w
   );
 });
 
-test("pulumi preview with the pack stops at a violation, and lets the stack pass", async () => {
+test("pulumi preview with the policy pack fails on a violation and passes without one", async () => {
   const preview = ["preview", "--stack", "dev", ...inPolicies];
   const clean = await pulumi(preview, { languageHost: true });
   expect(clean.text).toContain("talos-iscsi");
@@ -126,7 +126,7 @@ test("pulumi preview with the pack stops at a violation, and lets the stack pass
   expect(strict.code).not.toBe(0);
 });
 
-test("what the engine sends as a secret is one to the pack, and the same in plain text is not", async () => {
+test("the policy pack recognizes a secret that the engine marks as secret, but not the same value in plain text", async () => {
   const secret = (value: string) => ({
     "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
     value,

@@ -7,18 +7,18 @@ import { labReport } from "../../lab/control.ts";
 import { labFiles } from "../../lab/layout.ts";
 
 /**
- * A copy of this project to run a lab in, so that a test may change the stacks' files and never touches the lab of whoever runs the test. Only the
- * installed packages and the built tools are shared.
+ * A copy of this project to run a lab in. Tests may change its stack files and never touch the lab of the person who runs them. Only the installed
+ * packages and the built tools are shared.
  */
 
 const source = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-/** Tools are built once for all copies. */
+/** All copies share the built tools. */
 const sharedTools = (): string => process.env["TALOS_ISCSI_TOOLS"] ?? join(source, ".tools");
 
 export interface Finished {
   code: number | null;
-  /** Standard output and error, as they came. */
+  /** stdout and stderr interleaved, in order. */
   text: string;
   stdout: string;
 }
@@ -48,12 +48,12 @@ export class LabProject {
     symlinkSync(join(source, "node_modules"), join(this.dir, "node_modules"));
   }
 
-  /** Runs `npm run lab -- <args>`, as its script does. */
+  /** Runs `npm run lab -- <args>`. */
   lab(...args: string[]): Promise<Finished> {
     return this.run(process.execPath, [join("lab", "cli.ts"), ...args]);
   }
 
-  /** The lab's command has to succeed: its output, or an error with what it printed. */
+  /** Runs a lab command that must succeed. Throws with its output otherwise. */
   async labOk(...args: string[]): Promise<Finished> {
     const finished = await this.lab(...args);
     if (finished.code !== 0)
@@ -61,7 +61,7 @@ export class LabProject {
     return finished;
   }
 
-  /** One of the lab's tools, against the lab's cluster. */
+  /** Runs one of the lab's tools against the lab's cluster. */
   async tool(name: "talosctl" | "kubectl", ...args: string[]): Promise<string> {
     const credentials =
       name === "talosctl"
@@ -73,19 +73,19 @@ export class LabProject {
     return finished.stdout;
   }
 
-  /** Brings an object into the lab's cluster. */
+  /** Applies an object to the lab's cluster. */
   async apply(object: object): Promise<void> {
     const path = this.file("object.json");
     writeFileSync(path, JSON.stringify(object));
     await this.tool("kubectl", "apply", "--filename", path);
   }
 
-  /** @param interruptAt what it prints when it gets a Ctrl-C, as a terminal sends it: to it and all that it has started */
+  /** @param interruptAt output at which it gets a Ctrl-C, sent to its whole process group as a terminal does */
   run(file: string, args: string[], env: NodeJS.ProcessEnv = {}, interruptAt?: RegExp): Promise<Finished> {
     return new Promise((resolve, reject) => {
       const child = spawn(file, args, {
         cwd: this.dir,
-        detached: interruptAt !== undefined, // a process group of its own
+        detached: interruptAt !== undefined, // its own process group
         env: { ...process.env, NO_COLOR: "1", TALOS_ISCSI_TOOLS: sharedTools(), ...env },
         stdio: ["ignore", "pipe", "pipe"],
       });
@@ -109,7 +109,7 @@ export class LabProject {
     });
   }
 
-  /** Plain `pulumi` on the lab's state, its program loaded as the language host loads it. */
+  /** Runs plain `pulumi` on the lab's state, with the program loaded by the language host. */
   pulumi(...args: string[]): Promise<Finished> {
     return this.run(
       join(this.dir, ".lab", "bin", "pulumi"),
@@ -136,7 +136,7 @@ export class LabProject {
     return join(this.dir, ".lab", name);
   }
 
-  /** Changes a stack's file for as long as `work` takes. */
+  /** Changes a stack file while `work` runs. */
   async withStackFile<T>(
     stack: string,
     change: (text: string) => string,

@@ -13,15 +13,15 @@ import { join } from "node:path";
 import { resolveTools } from "../../tools/resolve.ts";
 
 /**
- * A folder of tools whose kube-apiserver calls itself another release of the same length. It stays what it is: the simulated machines do not care, and what is
- * tested is what the program makes of the release that it is told.
+ * A folder of tools whose kube-apiserver reports a different release, with a version of the same length. The binary is otherwise unchanged: the simulated machines
+ * don't care, and the tests are about how the program handles the reported release.
  */
 export async function relabelledKubernetes(
   sharedTools: string,
   [from, to]: readonly [string, string],
 ): Promise<{ folder: string; remove: () => void }> {
   if (from.length !== to.length) throw new Error(`${to} is not as long as ${from}`);
-  await resolveTools(["kube-apiserver"]); // built, if it was not yet
+  await resolveTools(["kube-apiserver"]); // builds it if necessary
   const folder = mkdtempSync(join(tmpdir(), "talos-iscsi-tools-"));
   for (const entry of readdirSync(sharedTools)) {
     if (!entry.startsWith(`kubernetes-${from}`)) {

@@ -7,7 +7,7 @@ import type { Finished } from "./project.ts";
 import { RolloutLab } from "./rollout.ts";
 import { canaries, filesWith } from "./secrets.ts";
 
-/** Both reports by their commands, from the real engine: a preview, a rollout that fails at a node, and the one that goes on. */
+/** Both report commands with the real engine: a preview, a rollout that fails at a node, and the rollout that continues. */
 
 let lab: RolloutLab;
 
@@ -17,12 +17,12 @@ beforeAll(async () => {
 
 afterAll(async () => lab?.project.remove());
 
-/** As somebody has it who set the variables that `npm run lab -- start` prints. */
+/** Runs a report with the environment variables that `npm run lab -- start` prints. */
 function report(kind: "preview" | "rollout", ...args: string[]): Promise<Finished> {
   return reportWith([], kind, ...args);
 }
 
-/** @param folders on PATH before all others. */
+/** @param folders placed first on PATH. */
 function reportWith(folders: string[], kind: "preview" | "rollout", ...args: string[]): Promise<Finished> {
   const { project } = lab;
   return project.run(process.execPath, [join("report", `${kind}Cli.ts`), "--out", "reports", ...args], {
@@ -34,7 +34,7 @@ function reportWith(folders: string[], kind: "preview" | "rollout", ...args: str
 
 const read = (name: string) => readFileSync(join(lab.project.dir, "reports", name), "utf8");
 
-test("before anything is deployed the nodes are looked at: the first up's reboots are in the preview", async () => {
+test("the first preview already inspects the nodes and shows the reboots of the first up", async () => {
   const preview = await report("preview", "--stack", "dev");
   expect(preview.text).toContain(
     "5 nodes will be upgraded from v1.12.7 to v1.13.9 and reboot, one at a time, control planes first",
@@ -42,13 +42,13 @@ test("before anything is deployed the nodes are looked at: the first up's reboot
   expect(preview.code).toBe(0);
 });
 
-test("the lab's own up shows how the rollout went", async () => {
+test("the lab's own up shows the result of the rollout", async () => {
   const up = await lab.finish();
   expect(up.stdout).toMatch(/Rollout .*: v1\.13\.9, 5 nodes in /);
   expect(up.stdout).toMatch(/│ w2 +│ upgraded +│ v1\.12\.7 │ v1\.13\.9 │/);
 });
 
-test("a preview has the order, the last time and the changed lines, and no secret", async () => {
+test("a preview report has the node order, the last rollout and the changed lines, and no secret", async () => {
   expect((await report("preview", "--stack", "dev", "--expect-no-changes")).code).toBe(0);
   lab.want("v1.13.7");
   const preview = await report("preview", "--stack", "dev", "--expect-no-changes");
@@ -78,14 +78,14 @@ test("a preview has the order, the last time and the changed lines, and no secre
   expect(statSync(join(lab.project.dir, "reports", "preview-dev.html")).mode & 0o077).toBe(0);
 });
 
-test("with a language host the engine runs the program itself, to the same end", async () => {
+test("with a language host, the engine runs the program itself, with the same result", async () => {
   const host = join(lab.project.dir, "test", "lab", "languageHost");
   const preview = await reportWith([host], "preview", "--stack", "dev", "--out", "hosted");
   expect(preview.text).toContain("5 nodes will be rolled back from v1.13.9 to v1.13.7 and reboot");
   expect(preview.code).toBe(0);
 });
 
-test("a report counts what the engine counts", async () => {
+test("a report has the same resource counts as the engine", async () => {
   const { project } = lab;
   const host = join(project.dir, "test", "lab", "languageHost");
   const preview = await project.run("pulumi", ["preview", "--stack", "dev", "--json", "--non-interactive"], {
@@ -101,7 +101,7 @@ test("a report counts what the engine counts", async () => {
   expect(/^.* to create, .*$/m.exec(report)?.[0]).toContain(line);
 });
 
-test("a rollout that stops at a node says where and why, and which node was not started", async () => {
+test("a rollout that stops at a node reports where and why, and which node was not started", async () => {
   await lab.fault({ node: "w1", fault: "falls-back" });
   const up = await lab.up();
   expect(up.code).not.toBe(0);
@@ -125,7 +125,7 @@ test("a rollout that stops at a node says where and why, and which node was not 
   expect(read("preview-dev.md")).toContain("Not finished: w1");
 });
 
-test("the one that goes on is a rollout of the rest", async () => {
+test("the rollout that continues only covers the remaining nodes", async () => {
   await lab.lift();
   await lab.finish();
   const rollout = await report("rollout", "--stack", "dev");
@@ -134,7 +134,7 @@ test("the one that goes on is a rollout of the rest", async () => {
 });
 
 nightly(
-  "outside of the upgrade windows up succeeds and touches no node; in one it goes on, and then nothing is left",
+  "outside the upgrade windows, up succeeds and touches no node; inside one, it upgrades them all",
   async () => {
     const days = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
     const inDays = (count: number): string => days[(new Date().getUTCDay() + count) % 7] ?? "";
@@ -154,13 +154,13 @@ nightly(
     expect(await lab.upgrades()).toEqual(
       Object.fromEntries(Object.entries(before).map(([name, count]) => [name, count + 1])),
     );
-    // Another window is no change of a node.
+    // A different window does not change any node.
     lab.onlyOn(inDays(3));
     expect((await report("preview", "--stack", "dev", "--expect-no-changes")).code).toBe(0);
   },
 );
 
-test("what keeps a report from being made is told in words", async () => {
+test("if a report cannot be created, the error says why", async () => {
   const none = await report("preview", "--stack", "nowhere");
   expect(none.text).toMatch(/^error: the stack nowhere could not be opened: /);
   expect(none.code).toBe(1);
