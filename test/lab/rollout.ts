@@ -5,15 +5,15 @@ import { askLab, labReport, type NodeReport } from "../../lab/control.ts";
 import type { FaultRequest } from "../../lab/faultControl.ts";
 import { LabProject, type Finished } from "./project.ts";
 
-/** A lab to run rollouts in, one after the other: quick machines, short limits, and nothing but the rollout in the stack. */
+/** A lab for a series of rollouts: fast machines, short timeouts, and only the rollout in the stack. */
 export class RolloutLab {
   readonly project: LabProject;
 
   /**
-   * @param upgrade further settings of `upgrade`, a line each
-   * @param change of the stack's file before the lab is made
-   * @param talosVersion that its cluster was made with
-   * @param more further arguments of `lab start`
+   * @param upgrade more settings for `upgrade`, one per line
+   * @param change edits the stack file before the lab starts
+   * @param talosVersion the version that the cluster was created with
+   * @param more more arguments for `lab start`
    */
   static async start(
     nodeSeconds: number,
@@ -47,17 +47,17 @@ export class RolloutLab {
     this.project = project;
   }
 
-  /** Which release the nodes are to run from now on. */
+  /** Sets the release that the nodes should run. */
   want(version: string): void {
     this.#edit((text) => text.replace(/talosVersion: \S+/, `talosVersion: ${version}`));
   }
 
-  /** Which Kubernetes the cluster is to run from now on. */
+  /** Sets the Kubernetes version that the cluster should run. */
   wantKubernetes(version: string): void {
     this.#edit((text) => text.replace(/kubernetesVersion: \S+/, `kubernetesVersion: ${version}`));
   }
 
-  /** A name for every kube-apiserver's certificate, which restarts it. */
+  /** Adds a name to every kube-apiserver's certificate, which restarts it. */
   alsoServe(name: string): void {
     const patch = { cluster: { apiServer: { certSANs: [name] } } };
     this.#edit((text) =>
@@ -65,7 +65,7 @@ export class RolloutLab {
     );
   }
 
-  /** When nodes may be taken down from now on: on these days, in UTC. */
+  /** Sets the days (UTC) on which nodes may be taken down. */
   onlyOn(...days: string[]): void {
     this.#edit((text) =>
       text
@@ -77,7 +77,7 @@ export class RolloutLab {
     );
   }
 
-  /** What has to hold before each node from now on. */
+  /** Sets the gates that must pass before each node. */
   gates(...gates: object[]): void {
     this.#edit((text) =>
       text
@@ -86,21 +86,21 @@ export class RolloutLab {
     );
   }
 
-  /** Without a preview first: many are done here, and previews have tests of their own. */
+  /** Skips the preview, because there are many calls and other tests cover previews. */
   up(): Promise<Finished> {
     return this.project.lab("up", "--skip-preview");
   }
 
-  /** An `up` that has to succeed. */
+  /** An `up` that must succeed. */
   async finish(): Promise<Finished> {
     const finished = await this.up();
-    // A warning may quote an "rpc error:" that was lived with.
+    // A warning may quote an "rpc error:" that was tolerated.
     expect(finished.text.slice(-6_000)).not.toMatch(/^\s*error:/m);
     expect(finished.code).toBe(0);
     return finished;
   }
 
-  /** An `up` that gets a Ctrl-C, as a terminal sends it, when it prints something. */
+  /** An `up` that gets a Ctrl-C, as from a terminal, once its output matches. */
   interrupted(at: RegExp): Promise<Finished> {
     return this.project.run(process.execPath, [join("lab", "cli.ts"), "up", "--skip-preview"], {}, at);
   }
@@ -111,7 +111,7 @@ export class RolloutLab {
     return report.nodes;
   }
 
-  /** How often each node has been upgraded. */
+  /** The number of upgrades of each node. */
   async upgrades(): Promise<Record<string, number>> {
     return Object.fromEntries((await this.nodes()).map(({ name, upgrades }) => [name, upgrades]));
   }
@@ -120,7 +120,7 @@ export class RolloutLab {
     await askLab(this.project.file("lab.sock"), { method: "POST", path: "/fault", body: request });
   }
 
-  /** Lifts every fault and waits until all machines run and are ready again. */
+  /** Lifts every fault and waits until all machines are running and ready again. */
   async lift(): Promise<void> {
     for (const { name } of await this.nodes()) await this.fault({ node: name, fault: "all", lift: true });
     const limit = Date.now() + 60_000;
@@ -132,7 +132,7 @@ export class RolloutLab {
     }
   }
 
-  /** Names of the nodes on which Kubernetes starts nothing. */
+  /** Names of the cordoned nodes. */
   async cordoned(): Promise<string[]> {
     const list = await this.project.tool("kubectl", "get", "nodes", "--output", "json");
     const { items } = JSON.parse(list) as {

@@ -4,8 +4,8 @@ import { faultCatalogue } from "../../lab/node/machine/faults.ts";
 import { RolloutLab } from "./rollout.ts";
 
 /**
- * Every fault that the lab knows strikes a rollout of five nodes by the real engine. A fault that a preflight can see stops the
- * rollout before it begins; any other stops it at its node, and the next `up` goes on from there into the next fault.
+ * Injects every fault the lab has into a rollout of five nodes with the real engine. A fault that the preflight can detect stops the
+ * rollout before it starts. Any other fault stops it at its node, and the next `up` continues from there, into the next fault.
  */
 
 const order = ["cp1", "cp2", "cp3", "w1", "w2"];
@@ -13,12 +13,12 @@ let lab: RolloutLab;
 
 beforeAll(async () => {
   lab = await RolloutLab.start(1.5);
-  // Taken over, with configurations that disturb something, before the first fault: here it is rollouts that are struck.
+  // Adopt the cluster, including disruptive configuration changes, before the first fault: these tests are about rollouts.
   lab.want("v1.12.8");
   await lab.finish();
 });
 afterAll(async () => lab?.project.remove());
-// Also after a failed test, so that the next one has no fault but its own.
+// Also after a failed test, so that the next one only has its own faults.
 afterEach(() => lab.lift());
 
 interface Strike {
@@ -40,16 +40,16 @@ async function set({ node, fault, value, once }: Omit<Strike, "says">): Promise<
   });
 }
 
-/** The engine breaks long messages nowhere, but repeats them in its summary: any of them will do. */
+/** The engine does not wrap long messages, but repeats them in its summary. Matching either is fine. */
 async function failingUp(): Promise<string> {
   const { code, text } = await lab.up();
   expect(code, text.slice(-3_000)).toBe(1);
   return text;
 }
 
-/** Faults on several nodes, all of them named in one error, and nothing touched. */
+/** Faults on several nodes: one error names them all, and no node is touched. */
 function stopsBeforeItBegins(title: string, ...strikes: Strike[]): void {
-  test(`before it begins: ${title}`, async () => {
+  test(`before it starts: ${title}`, async () => {
     const before = await lab.upgrades();
     for (const strike of strikes) await set(strike);
     await new Promise((resolve) => setTimeout(resolve, 500));
@@ -60,7 +60,7 @@ function stopsBeforeItBegins(title: string, ...strikes: Strike[]): void {
   });
 }
 
-/** A fault in the middle: the nodes before it are finished, those after it are not touched. */
+/** A fault midway: the nodes before it are finished, those after it are not touched. */
 function stopsAt({ says, ...strike }: Strike): void {
   test(`${strike.fault} on ${strike.node}`, async () => {
     const before = await lab.upgrades();
@@ -81,15 +81,15 @@ function stopsAt({ says, ...strike }: Strike): void {
 }
 
 function finishes(): void {
-  test("the faults are lifted: up finishes, and nothing is left cordoned", async () => {
+  test("once the faults are lifted, up finishes and leaves no node cordoned", async () => {
     await lab.finish();
     expect(await lab.cordoned()).toEqual([]);
   });
 }
 
-describe("from v1.12.8, whose API is the older one", () => {
+describe("from v1.12.8, with the older upgrade API", () => {
   test("wanted", () => lab.want("v1.13.7"));
-  // The configurations come before the rollout: nodes whose API is away have to have got theirs, which this first `up` does too.
+  // Configurations are applied before the rollout, so a node must have its own before a fault takes its API down. This first `up` applies them.
   stopsBeforeItBegins(
     "etcd, a worker's machine",
     { node: "cp1", fault: "etcd-alarm-corrupt", says: /etcd alarm CORRUPT at cp1/ },
@@ -150,7 +150,7 @@ describe("from v1.12.8, whose API is the older one", () => {
   finishes();
 });
 
-describe("from v1.13.7, by LifecycleService", () => {
+describe("from v1.13.7, with LifecycleService", () => {
   test("wanted", () => lab.want("v1.13.9"));
   stopsAt({
     node: "cp1",
@@ -214,8 +214,8 @@ describe("from v1.13.6", () => {
   finishes();
 });
 
-describe("from v1.13.5, with faults that pass or can be lived with", () => {
-  test("up finishes, with one upgrade of each node", async () => {
+describe("from v1.13.5, with temporary or tolerable faults", () => {
+  test("up finishes and upgrades each node once", async () => {
     lab.want("v1.13.4");
     const before = await lab.upgrades();
     await set({ node: "cp1", fault: "reply-lost", once: true });
@@ -230,7 +230,7 @@ describe("from v1.13.5, with faults that pass or can be lived with", () => {
     expect(await lab.cordoned()).toEqual([]);
   });
 
-  test("an API that fails every second call is told by name, or lived with", async () => {
+  test("an API that fails every other call is reported with its node, or tolerated", async () => {
     lab.want("v1.13.3");
     await set({ node: "w2", fault: "flaky-api" });
     const { code, text } = await lab.up();
@@ -240,8 +240,8 @@ describe("from v1.13.5, with faults that pass or can be lived with", () => {
     expect(await lab.cordoned()).toEqual([]);
   });
 
-  test("a control plane that fails while another one's installer runs keeps that from its reboot", async () => {
-    // From a release whose installer leaves the node at work, whatever ran before this test.
+  test("a control plane that fails while another one's installer runs stops that one's reboot", async () => {
+    // Start from a release whose node keeps working during the install, whatever ran before this test.
     lab.want("v1.13.6");
     await lab.finish();
     const before = await lab.nodes();
@@ -266,7 +266,7 @@ describe("from v1.13.5, with faults that pass or can be lived with", () => {
     expect(of("cp1", await lab.nodes())?.upgrades).toBe((of("cp1")?.upgrades ?? 0) + 1);
   });
 
-  test("an API server that is slow to return after its configuration is waited for, and the upgrades of the same up follow", async () => {
+  test("up waits for an API server that is slow to restart after a configuration change, and then runs its upgrades", async () => {
     lab.want("v1.13.9");
     lab.alsoServe("kubernetes.example.com");
     const before = await lab.upgrades();
@@ -276,7 +276,7 @@ describe("from v1.13.5, with faults that pass or can be lived with", () => {
     let ended = false;
     const up = lab.up().finally(() => (ended = true));
     while (!ended && (await applies()) === had) await new Promise((resolve) => setTimeout(resolve, 100));
-    // Longer than what may be wrong gets: the guard of an upgrade would give up.
+    // Longer than the grace period, after which the guard of an upgrade would give up.
     await new Promise((resolve) => setTimeout(resolve, 13_000));
     expect(ended).toBe(false);
     expect(await lab.upgrades()).toEqual(before);
@@ -289,7 +289,7 @@ describe("from v1.13.5, with faults that pass or can be lived with", () => {
     expect(await lab.cordoned()).toEqual([]);
   });
 
-  test("back across an etcd minor release is refused before anything is touched", async () => {
+  test("refuses to go back across an etcd minor release before touching anything", async () => {
     lab.want("v1.14.1");
     await lab.finish();
     const before = await lab.nodes();
@@ -300,7 +300,7 @@ describe("from v1.13.5, with faults that pass or can be lived with", () => {
     expect(boots(await lab.nodes())).toEqual(boots(before));
   });
 
-  test("with these every fault of the list has struck", () => {
+  test("every fault in the catalogue was injected", () => {
     const all = [...faultCatalogue, ...clusterFaultCatalogue].map(({ id }) => id);
     expect(all.length).toBeGreaterThanOrEqual(24);
     expect(all.filter((id) => !struck.includes(id))).toEqual([]);

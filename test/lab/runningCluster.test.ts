@@ -6,7 +6,7 @@ import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 import { canaries, filesWith } from "./secrets.ts";
 
-/** The main job, as a newcomer does it: a running cluster on Talos v1.12, taken over and made able to use iSCSI. */
+/** The main use case, as a new user does it: adopts a running Talos v1.12 cluster and enables iSCSI on it. */
 
 const schematic = "c9078f9419961640c712a8bf2bb9174933dfcf1da383fd8ea2b7dc21493f8bac";
 let lab: LabProject;
@@ -40,7 +40,7 @@ beforeAll(async () => {
 afterAll(async () => lab?.remove());
 
 describe("the first up", () => {
-  test("every node runs the factory's image with iscsi-tools, and iscsid", async () => {
+  test("every node runs the factory image with iscsi-tools, and iscsid", async () => {
     const { nodes } = await status();
     expect(nodes.map((node) => [node.name, node.role])).toEqual([
       ["cp1", "controlplane"],
@@ -62,7 +62,7 @@ describe("the first up", () => {
     }
   });
 
-  test("the summary table and what to do next close it", () => {
+  test("ends with the summary table and the next steps", () => {
     for (const text of [
       "cp1",
       "w2",
@@ -75,7 +75,7 @@ describe("the first up", () => {
     }
   });
 
-  test("the security patch is on control planes alone, the module patch on every node", async () => {
+  test("only control planes have the security patch, and every node has the module patch", async () => {
     for (const address of ["127.10.0.11", "127.10.0.12", "127.10.0.13"]) {
       const [config] = (await machineConfig(address)) as [
         { cluster: { apiServer: { admissionControl: unknown[] } } },
@@ -99,7 +99,7 @@ describe("the first up", () => {
     }
   });
 
-  test("the namespace has its three labels, the controller runs, the DaemonSet runs on every node", async () => {
+  test("the namespace has its three labels, the controller runs, and the DaemonSet runs on every node", async () => {
     const get = async (...what: string[]) =>
       JSON.parse(await lab.tool("kubectl", "get", ...what, "--output", "json")) as Record<string, unknown>;
     expect((await get("namespace", "joviandss-csi"))["metadata"]).toMatchObject({
@@ -122,7 +122,7 @@ describe("the first up", () => {
     expect(pods.some((pod) => pod.metadata.name.includes("-controller-"))).toBe(true);
   });
 
-  test("no node is left cordoned", async () => {
+  test("leaves no node cordoned", async () => {
     const nodes = JSON.parse(await lab.tool("kubectl", "get", "nodes", "--output", "json")) as {
       items: { spec: { unschedulable?: boolean } }[];
     };
@@ -147,12 +147,12 @@ describe("afterwards", () => {
       () => lab.labOk("preview"),
     );
     expect(preview.stdout.match(/~ talosVersion: "v1\.13\.9" => "v1\.13\.7"/g)).toHaveLength(6); // five nodes and the image
-    // Read from the nodes by the preview itself.
+    // The preview itself reads this from the nodes.
     expect(preview.stdout).toContain(
       'cp1: "v1.13.9 with schematic c9078f941996… -> v1.13.7 with schematic c9078f941996…, one reboot',
     );
     expect(preview.stdout.match(/~ talosVersion *: "v1\.13\.9" => "v1\.13\.7"/g)).toHaveLength(6);
-    // Nothing that stays as it is is listed, but for the image component's own inputs.
+    // Lists nothing unchanged, except the image component's own inputs.
     expect(preview.stdout.split("\n").length).toBeLessThan(120);
     expect(preview.stdout).not.toContain("clientConfiguration");
   });
@@ -193,7 +193,7 @@ describe("afterwards", () => {
     expect(preview.stdout.match(/somaxconn/g)).toHaveLength(2);
   });
 
-  test("mistakes in the stack's file are all told at once, without a stack trace, and change nothing", async () => {
+  test("reports all mistakes in the stack file at once, without a stack trace, and changes nothing", async () => {
     const bad = (text: string) =>
       text
         .replace("talosVersion: v1.13.9", "talosVersion: 1.13.9")
@@ -205,7 +205,7 @@ describe("afterwards", () => {
     expect(preview.text).not.toMatch(/^\s+at .*\.ts:\d+/m);
   });
 
-  test("refresh finds everything as it is", async () => {
+  test("refresh finds no changes", async () => {
     const refreshed = await lab.labOk("refresh");
     expect(refreshed.stdout).toMatch(/\d+ unchanged/);
     expect(refreshed.stdout).not.toMatch(/\d+ (updated|deleted)/);
@@ -227,7 +227,7 @@ describe("afterwards", () => {
     );
     await lab.labOk("fault", "w1", "node-down");
     const preview = await lab.lab("preview", "--refresh");
-    // At once, whatever was found: with a node down nothing after this could end.
+    // Lift the fault first, whatever the preview found: with a node down, no later test could finish.
     await lab.labOk("fault", "w1", "node-down", "--lift");
     expect(preview.code).toBe(0);
     printed.push(preview.text);
@@ -253,7 +253,7 @@ describe("afterwards", () => {
       expect(node).toMatchObject({ version: "v1.13.9", schematic, iscsid: "Running" });
   });
 
-  test("no secret is in the state, nor in anything that was printed", () => {
+  test("no secret is in the state or in any output", () => {
     const secrets = [...canaries(lab.file("secrets.yaml"), lab.file("talosconfig")), "lab-only"];
     expect(secrets.length).toBeGreaterThan(10);
     expect(filesWith(lab.file("state"), secrets)).toEqual([]);
@@ -261,7 +261,7 @@ describe("afterwards", () => {
     expect(secrets.filter((secret) => printed.some((text) => text.includes(secret)))).toEqual([]);
   });
 
-  test("destroy removes the driver and leaves the machines as they are", async () => {
+  test("destroy removes the driver and does not touch the machines", async () => {
     const before = await status();
     await lab.labOk("destroy");
     await expect(lab.tool("kubectl", "get", "namespace", "joviandss-csi")).rejects.toThrow(/not found/);

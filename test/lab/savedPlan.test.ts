@@ -5,7 +5,7 @@ import type { LabStatus } from "../../lab/status.ts";
 import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 
-/** `pulumi preview --save-plan` and `pulumi up --plan`: what was reviewed is what runs. */
+/** `pulumi preview --save-plan` and `pulumi up --plan`: up does exactly what was reviewed. */
 
 /** The nodes are two minor releases behind: the first up takes them through v1.13. */
 const toNewest = (text: string): string =>
@@ -28,7 +28,7 @@ beforeAll(async () => {
 
 afterAll(async () => lab?.remove());
 
-/** @param approvedPlan in the environment, where it is not empty */
+/** @param approvedPlan set in the environment unless empty */
 function pulumi(approvedPlan: string, ...args: string[]): Promise<Finished> {
   const path = (environment["PATH"] ?? "").replace(
     "$PATH",
@@ -43,11 +43,11 @@ function pulumi(approvedPlan: string, ...args: string[]): Promise<Finished> {
   });
 }
 
-/** The engine's errors, for the message of an assertion. */
+/** The engine's errors, for assertion messages. */
 const errors = ({ text }: Finished) =>
   text.match(/^.*error: .*(?:\n.*){0,6}/gm)?.join("\n") ?? text.slice(-2_000);
 
-/** The digest that a preview shows of what it would do to the nodes. */
+/** The digest in a preview, over what it would do to the nodes. */
 function digestIn(preview: Finished): string {
   const { steps } = JSON.parse(preview.stdout) as {
     steps: { urn: string; newState?: { inputs?: { planDigest?: string } } }[];
@@ -71,7 +71,7 @@ async function planned(plan: string): Promise<Finished> {
   return pulumi(digestIn(preview), "up", "--yes", "--skip-preview", "--plan", join(lab.dir, plan));
 }
 
-test("the plan of the first up is what the up does, hops included", async () => {
+test("the first up does what its saved plan says, including the hops", async () => {
   const up = await planned("first.plan");
   expect(up.code, errors(up)).toBe(0);
   const nodes = JSON.parse((await lab.labOk("status", "--json")).stdout) as LabStatus;
@@ -80,7 +80,7 @@ test("the plan of the first up is what the up does, hops included", async () => 
   );
 });
 
-test("a node that was changed by hand, or a look that was left out, stops what was approved before anything is changed", async () => {
+test("a manual change on a node, or an up that skips the readiness check, stops an approved plan before it changes anything", async () => {
   const running = (): Promise<string> => lab.tool("kubectl", "get", "nodes", "--output=jsonpath={..osImage}");
   const patchByHand = (value: string): Promise<string> =>
     lab.tool(
@@ -107,7 +107,7 @@ test("a node that was changed by hand, or a look that was left out, stops what w
   await patchByHand('{"$patch":"delete"}');
 });
 
-nightly("a rollout, a new node and a changed password are deployed as they were planned", async () => {
+nightly("a rollout, a new node and a changed password are deployed as planned", async () => {
   await lab.labOk("boot", "w3", "127.10.0.23");
   await lab.withStackFile(
     "dev",
@@ -122,11 +122,11 @@ nightly("a rollout, a new node and a changed password are deployed as they were 
     async () => {
       const up = await planned("second.plan");
       expect(up.code, errors(up)).toBe(0);
-      // The plan says who is new, in the words that the update finds true as well.
+      // The plan describes the new node the same way as the update, so the plan still matches.
       expect(up.text).toMatch(/Resources:\n(?: .*\n)* +~ \d+ updated/);
       const nodes = await lab.tool("kubectl", "get", "nodes", "--output=name");
       expect(nodes).toContain("node/w3");
-      // Neither a digest that was approved nor one to come is a change.
+      // Neither a missing nor a pending approval is a change.
       for (const approved of ["", "none"]) {
         const again = await pulumi(approved, "preview", "--expect-no-changes");
         expect(again.code, errors(again)).toBe(0);
@@ -135,8 +135,8 @@ nightly("a rollout, a new node and a changed password are deployed as they were 
   );
 });
 
-test("a factory that answers another schematic ID is told as a check failure, without a stack trace", async () => {
-  // The Talos provider drops `diskImage`, which the factory knows.
+test("a factory that returns a different schematic ID is reported as a check failure, without a stack trace", async () => {
+  // The Talos provider drops `diskImage`, which the factory supports.
   const up = await lab.withStackFile(
     "dev",
     (text) =>
@@ -150,6 +150,6 @@ test("a factory that answers another schematic ID is told as a check failure, wi
   expect(up.text).toContain("[schematic-id]");
   expect(up.text).not.toMatch(/^\s+at .*\.[tj]s:\d+/m);
   expect(up.text).not.toContain("error serializing property");
-  // No node was given anything.
+  // No node was touched.
   expect(up.text).not.toMatch(/ConfigurationApply|NodeUpgrade/);
 });

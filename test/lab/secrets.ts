@@ -2,14 +2,14 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 
-/** Every secret of a secrets bundle and a talosconfig as plain text, to look for where none may be. */
+/** Every secret of a secrets bundle and a talosconfig in plain text, to search for leaks. */
 export function canaries(...files: string[]): string[] {
   return files
     .flatMap((file) => leaves(parse(readFileSync(file, "utf8"))))
     .filter((text) => text.length >= 12);
 }
 
-/** Certificates are public, and so are names and addresses; the rest of these files is not. */
+/** Certificates, names and addresses are public; everything else in these files is secret. */
 function leaves(value: unknown, key = ""): string[] {
   if (Array.isArray(value)) return value.flatMap((item) => leaves(item, key));
   if (typeof value === "object" && value !== null)
@@ -19,7 +19,7 @@ function leaves(value: unknown, key = ""): string[] {
   return [value, Buffer.from(value, "base64").toString("utf8").split("\n")[1] ?? ""];
 }
 
-/** Files below a folder that contain one of the texts. */
+/** The files below a folder that contain any of the texts. */
 export function filesWith(folder: string, texts: string[]): string[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
     .map((name) => join(folder, name))

@@ -12,8 +12,8 @@ import { SimulatedNode } from "../../lab/node/node.ts";
 import type { ClusterRuntime } from "../../lab/node/machine/runtime.ts";
 import { resolveTools } from "../../tools/resolve.ts";
 
-// The real talosctl judges the simulated nodes: each test is a command that a person would type, in the order in which
-// one brings a cluster up.
+// Checks the simulated nodes with the real talosctl. Each test is a command that an operator would type, in the order of
+// creating a cluster.
 
 const controlPlanes = ["127.45.0.11", "127.45.0.12", "127.45.0.13"];
 const workers = ["127.45.0.21", "127.45.0.22"];
@@ -27,7 +27,7 @@ const factory = new FactoryServer({ host: "127.45.0.2" });
 let talosctl = "";
 let nodes: SimulatedNode[] = [];
 
-/** Kubernetes as far as a node asks for it: there once etcd was bootstrapped. */
+/** Kubernetes as far as a node cares: up once etcd is bootstrapped. */
 class RememberingRuntime implements ClusterRuntime {
   readonly up = new Set<string>();
   #bootstrapped = false;
@@ -54,7 +54,7 @@ class RememberingRuntime implements ClusterRuntime {
 interface Outcome {
   code: number;
   stdout: string;
-  /** Both streams: talosctl puts progress and errors on stderr. */
+  /** stdout and stderr: talosctl prints progress and errors to stderr. */
   text: string;
 }
 
@@ -72,7 +72,7 @@ async function succeed(...args: string[]): Promise<string> {
   return text;
 }
 
-/** With the administrator's credentials, through the first control planes, as people do it. */
+/** Uses the administrator's credentials and the first control planes as endpoints, as operators do. */
 const as = (talosconfig: string, node: string): string[] => [
   "--talosconfig", file(talosconfig), "--endpoints", `${first},${second}`, "--nodes", node,
 ]; // prettier-ignore
@@ -129,14 +129,14 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-test("get machinestatus and get disks --insecure: a new machine is in maintenance", async () => {
+test("get machinestatus and get disks --insecure: a new machine is in maintenance mode", async () => {
   expect(await succeed("get", "machinestatus", "--insecure", "-n", first)).toMatch(/maintenance\s+true/);
   expect(await succeed("get", "disks", "--insecure", "-n", first)).toMatch(/sda/);
   const version = await run("version", "--insecure", "-n", first);
   expect(version.text).toMatch(/API is not implemented in maintenance mode/);
 });
 
-test("apply-config --insecure: a configuration that Talos refuses is refused, with the reason", async () => {
+test("apply-config --insecure: an invalid configuration is refused, with the reason", async () => {
   const config = readFileSync(file("controlplane.yaml"), "utf8");
   writeFileSync(file("bad.yaml"), config.replace("kubelet:", "kubelets:"));
   const { code, text } = await run("apply-config", "--insecure", "-n", first, "-f", file("bad.yaml"));
@@ -162,7 +162,7 @@ test("version: of several nodes, with their names", async () => {
   expect(text).toMatch(new RegExp(`NODE:\\s+${first}[^]*Tag:\\s+v1.12.7[^]*NODE:\\s+${worker}`));
 });
 
-test("bootstrap: once", async () => {
+test("bootstrap: works only once", async () => {
   await until("etcd waits", () => nodeAt(first).boot?.services.get("etcd")?.state === "Preparing");
   expect(await succeed(...on(first), "get", "machinestatus")).toMatch(/booting\s+false/);
   await succeed(...on(first), "bootstrap");
@@ -173,13 +173,13 @@ test("bootstrap: once", async () => {
   );
 });
 
-test("health, run by the server", async () => {
+test("health: run by the server", async () => {
   const text = await succeed(...on(first), "health", "--wait-timeout", "20s");
   expect(text).toMatch(/etcd members to be control plane nodes: OK/);
   expect(text).toMatch(/all k8s nodes to report ready: OK/);
 });
 
-test("health: fails while a node is away", async () => {
+test("health: fails while a node is down", async () => {
   nodeAt(otherWorker).faults.set("node-down");
   await until("it is off", () => !nodeAt(otherWorker).snapshot().powered);
   const { code, text } = await run(...on(first), "health", "--wait-timeout", "2s");
@@ -209,7 +209,7 @@ test("get: by alias, by kind and id, and as YAML", async () => {
   expect(unknown.text).toMatch(/not registered/);
 });
 
-test("get --watch: shows a change when it happens", async () => {
+test("get --watch: shows a change as it happens", async () => {
   const watching = spawn(talosctl, [...on(worker), "get", "machinestatus", "--watch"]);
   let seen = "";
   watching.stdout.on("data", (chunk) => (seen += String(chunk)));
@@ -234,7 +234,7 @@ test("etcd members, status and alarms", async () => {
   expect((await run(...on(worker), "etcd", "members")).text).toMatch(/only available on control plane nodes/);
 });
 
-test("kubeconfig: a client certificate of the cluster's own authority", async () => {
+test("kubeconfig: has a client certificate signed by the cluster's CA", async () => {
   await succeed(...on(first), "kubeconfig", file("kubeconfig"));
   const kubeconfig = parse(readFileSync(file("kubeconfig"), "utf8")) as {
     clusters: { cluster: Record<string, string> }[];
@@ -255,14 +255,14 @@ test("read and list", async () => {
   expect((await run(...on(worker), "ls", "/usr/local/sbin/iscsiadm")).text).toMatch(/no such file/);
 });
 
-test("a reader's credentials read, and do not change anything", async () => {
+test("os:reader credentials can read but not change anything", async () => {
   await succeed(...on(first), "config", "new", file("reader"), "--roles", "os:reader");
   await succeed(...as("reader", worker), "services");
   expect((await run(...as("reader", worker), "reboot", "--wait=false")).text).toMatch(/PermissionDenied/);
   expect((await run(...as("reader", worker), "get", "machineconfig")).text).toMatch(/PermissionDenied/);
 });
 
-test("patch machineconfig: a dry run changes nothing, a change without a reboot is taken over at once", async () => {
+test("patch machineconfig: a dry run changes nothing, and a change without a reboot applies immediately", async () => {
   const patch = JSON.stringify({
     machine: { kernel: { modules: [{ name: "iscsi_tcp" }, { name: "dm_multipath" }] } },
   });
@@ -272,14 +272,14 @@ test("patch machineconfig: a dry run changes nothing, a change without a reboot 
   expect(nodeAt(worker).snapshot().appliedConfigs).toEqual(before.appliedConfigs);
   const text = await succeed(...on(worker), "patch", "machineconfig", "-p", patch);
   expect(text).toMatch(/without a reboot/);
-  // iscsi_tcp is built into the kernel and never shows up among the modules.
+  // iscsi_tcp is built into the kernel and never shows up as a module.
   const modules = await succeed(...on(worker), "get", "modules");
   expect(modules).toMatch(/dm_multipath/);
   expect(modules).not.toMatch(/iscsi_tcp/);
   expect(nodeAt(worker).snapshot().bootId).toBe(before.bootId);
 });
 
-test("patch machineconfig: a change that needs a reboot reboots, and a staged one waits for the next", async () => {
+test("patch machineconfig: a change that needs a reboot reboots, and a staged one waits for the next reboot", async () => {
   const { bootId } = nodeAt(worker).snapshot();
   const patch = JSON.stringify({ machine: { env: { GRPC_GO_LOG_VERBOSITY_LEVEL: "99" } } });
   expect(
@@ -292,7 +292,7 @@ test("patch machineconfig: a change that needs a reboot reboots, and a staged on
   expect(nodeAt(worker).snapshot().bootId).not.toBe(bootId);
 });
 
-test("upgrade from 1.12, waiting: the legacy API, which does it all", async () => {
+test("upgrade from 1.12 with --wait: the legacy API does everything", async () => {
   const text = await succeed(
     ...on(worker), "upgrade", "--image", "ghcr.io/siderolabs/installer:v1.13.0", "--drain=false",
   ); // prettier-ignore
@@ -300,7 +300,7 @@ test("upgrade from 1.12, waiting: the legacy API, which does it all", async () =
   expect(nodeAt(worker).snapshot()).toMatchObject({ version: "v1.13.0", upgrades: 1, ready: true });
 });
 
-test("upgrade from 1.13, waiting: pull, lifecycle API, reboot", async () => {
+test("upgrade from 1.13 with --wait: pull, lifecycle API, reboot", async () => {
   const text = await succeed(...on(worker), "upgrade", "--image", await image("v1.13.9"), "--drain=false");
   expect(text).not.toMatch(/legacy/);
   expect(nodeAt(worker).snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 2, ready: true });
@@ -330,7 +330,7 @@ test("upgrade of a control plane, then rollback", async () => {
   );
 });
 
-test("upgrade: an installer that fails, and an image that is not there, are errors and harm nothing", async () => {
+test("upgrade: a failing installer and a missing image are errors and do no harm", async () => {
   const before = nodeAt(worker).snapshot();
   nodeAt(worker).faults.set("install-exits-nonzero");
   const failed = await run(...on(worker), "upgrade", "--image", await image("v1.13.9"), "--drain=false");
@@ -342,7 +342,7 @@ test("upgrade: an installer that fails, and an image that is not there, are erro
   expect(nodeAt(worker).snapshot()).toMatchObject({ bootId: before.bootId, version: before.version });
 });
 
-test("a node that was stopped comes back from its directory as it was", async () => {
+test("a stopped node is restored from its directory unchanged", async () => {
   const before = nodeAt(worker);
   await before.stop();
   const again = new SimulatedNode({
@@ -359,14 +359,14 @@ test("a node that was stopped comes back from its directory as it was", async ()
   expect(await succeed(...on(worker), "get", "extensions")).toMatch(/iscsi-tools/);
 });
 
-test("rotate-ca: a dry run changes nothing; the Talos API gets a new CA, node by node", async () => {
+test("rotate-ca: a dry run changes nothing, and a real run gives the Talos API a new CA, node by node", async () => {
   const rotate = [
     ...on(first), "rotate-ca", "--kubernetes=false", "--with-docs=false", "--with-examples=false", "--output",
     file("rotated"), "--control-plane-nodes", controlPlanes.join(","), "--worker-nodes", workers.join(","),
   ]; // prettier-ignore
   const boots = () => nodes.map((node) => node.snapshot().boots.length);
   const before = { boots: boots(), ca: nodeAt(worker).config?.machineCa.crt };
-  // talosctl 1.13 goes on after its dry run with a talosconfig that it has not made, and fails where there is no other.
+  // After its dry run, talosctl 1.13 tries to use a talosconfig that it has not written, and fails if there is no other.
   expect((await run(...rotate)).text).toContain("Dry-run mode enabled");
   expect(nodeAt(worker).config?.machineCa.crt).toBe(before.ca);
 
@@ -382,7 +382,7 @@ test("rotate-ca: a dry run changes nothing; the Talos API gets a new CA, node by
   expect(cas[0]?.[0]).not.toBe(before.ca);
   expect(cas[0]?.[1]).toEqual([]);
   expect(boots()).toEqual(before.boots);
-  // The old credentials are of no use any more; the new ones are, and the secrets come from a control plane.
+  // The old credentials no longer work; the new ones do. The secrets come from a control plane.
   expect((await run(...on(worker), "version")).code).not.toBe(0);
   for (const address of [...controlPlanes, ...workers])
     expect(await succeed(...as("rotated", address), "version", "--short")).toContain(address);
@@ -410,7 +410,7 @@ test("rotate-ca: a dry run changes nothing; the Talos API gets a new CA, node by
   copyFileSync(file("rotated"), file("talosconfig"));
 });
 
-test("reset --reboot: back to maintenance", async () => {
+test("reset --reboot: back to maintenance mode", async () => {
   await succeed(...on(otherWorker), "reset", "--graceful=false", "--reboot");
   expect(await succeed("get", "machinestatus", "--insecure", "-n", otherWorker)).toMatch(
     /maintenance\s+true/,

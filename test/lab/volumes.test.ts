@@ -4,8 +4,8 @@ import { nightly } from "./nightly.ts";
 import { RolloutLab } from "./rollout.ts";
 
 /**
- * A rollout by the real engine over nodes with volumes, and with a gate of the settings. API server, scheduler and the controllers that attach and detach
- * are the real ones; attacher, kubelets and sessions are the lab's.
+ * Rollouts with the real engine, over nodes with volumes and with a gate in the settings. The API server, the scheduler and the attach/detach controller are
+ * real; the lab simulates the attacher, the kubelets and the iSCSI sessions.
  */
 
 let lab: RolloutLab;
@@ -45,15 +45,15 @@ const crd = {
   },
 };
 
-describe("a gate on an object of a kind of its own", () => {
-  test("whose path is none is an error of the settings", async () => {
+describe("a gate on a custom resource", () => {
+  test("with an invalid JSONPath is a settings error", async () => {
     lab.gates({ ...gate, jsonPath: "{.status.[" });
     const { code, text } = await lab.project.lab("preview");
     expect(code, text.slice(-3_000)).toBe(1);
     expect(text).toMatch(/upgrade\.gates\[0\]\.jsonPath.*is no JSONPath/);
   });
 
-  test("shows in the preview, as does a kind that the cluster lacks; it is waited for, and stops the rollout before the first node", async () => {
+  test("shows in the preview, like a missing kind; up waits for it and stops the rollout before the first node", async () => {
     await lab.project.apply(crd);
     await lab.project.tool("kubectl", "wait", "--for=condition=Established", "crd/arrays.lab.example");
     await lab.project.apply(array("degraded"));
@@ -61,7 +61,7 @@ describe("a gate on an object of a kind of its own", () => {
     const { code, text } = await lab.project.lab("up");
     expect(code, text.slice(-3_000)).toBe(1);
     const closed = 'Array first: {.status.health} is "degraded", not "ok"';
-    // In the very first preview, where the stack has no kubeconfig yet.
+    // Even in the first preview, when the stack has no kubeconfig yet.
     expect(text).toContain(`upgrade.gates[0]: ${closed} [upgrade-gate]`);
     expect(text).toContain(
       "upgrade.gates[1]: Shelf first cannot be read: the cluster has no kind Shelf in lab.example/v1",
@@ -74,7 +74,7 @@ describe("a gate on an object of a kind of its own", () => {
 });
 
 describe("volumes on the workers", () => {
-  test("session-leaks on w1 is told and lived with, and its pod comes back; volume-never-detaches on w2 stops the rollout before its reboot", async () => {
+  test("session-leaks on w1 is reported and tolerated, and its pod comes back; volume-never-detaches on w2 stops the rollout before the reboot of w2", async () => {
     const before = await boots();
     await set("w1", "session-leaks");
     await set("w2", "volume-never-detaches");
@@ -93,7 +93,7 @@ describe("volumes on the workers", () => {
   });
 
   nightly(
-    "volume-in-use on w2 leaves and comes back elsewhere; volume-attach-error on w2 stops the rollout after its reboot",
+    "volume-in-use on w2 moves to another node; volume-attach-error on w2 stops the rollout after the reboot of w2",
     async () => {
       const before = await boots();
       await set("w2", "volume-in-use");
@@ -111,7 +111,7 @@ describe("volumes on the workers", () => {
     },
   );
 
-  nightly("once storage is well, up finishes without another reboot", async () => {
+  nightly("once storage is healthy, up finishes without another reboot", async () => {
     const before = await boots();
     await lab.finish();
     expect(await boots()).toEqual(before);

@@ -9,7 +9,7 @@ import { nightly } from "./nightly.ts";
 import { LabProject, type Finished } from "./project.ts";
 import { filesWith } from "./secrets.ts";
 
-/** The cluster from a program in YAML, run by Pulumi's own language host for it: IscsiCluster out of the component package. */
+/** Creates the cluster from a YAML program, run by Pulumi's own YAML language host: IscsiCluster from the component package. */
 
 const canary = "canary-of-the-yaml-program";
 
@@ -17,7 +17,7 @@ let lab: LabProject;
 let pulumi: (...args: string[]) => Promise<Finished>;
 let environment: NodeJS.ProcessEnv;
 
-/** The settings of the lab's stack as properties of the resource, its password as a secret of the program's own configuration. */
+/** The settings of the lab's stack as resource properties, with the password as a secret in the program's configuration. */
 function program(): string {
   const text = readFileSync(join(lab.dir, "Pulumi.dev.yaml"), "utf8");
   const { config } = parse(text.replaceAll(".lab/", "../.lab/")) as { config: Record<string, unknown> };
@@ -59,7 +59,7 @@ beforeAll(async () => {
   pulumi = (...args) => engine(folder, ...args);
 });
 
-/** The real CLI in one of the lab's folders. */
+/** Runs the real CLI in one of the lab's folders. */
 function engine(folder: string, ...args: string[]): Promise<Finished> {
   const cli = join(lab.dir, ".lab", "bin", "pulumi");
   return lab.run(cli, ["--cwd", folder, ...args, "--non-interactive"], environment);
@@ -67,7 +67,7 @@ function engine(folder: string, ...args: string[]): Promise<Finished> {
 
 afterAll(async () => lab?.remove());
 
-test("the schema is in the plugin", async () => {
+test("the plugin contains the schema", async () => {
   const plugin = join(lab.dir, "plugin", "pulumi-resource-talos-iscsi");
   const { stdout, text, code } = await pulumi("package", "get-schema", plugin);
   expect(code, text).toBe(0);
@@ -79,7 +79,7 @@ test("the schema is in the plugin", async () => {
   });
 });
 
-test("up takes the cluster to iSCSI storage, and a second one changes nothing", async () => {
+test("up enables iSCSI storage on the cluster, and a second up changes nothing", async () => {
   await pulumi("stack", "init", "prod");
   await pulumi("config", "set", "--secret", "password", canary);
   const up = await pulumi("up", "--yes", "--skip-preview");
@@ -94,7 +94,7 @@ test("up takes the cluster to iSCSI storage, and a second one changes nothing", 
   expect(filesWith(join(lab.dir, ".lab", "state"), [canary])).toEqual([]);
 });
 
-test("a mistake is named with its path, and is no stack trace", async () => {
+test("a mistake is reported with its path, without a stack trace", async () => {
   const file = join(lab.dir, "fleet", "Pulumi.yaml");
   writeFileSync(
     file,
@@ -106,7 +106,7 @@ test("a mistake is named with its path, and is no stack trace", async () => {
   expect(preview.text).not.toMatch(/^\s+at .*\.ts:/m);
 });
 
-/** What the nodes themselves say, and every object in Kubernetes that a driver consists of. */
+/** The state of the nodes, and every Kubernetes object that a driver consists of. */
 async function clusterState() {
   const { nodes } = JSON.parse((await lab.labOk("status", "--json")).stdout) as LabStatus;
   const ofTalos = async (kind: string) =>
@@ -117,7 +117,7 @@ async function clusterState() {
   const kinds =
     "namespaces,serviceaccounts,secrets,configmaps,daemonsets,deployments,statefulsets,roles,rolebindings,clusterroles,clusterrolebindings,csidrivers,storageclasses";
   const listed = await lab.tool("kubectl", "get", kinds, "--all-namespaces", "--output=json");
-  // The checksum's key is the UID of the Secret, so it is another one for every Secret.
+  // The checksum is keyed with the UID of the Secret, so it differs for every Secret.
   const { items } = JSON.parse(
     listed.replace(/("talos-iscsi\/config-checksum": ")[0-9a-f]{16}/g, "$1keyed"),
   ) as { items: KubernetesObject[] };
@@ -138,10 +138,10 @@ interface KubernetesObject {
   status?: unknown;
 }
 
-nightly("the stack of this project brings the same cluster to the same state", async () => {
+nightly("this project's own stack brings the cluster to the same state", async () => {
   const before = await clusterState();
   expect(before.objects.length).toBeGreaterThan(50);
-  // The objects are made anew, and a node that differed from what the stack wants would be configured or upgraded.
+  // The objects are created again, and a node that differs from the stack would be configured or upgraded.
   const destroyed = await pulumi("destroy", "--yes", "--skip-preview");
   expect(destroyed.code, destroyed.text).toBe(0);
   const between = await clusterState();
@@ -175,7 +175,7 @@ describe("pulumi new", () => {
     const project = join(lab.dir, folder);
     const template = join(lab.dir, "template");
     const own = [".lab", ".tools", "node_modules", "fleet", "template"];
-    // What a clone of the repository has.
+    // The content of a clone of the repository.
     if (!readdirSync(lab.dir).includes("template")) {
       mkdirSync(template);
       for (const name of readdirSync(lab.dir).filter((found) => !own.includes(found)))
@@ -191,7 +191,7 @@ describe("pulumi new", () => {
     return engine(project, "new", template, "--yes", "--offline", ...named, ...config);
   };
 
-  test("asks for what a cluster needs, and the project it makes has a preview", async () => {
+  test("asks for what a cluster needs, and the new project can be previewed", async () => {
     const { code, text } = await made("storage", "prod", answers);
     expect(code, text).toBe(0);
     const project = join(lab.dir, "storage");
@@ -213,7 +213,7 @@ describe("pulumi new", () => {
     );
   });
 
-  nightly("an answer that is missing or wrong is named in the first preview", async () => {
+  nightly("the first preview names missing and wrong answers", async () => {
     const { code, text } = await made("wrong", "prod", ["cluster.name=prod", "cluster.nodes[0].address=x y"]);
     expect(code, text).toBe(0);
     const preview = await engine(join(lab.dir, "wrong"), "preview");
