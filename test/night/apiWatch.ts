@@ -5,7 +5,7 @@ import { parse } from "yaml";
 const everyMs = 100;
 const patienceMs = 2_000;
 
-/** The longest time without an answer, in milliseconds, by address; 0 where none was missing. */
+/** The longest outage in milliseconds, by address; 0 if there was none. */
 export type Gaps = Record<string, number>;
 
 interface Asked {
@@ -13,7 +13,7 @@ interface Asked {
   answered?: boolean;
 }
 
-/** Asks kube-apiservers from outside whether they are ready, each every 100 ms on a connection of its own. */
+/** Polls the readiness of kube-apiservers from outside, each every 100 ms on a new connection. */
 export class ApiWatch {
   readonly #asked = new Map<string, Asked[]>();
   readonly #credentials: { ca: Buffer; cert: Buffer; key: Buffer };
@@ -58,13 +58,13 @@ export class ApiWatch {
   }
 }
 
-/** From the last question that was answered to the next one that was, where others were in between. */
+/** The longest time between two successful requests with failed ones in between. */
 function longestGap(asked: readonly Asked[]): number {
   let longest = 0;
   let last: number | undefined;
   let missing = false;
   for (const { at, answered } of asked) {
-    if (answered === undefined) continue; // still under way at the end
+    if (answered === undefined) continue; // still in flight at the end
     if (!answered) {
       missing = true;
       continue;

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { RolloutLab } from "../lab/rollout.ts";
 
 /**
- * Plain `pulumi up` in the middle of a rollout whose terminal goes away, or whose reader does: `pulumi up | head -1`. The real engine dies of the
- * signal and ends none of its plugins.
+ * Plain `pulumi up` loses its terminal, or its reader (`pulumi up | head -1`), in the middle of a rollout. The real engine dies from the signal and
+ * does not stop its plugins.
  */
 
 let lab: RolloutLab;
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab?.project.remove());
 
-/** `pulumi up` in a session of its own, as a terminal starts it. */
+/** `pulumi up` in its own session, as in a terminal. */
 function pulumiUp(): ChildProcess {
   const args = ["up", "--yes", "--skip-preview", "--non-interactive", "--stack", "dev"];
   return spawn(join(lab.project.dir, ".lab", "bin", "pulumi"), args, {
@@ -32,7 +32,7 @@ function pulumiUp(): ChildProcess {
   });
 }
 
-/** Processes of the project's plugins and program, but for the lab's own. */
+/** Processes of the project's plugin, except the lab's own. */
 function plugins(): string[] {
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry))
@@ -40,7 +40,7 @@ function plugins(): string[] {
       try {
         return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
       } catch {
-        return ""; // ended meanwhile
+        return ""; // ended in the meantime
       }
     })
     .filter((line) => line.includes(join(lab.project.dir, "provider", "pulumi-resource-talos-node")));
@@ -77,7 +77,7 @@ test.each<[string, string, (up: ChildProcess) => void]>([
     },
   ],
 ])(
-  "a rollout that loses %s stops at the node that is under way; the next up goes on",
+  "a rollout that loses %s stops at the node in progress, and the next up continues",
   async (_, version, lose) => {
     const before = await lab.upgrades();
     lab.want(version);
@@ -91,7 +91,7 @@ test.each<[string, string, (up: ChildProcess) => void]>([
     lose(up);
     const [code, signal] = (await ended) as [number | null, string | null];
     expect([code, signal]).not.toEqual([0, null]);
-    // An installer that runs is let finish, and no more.
+    // A running installer may finish; nothing else starts.
     await until("the plugins have ended", () => plugins().length === 0, 60);
     expect((await moved()).length).toBeLessThan(names.length);
     await sleep(2_000);

@@ -3,17 +3,17 @@ import type { LabProject } from "../lab/project.ts";
 
 type Fields = Record<string, unknown>;
 
-/** What a cluster is made of, as the real tools read it: to be compared with another one. */
+/** The contents of a cluster, as read by the real tools, for comparison with another cluster. */
 export interface ClusterState {
-  /** Documents of the machine configuration, by node. */
+  /** The machine configuration documents of each node. */
   configurations: Record<string, unknown[]>;
-  /** Objects by kind and name; without what a second cluster cannot have the same, such as UIDs and times. */
+  /** Objects by kind and name, without what always differs between clusters, such as UIDs and times. */
   objects: Record<string, Fields>;
-  /** What each kubelet says it is. */
+  /** The version that each kubelet reports. */
   kubelets: Record<string, string>;
 }
 
-/** Kinds that Talos or an upgrade of Kubernetes puts something into. */
+/** Kinds that Talos or a Kubernetes upgrade creates objects of. */
 const kinds = [
   ...["daemonsets", "deployments", "configmaps", "services", "serviceaccounts", "pods"],
   ...["clusterroles", "clusterrolebindings", "roles", "rolebindings"],
@@ -47,7 +47,7 @@ export async function clusterState(
 
 const itemsOf = (list: string): Fields[] => (JSON.parse(list) as { items: Fields[] }).items;
 
-/** What kube-apiserver itself keeps in every cluster. */
+/** Whether kube-apiserver itself maintains the object in every cluster. */
 function isOfKubernetes({ metadata }: Fields): boolean {
   const { labels } = metadata as { labels?: Record<string, string> };
   return labels?.["kubernetes.io/bootstrapping"] === "rbac-defaults";
@@ -78,7 +78,7 @@ function comparable(object: Fields): Fields & { name: string } {
   return { ...content, name, labels, annotations, managers };
 }
 
-/** Names by chance, and volumes with such names, are left out: what is compared is what runs where. */
+/** Omits random names, and volumes with such names, to compare only what runs where. */
 function comparablePod({ metadata, spec }: Fields): Fields & { name: string } {
   const { name, generateName, labels = {}, annotations = {} } = metadata as Metadata;
   const { nodeName, containers } = spec as { nodeName: string; containers: Fields[] };

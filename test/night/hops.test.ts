@@ -6,7 +6,7 @@ import { RolloutWatch } from "../../lab/bench/rolloutWatch.ts";
 import { relabelledKubernetes } from "../lab/relabelledKubernetes.ts";
 import { RolloutLab } from "../lab/rollout.ts";
 
-/** A cluster four minor releases behind, by the real engine: one `up` is enough, and it is killed in every hop and in the last step. */
+/** Upgrades a cluster that is four minor releases behind, with the real engine. One `up` would be enough; it is killed in every hop. */
 
 const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const hops = ["v1.10.9", "v1.11.6", "v1.12.11", "v1.13.9"];
@@ -16,7 +16,7 @@ let lab: RolloutLab;
 let kubernetes: Awaited<ReturnType<typeof relabelledKubernetes>>;
 
 beforeAll(async () => {
-  // Talos 1.9 runs Kubernetes up to 1.32, Talos 1.13 from 1.31 on; the lab's API server is a newer one.
+  // Talos 1.9 supports Kubernetes up to 1.32, Talos 1.13 from 1.31 on. The lab's API server is newer.
   kubernetes = await relabelledKubernetes(tools ?? join(project, ".tools"), ["v1.35.4", "v1.32.4"]);
   process.env["TALOS_ISCSI_TOOLS"] = kubernetes.folder;
   lab = await RolloutLab.start(1, ["drain: { timeout: 3s }", "through: automatic"], {
@@ -34,17 +34,17 @@ afterAll(async () => {
   else process.env["TALOS_ISCSI_TOOLS"] = tools;
 });
 
-/** Nodes that have finished this hop, as the machines themselves count their upgrades. */
+/** Nodes that finished this hop, according to the machines' own upgrade counts. */
 async function over(hop: number): Promise<string[]> {
   const upgrades = await lab.upgrades();
   return names.filter((name) => (upgrades[name] ?? 0) > hop);
 }
 
-test("v1.9.6 to v1.13.9 with kill -9 of the engine or the provider in every hop: no hop twice, nothing left behind", async () => {
+test("v1.9.6 to v1.13.9 with kill -9 of the engine or the provider in every hop: no hop runs twice, nothing is left behind", async () => {
   const watch = new RolloutWatch(lab.project.file("lab.sock"));
   const killed: number[] = [];
   for (const [hop] of hops.entries()) {
-    // The first control plane is over, others are not: that is the middle of a hop.
+    // Some nodes have finished the hop and others have not: the middle of a hop.
     const isThere = async (): Promise<boolean> => (await over(hop)).length > hop % (names.length - 1);
     const victim = hop % 2 === 0 ? "provider" : "engine";
     const up = await upWithKill(lab.project.dir, { victim, when: isThere });
@@ -59,7 +59,7 @@ test("v1.9.6 to v1.13.9 with kill -9 of the engine or the provider in every hop:
   expect(samples).toBeGreaterThan(100);
   expect({ controlPlanes, workers }).toEqual({ controlPlanes: 1, workers: 1 });
   expect(await lab.cordoned()).toEqual([]);
-  // Nothing is left to do, and nobody is asked to do it.
+  // Nothing is left to do.
   const again = await lab.project.pulumi("preview", "--stack", "dev", "--expect-no-changes");
   expect(again.code, again.text.slice(-3_000)).toBe(0);
 });

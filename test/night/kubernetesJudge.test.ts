@@ -10,8 +10,8 @@ import { ApiWatch, type Gaps } from "./apiWatch.ts";
 import { clusterState, type ClusterState } from "./clusterState.ts";
 
 /**
- * The judge of an upgrade of Kubernetes: the real `talosctl upgrade-k8s` takes one cluster to the next patch release, this program another one with the same secrets.
- * Both clusters are this program's; each control plane has a kube-apiserver of its own, of the release that its configuration names.
+ * Compares Kubernetes upgrades: the real `talosctl upgrade-k8s` upgrades one cluster to the next patch release, and this program upgrades another one with the same
+ * secrets. This program created both clusters. Each control plane runs its own kube-apiserver, of the release that its configuration names.
  */
 
 const from = "v1.35.4";
@@ -28,7 +28,7 @@ interface Outcome {
   seconds: number;
   gaps: Gaps;
   text: string;
-  /** How long each step of this program's own took. */
+  /** The duration of each of this program's own steps. */
   steps: string[];
 }
 
@@ -44,7 +44,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** A cluster that runs `from`, with all that Talos would have given it, and what is done to it then. */
+/** Creates a cluster that runs `from`, with everything that Talos would have applied, and upgrades it. */
 async function taken(
   secrets: string | undefined,
   upgrade: (lab: RolloutLab) => Promise<string>,
@@ -54,7 +54,7 @@ async function taken(
   try {
     await lab.finish();
     if (secrets === undefined) copyFileSync(lab.project.file("secrets.yaml"), bundle());
-    // On a real cluster Talos has applied its manifests when the cluster was made, as this does.
+    // On a real cluster, Talos applied its manifests when the cluster was created. This does the same.
     await talosctlUpgrade(lab, from);
     const before = await clusterState(lab.project, addresses);
     const watch = new ApiWatch(lab.project.file("kubeconfig"), [
@@ -84,7 +84,7 @@ async function talosctlUpgrade(lab: RolloutLab, release: string, ...more: string
   return lab.project.tool("talosctl", ...target);
 }
 
-test("the real talosctl upgrade-k8s and this program leave the same cluster", async () => {
+test("the real talosctl upgrade-k8s and this program produce the same cluster", async () => {
   const theirs = await taken(undefined, async (lab) => {
     const planned = await talosctlUpgrade(lab, to, "--dry-run");
     expect(planned).toMatch(/update kube-apiserver: v1\.35\.4 -> 1\.35\.5/);
@@ -105,7 +105,7 @@ test("the real talosctl upgrade-k8s and this program leave the same cluster", as
   expect(Object.values(ours.after.kubelets)).toEqual(Array(5).fill(to));
 });
 
-/** From the state; none where this program has not upgraded anything. */
+/** From the state; empty if this program has not upgraded anything. */
 async function stepsOf({ project }: RolloutLab): Promise<string[]> {
   const { stdout } = await project.pulumi("stack", "export", "--stack", "dev");
   const { deployment } = JSON.parse(stdout) as {

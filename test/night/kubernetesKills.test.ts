@@ -3,7 +3,7 @@ import { upgradeWithKillsAndVolumes } from "../provider/kubernetesFleetKills.ts"
 import { upgradeWithKills, killSeed } from "../provider/kubernetesKills.ts";
 import { KubernetesCluster } from "../provider/kubernetesUpgradeHarness.ts";
 
-test(`an upgrade of Kubernetes survives 20 kills at random points (KUBERNETES_KILL_SEED=${killSeed})`, async () => {
+test(`a Kubernetes upgrade survives 20 kills at random points (KUBERNETES_KILL_SEED=${killSeed})`, async () => {
   const own = await KubernetesCluster.start({ subnet: "127.49.66", controlPlanes: 1, workers: 1 });
   try {
     expect(await upgradeWithKills(own, 20, killSeed)).toBeGreaterThanOrEqual(20);
@@ -13,7 +13,7 @@ test(`an upgrade of Kubernetes survives 20 kills at random points (KUBERNETES_KI
 });
 
 const workers = 1 + (killSeed % 6);
-test(`an upgrade of three control planes and ${workers} workers with volumes survives 20 kills (KUBERNETES_KILL_SEED=${killSeed})`, async () => {
+test(`a Kubernetes upgrade of three control planes and ${workers} workers with volumes survives 20 kills (KUBERNETES_KILL_SEED=${killSeed})`, async () => {
   const own = await KubernetesCluster.start({ subnet: "127.49.73", controlPlanes: 3, workers });
   try {
     expect(await upgradeWithKillsAndVolumes(own, 20, killSeed)).toBeGreaterThanOrEqual(20);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Finished } from "../lab/project.ts";
 import { RolloutLab } from "../lab/rollout.ts";
 
-/** What else is done to an upgrade of Kubernetes than a plain `up`, by the real engine: `--target`, and a plan that was saved and approved. */
+/** Kubernetes upgrades with more than a plain `up`, with the real engine: `--target`, and a saved and approved plan. */
 
 const [from, to, back] = ["v1.35.4", "v1.35.5", "v1.35.3"] as const;
 const nodes = ["cp1", "cp2", "cp3", "w1", "w2"];
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab?.project.remove());
 
-/** @param approvedPlan in the environment, where it is not empty */
+/** @param approvedPlan set in the environment unless empty */
 function pulumi(approvedPlan: string, ...args: string[]): Promise<Finished> {
   return lab.project.run(
     join(lab.project.dir, ".lab", "bin", "pulumi"),
@@ -31,7 +31,7 @@ function pulumi(approvedPlan: string, ...args: string[]): Promise<Finished> {
 const up = (approvedPlan: string, ...args: string[]): Promise<Finished> =>
   pulumi(approvedPlan, "up", "--yes", "--skip-preview", ...args);
 
-/** The engine's errors, for the message of an assertion. */
+/** The engine's errors, for assertion messages. */
 const errors = ({ text }: Finished): string =>
   text.match(/^.*error: .*(?:\n.*){0,6}/gm)?.join("\n") ?? text.slice(-3_000);
 
@@ -69,7 +69,7 @@ async function expectNothingLeft(): Promise<void> {
   expect(again.code, errors(again)).toBe(0);
 }
 
-test("--target of a configuration moves no kubelet, --target of the upgrade moves all components, and a plain up has nothing left to do", async () => {
+test("--target of a configuration upgrades no kubelet, --target of the upgrade upgrades all components, and a plain up has nothing left to do", async () => {
   lab.wantKubernetes(to);
   const planned = await preview();
   const before = await applies();
@@ -81,7 +81,7 @@ test("--target of a configuration moves no kubelet, --target of the upgrade move
   const upgrade = await up("", "--target", urnOf(planned, "KubernetesUpgrade"));
   expect(upgrade.code, errors(upgrade)).toBe(0);
   expect(await kubelets()).toEqual(all(to));
-  // Three static pods, kube-proxy and the kubelet; a worker has its kubelet alone.
+  // Three static pods, kube-proxy and the kubelet on a control plane; only the kubelet on a worker.
   const after = await applies();
   expect(after).toEqual(
     Object.fromEntries(nodes.map((name) => [name, (before[name] ?? 0) + (name.startsWith("cp") ? 5 : 1)])),
@@ -93,7 +93,7 @@ test("--target of a configuration moves no kubelet, --target of the upgrade move
   await expectNothingLeft();
 });
 
-test("a saved plan with an approved digest is what the up does; a kubelet that was moved by hand in between stops it", async () => {
+test("up does what the saved plan with the approved digest says, and a manually changed kubelet stops it", async () => {
   lab.wantKubernetes(back);
   const plan = join(lab.project.dir, "kubernetes.plan");
   const digest = digestOf(await preview("--save-plan", plan));
@@ -117,7 +117,7 @@ test("a saved plan with an approved digest is what the up does; a kubelet that w
 
   await patch(to);
   await reported(to);
-  // The engine compares a plan with the state as well, and a run that was stopped has changed that: a plan is good for one `up`.
+  // The engine also compares a plan with the state, which the stopped run has changed: a plan is only good for one `up`.
   expect(digestOf(await preview("--save-plan", plan))).toBe(digest);
   const done = await up(digest, "--plan", plan);
   expect(done.code, errors(done)).toBe(0);

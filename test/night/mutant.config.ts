@@ -3,7 +3,7 @@ import { defineConfig, type Plugin } from "vitest/config";
 import config from "../../vitest.config.ts";
 import { mutate, type Mutant } from "./mutants.ts";
 
-// The unit and provider tests with one look taken out of the program: the text is changed as it is loaded, the files stay as they are.
+// Runs the unit and provider tests with one check removed from the program. The source is changed as it is loaded; the files are not touched.
 
 const root = join(import.meta.dirname, "../..");
 const mutant = JSON.parse(process.env["MUTANT"] ?? "null") as Mutant | null;
@@ -21,7 +21,7 @@ const plugin: Plugin = {
 export default defineConfig({
   root,
   test: {
-    // What was transformed without the mutant, or with another one, is not what is to run.
+    // Never reuse modules transformed without the mutant or with another one.
     fsModuleCache: false,
     projects: (config.test?.projects ?? []).map((project) =>
       typeof project === "object" && "test" in project

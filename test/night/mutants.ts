@@ -1,24 +1,24 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** A program without one of its looks. */
+/** The program with one of its checks removed. */
 export interface Mutant {
-  /** What is not looked at any more. */
+  /** The removed check. */
   look: string;
   file: string;
-  /** Text that the file has once, and what is there in its place. */
+  /** Text that occurs once in the file, and its replacement. */
   from: string;
   to: string;
-  /** The test file, and a part of the names of the tests, that catch it. */
+  /** The test file, and a part of the names of the tests, that catch the mutant. */
   test: [file: string, name: string];
 }
 
-/** Every look of the gate and of the steps that call it. */
+/** Every check of the gate and of the steps that call it. */
 export const mutants = JSON.parse(
   readFileSync(join(import.meta.dirname, "mutants.json"), "utf8"),
 ) as Mutant[];
 
-/** The file's text without the look. */
+/** The source without the check. */
 export function mutate(code: string, { file, from, to }: Omit<Mutant, "look" | "test">): string {
   const parts = code.split(from);
   if (parts.length !== 2) throw new Error(`${file} has this ${parts.length - 1} times, not once: ${from}`);

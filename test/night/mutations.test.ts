@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { mutants, type Mutant } from "./mutants.ts";
 
-// The mutation check: with any single look taken out of the program, the test that is named for it fails. `npm run test:mutations`; one file's mutants
-// with `-t provider/gate/gate.ts`.
+// Mutation testing: if any single check is removed from the program, the test named for it fails. Run with `npm run test:mutations`, or for one file's
+// mutants with `-t provider/gate/gate.ts`.
 
 const root = join(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "mutants-"));
@@ -16,7 +16,7 @@ interface Report {
   testResults: { message: string; assertionResults: { status: string; fullName: string }[] }[];
 }
 
-/** @returns the tests that failed; throws where there was none to run, or the mutant is no program */
+/** @returns the failed tests; throws if no test ran or the mutant does not compile */
 async function failingTests(mutant: Mutant): Promise<string[]> {
   const [file, name] = mutant.test;
   const report = join(folder, "report.json");

@@ -3,8 +3,8 @@ import { FakeKubernetes } from "../provider/fakeKubernetes.ts";
 import { createHarness, inputsFor, urn } from "../provider/nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "../provider/simulatedCluster.ts";
 
-// How long a control plane is out of service: today's order, in which it pulls and installs while it works, against the order of before, which the
-// older API still has: drain, pull, install, reboot. Both in one run, on simulated nodes of the same speed.
+// How long a control plane is out of service. Compares the current order, in which a node pulls and installs while it is in service, with the old one,
+// which the older API still uses: drain, pull, install, reboot. Runs both on simulated nodes of the same speed.
 
 let cluster: SimulatedCluster;
 afterEach(async () => cluster?.stop());
@@ -12,9 +12,9 @@ afterEach(async () => cluster?.stop());
 const timings = { pullSeconds: 4, installSeconds: 3, rebootSeconds: 1, bootSeconds: 2 };
 
 interface Outage {
-  /** Seconds in which the nodes took no pods, in all. */
+  /** Total seconds in which the nodes were cordoned. */
   cordoned: number;
-  /** The longest time in which one of them was not ready, and with it its Kubernetes API. */
+  /** The longest time (seconds) that a node, and so its Kubernetes API, was not ready. */
   away: number;
 }
 
@@ -51,7 +51,7 @@ async function outage(subnet: string, from: string, to: string, prePull: boolean
   return { cordoned, away: away / 1000 };
 }
 
-it("less time out of service than in the order of before", async () => {
+it("control planes are out of service for less time than in the old order", async () => {
   const before = await outage("127.49.1", "v1.12.7", "v1.12.8", false);
   const today = await outage("127.49.2", "v1.13.7", "v1.13.9", true);
   const shown = ({ cordoned, away }: Outage) =>
@@ -60,7 +60,7 @@ it("less time out of service than in the order of before", async () => {
     `drain, pull, install, reboot: ${shown(before)}\npull, install, drain, reboot: ${shown(today)}\n`,
   );
   const { pullSeconds, installSeconds } = timings;
-  // Each node of them takes pods while it pulls and installs.
+  // In the current order, each node accepts pods while it pulls and installs.
   expect(before.cordoned - today.cordoned).toBeGreaterThan(3 * (pullSeconds + installSeconds) * 0.7);
   expect(today.away).toBeLessThan(before.away);
 });

@@ -16,8 +16,8 @@ import { inputsFor } from "../provider/nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "../provider/simulatedCluster.ts";
 import { standInEngine, type StandInEngine } from "../provider/standInEngine.ts";
 
-// What else is done to a stack than a plain `up`, by the real engine: a part of it, one resource at a time, resources that are gone from the state, a machine
-// that was reinstalled. Each is as safe as a plain `up`.
+// More than a plain `up`, with the real engine: a part of the stack, one resource at a time, resources missing from the state, a reinstalled machine. Each is
+// as safe as a plain `up`.
 
 const names = ["cp1", "cp2", "cp3", "w1", "w2"];
 let cluster: SimulatedCluster;
@@ -30,7 +30,7 @@ let recipient: string;
 let mostAway: number;
 let watching: NodeJS.Timeout;
 
-/** What the components declare of five nodes, in their order. */
+/** The resources that the components declare for five nodes, in order. */
 async function program(): Promise<void> {
   const { clientConfiguration, controlPlanes, drain, schematicId } = inputsFor(cluster, "cp1");
   const etcdSnapshot = { cluster: "test", directory: snapshots, keep: 2, ageRecipients: [recipient] };
@@ -117,7 +117,7 @@ async function urnOf(name: string): Promise<string> {
   return found.urn;
 }
 
-/** As `pulumi state delete --target-dependents`. */
+/** Runs `pulumi state delete --target-dependents`. */
 async function forget(name: string): Promise<void> {
   const { workspace, name: stack } = engine.stack;
   const args = ["state", "delete", await urnOf(name), "--target-dependents", "--yes", "--stack", stack];
@@ -125,7 +125,7 @@ async function forget(name: string): Promise<void> {
   await expect(urnOf(name)).rejects.toThrow();
 }
 
-/** How often each node was upgraded since. */
+/** Counts the upgrades of each node from now on. */
 function counting(): () => Record<string, number> {
   const upgrades = () => cluster.nodes.map((node) => node.snapshot().upgrades);
   const before = upgrades();
@@ -143,7 +143,7 @@ async function expectWell(): Promise<void> {
   for (const node of cluster.nodes) expect(node.snapshot()).toMatchObject({ version: wanted, ready: true });
 }
 
-it("--target upgrades one control plane alone, and a plain up brings the others", async () => {
+it("--target only upgrades one control plane, and a plain up upgrades the others", async () => {
   const since = counting();
   wanted = "v1.13.9";
   await up({ target: [await urnOf("upgrade-cp2")] });
@@ -153,7 +153,7 @@ it("--target upgrades one control plane alone, and a plain up brings the others"
   await expectWell();
 });
 
-it("--target with --target-dependents takes the control planes one at a time", async () => {
+it("--target with --target-dependents upgrades the control planes one at a time", async () => {
   const since = counting();
   wanted = "v1.13.7";
   await up({ target: [await urnOf("upgrade-cp1")], targetDependents: true });
@@ -163,7 +163,7 @@ it("--target with --target-dependents takes the control planes one at a time", a
   await expectWell();
 });
 
-it("--parallel 1", async () => {
+it("--parallel 1 upgrades each node once", async () => {
   const since = counting();
   wanted = "v1.13.9";
   await up({ parallel: 1 });
@@ -172,7 +172,7 @@ it("--parallel 1", async () => {
 });
 
 it.each(["upgrade-cp2", "config-cp2", "preflight"])(
-  "%s is gone from the state: a plain up touches no node, and the state knows it again",
+  "%s is missing from the state: a plain up restores it and touches no node",
   async (name) => {
     const before = cluster.touched();
     await forget(name);
@@ -183,7 +183,7 @@ it.each(["upgrade-cp2", "config-cp2", "preflight"])(
   },
 );
 
-it("upgrades that are gone from the state, and another release: each node once, control planes one at a time", async () => {
+it("upgrades missing from the state, and a new release: each node is upgraded once, control planes one at a time", async () => {
   const since = counting();
   await forget("upgrade-cp1");
   wanted = "v1.13.7";
@@ -192,7 +192,7 @@ it("upgrades that are gone from the state, and another release: each node once, 
   await expectWell();
 });
 
-it("snapshots of etcd are their owner's alone and encrypted, the two newest stay, and the state tells of them", async () => {
+it("etcd snapshots are encrypted and private to their owner, the two newest are kept, and the state lists them", async () => {
   const files = readdirSync(snapshots).sort();
   const sealed = files.filter((name) => name.endsWith(".db.age"));
   expect(sealed).toHaveLength(2);
@@ -211,11 +211,11 @@ it("snapshots of etcd are their owner's alone and encrypted, the two newest stay
   const decrypter = new Decrypter();
   decrypter.addIdentity(identity);
   const plain = await decrypter.decrypt(new Uint8Array(content));
-  // etcd puts the hash of a snapshot at its end.
+  // etcd appends the hash to a snapshot.
   expect(Buffer.from(plain.subarray(-32)).toString("hex")).toBe(hash(plain.subarray(0, -32)));
 });
 
-it("a reinstalled machine is sent nothing by an up; --replace of its configuration is the consent", async () => {
+it("up sends nothing to a reinstalled machine until --replace of its configuration allows it", async () => {
   const others = () => cluster.touched().slice(0, 4);
   const before = others();
   const node = cluster.node("w2");

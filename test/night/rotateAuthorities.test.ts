@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { labReport } from "../../lab/control.ts";
 import { LabProject, type Finished } from "../lab/project.ts";
 
-/** "Rotate the CAs" of docs/adopt.md, step by step, with the real talosctl, engine and kube-apiserver. */
+/** Follows "Rotate the CAs" in docs/adopt.md step by step, with the real talosctl, engine and kube-apiserver. */
 
 const controlPlanes = ["127.10.0.11", "127.10.0.12", "127.10.0.13"];
 const workers = ["127.10.0.21", "127.10.0.22"];
@@ -36,7 +36,7 @@ const rotate = (...more: string[]): Promise<string> =>
     ...["--worker-nodes", workers.join(","), "--dry-run=false", ...more],
   );
 
-/** Step 3: the secrets that the cluster has now, where the stack's file expects them. */
+/** Step 3: writes the cluster's current secrets to where the stack file expects them. */
 async function takeSecrets(): Promise<void> {
   const read = ["get", "machineconfig", "v1alpha1", "-o", "jsonpath={.spec}"];
   writeFileSync(lab.file("controlplane.yaml"), await lab.tool("talosctl", "--nodes", first, ...read));
@@ -60,17 +60,17 @@ interface Steps {
   steps: { urn: string; oldState?: State; newState?: State }[];
 }
 
-/** Nodes of which a preview shows changed lines. Credentials are inputs of the same resources, and they do change. */
+/** Nodes for which a preview shows changed configuration lines. Their resources do change, because credentials are inputs too. */
 async function changedConfigurations(): Promise<string[]> {
   const { steps } = JSON.parse((await succeed("preview", "--json", "--show-sames")).stdout) as Steps;
   const configurations = steps.filter(({ urn }) => urn.includes("talos-node:index:NodeConfiguration::"));
   expect(configurations).toHaveLength(5);
-  // Without a change, the lines of the last one stay.
+  // Without a change, the resource keeps the lines of the last change.
   const lines = (state?: State): string => JSON.stringify(state?.inputs?.changes);
   return configurations.filter((step) => lines(step.oldState) !== lines(step.newState)).map(({ urn }) => urn);
 }
 
-test("Talos's CA: the stack goes on with the new secrets, and no configuration changes", async () => {
+test("Talos CA: the stack works with the new secrets, and no configuration changes", async () => {
   const before = await boots();
   await rotate("--kubernetes=false", "--output", lab.file("talosconfig.new"));
   copyFileSync(lab.file("talosconfig.new"), lab.file("talosconfig"));
@@ -81,7 +81,7 @@ test("Talos's CA: the stack goes on with the new secrets, and no configuration c
   expect(await boots()).toEqual(before);
 });
 
-test("Kubernetes's CA: with a new kubeconfig in the same run the stack goes on, and nothing is replaced", async () => {
+test("Kubernetes CA: one up replaces only the kubeconfig, and the stack works again", async () => {
   const before = await boots();
   await rotate("--talos=false");
   await takeSecrets();

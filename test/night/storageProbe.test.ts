@@ -6,7 +6,7 @@ import type { ProbeReport } from "../../provider/storage/probe/report.ts";
 import { CsiDouble, probeLeftovers } from "../lab/csiDouble.ts";
 import { LabProject } from "../lab/project.ts";
 
-/** `npm run storage:probe` that is killed, and beside another one: it takes a minute until a probe counts as gone. */
+/** `npm run storage:probe` when killed, and two at once. A probe only counts as gone after a minute. */
 
 let lab: LabProject;
 let driver: CsiDouble;
@@ -37,7 +37,7 @@ async function probe(): Promise<ProbeReport> {
   return JSON.parse(finished.stdout) as ProbeReport;
 }
 
-/** A probe that ends without a word, as soon as it has volumes. */
+/** A probe that is killed as soon as it has volumes. */
 async function killed(): Promise<void> {
   const child = spawn(process.execPath, command, {
     cwd: lab.dir,
@@ -55,7 +55,7 @@ async function killed(): Promise<void> {
   await ended;
 }
 
-test("what a killed probe has left is removed by the next one, and by it alone", async () => {
+test("the next probe removes what a killed one left behind, and nothing else", async () => {
   driver.broken.add("w1").add("w2");
   await killed();
   const left = (await probeLeftovers(lab)).trim().replace("namespace/", "");
@@ -70,7 +70,7 @@ test("what a killed probe has left is removed by the next one, and by it alone",
   expect(await lab.tool("kubectl", "get", "namespaces", "--output=name")).toContain("talos-iscsi-probe-mine");
 });
 
-test("two probes at once pass, and leave each other alone", async () => {
+test("two probes at once both pass and don't touch each other's objects", async () => {
   const reports = await Promise.all([probe(), probe()]);
   expect(reports.flatMap(({ removed }) => removed)).toEqual([]);
   expect(reports.flatMap(({ volumes }) => volumes.map(({ result }) => result))).toEqual(

@@ -6,7 +6,7 @@ import { labReport } from "../../lab/control.ts";
 import { issueLeaf, loadAuthority } from "../../lab/pki.ts";
 import { LabProject } from "../lab/project.ts";
 
-/** A running cluster whose nodes differ: labels, an image of their own, no iSCSI, other hardware, credentials that run out. With the real engine. */
+/** A running cluster whose nodes differ: labels, a separate image, no iSCSI, different hardware, expiring credentials. With the real engine. */
 
 let lab: LabProject;
 const factoryPolicy = "policy-lab.json";
@@ -29,7 +29,7 @@ function edit(change: (config: Config) => void): void {
   writeFileSync(file, document.toString());
 }
 
-/** Sets keys of one node; undefined takes one out. */
+/** Sets keys of one node; undefined removes a key. */
 const editNode = (name: string, change: Record<string, unknown>): void =>
   edit((config) => {
     const cluster = config["talos-iscsi:cluster"];
@@ -58,7 +58,7 @@ beforeAll(async () => {
 });
 afterAll(async () => lab?.remove());
 
-test("a label comes with its setting and goes with it, and no node reboots", async () => {
+test("a label is added and removed with its setting, and no node reboots", async () => {
   const before = await boots();
   editNode("w1", { labels: { rack: "r1" } });
   await lab.labOk("up", "--skip-preview");
@@ -70,7 +70,7 @@ test("a label comes with its setting and goes with it, and no node reboots", asy
   expect(await boots()).toEqual(before);
 });
 
-test("an image of its own: only that node is upgraded to it, held to it by the policies, and its drift is shown", async () => {
+test("a separate image: only its node is upgraded to it, the policies accept it, and drift from it is shown", async () => {
   const before = await boots();
   const officialExtensions = ["siderolabs/iscsi-tools", "siderolabs/util-linux-tools"];
   edit((config) => {
@@ -104,7 +104,7 @@ test("an image of its own: only that node is upgraded to it, held to it by the p
   expect(await boots()).toEqual({ ...before, w2: (before["w2"] ?? 0) + 3 });
 });
 
-test("iscsi: false is refused while volumes are on the node, and then takes the drivers off it", async () => {
+test("iscsi: false is refused while volumes are attached to the node, and then removes the drivers from it", async () => {
   await lab.apply({
     apiVersion: "v1",
     kind: "PersistentVolume",
@@ -148,7 +148,7 @@ test("iscsi: false is refused while volumes are on the node, and then takes the 
   await expect.poll(pods, patiently).toBe(withDriver);
 });
 
-test("a configuration that names a disk the machine does not have: warned of, or refused", async () => {
+test("a configuration that names a disk the machine lacks causes a warning, or is refused", async () => {
   editCluster({ patches: { worker: [{ machine: { disks: [{ device: "/dev/sdz" }] } }] } });
   const warned = await lab.labOk("preview");
   expect(warned.text).toMatch(/there is no disk \/dev\/sdz; the node has sda 107 GB/);
@@ -161,7 +161,7 @@ test("a configuration that names a disk the machine does not have: warned of, or
   editCluster({ patches: undefined, checkHardware: undefined });
 });
 
-test("credentials that run out: a warning, a refusal, and new ones from the CA with no node touched", async () => {
+test("expiring credentials cause a warning, expired ones a refusal, and the CA issues new ones without touching a node", async () => {
   const before = await boots();
   const { certs } = parse(readFileSync(lab.file("secrets.yaml"), "utf8")) as {
     certs: { os: { crt: string; key: string } };
