@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, "../..");
 
 it("actionlint finds nothing in the workflows", async () => {
   const { actionlint } = await resolveTools(["actionlint"]);
-  // Its exit code is 1 for findings, which are on the standard output.
+  // The exit code is 1 if there are findings, which go to stdout.
   const findings = await run(actionlint, ["-no-color", "-shellcheck=", "-pyflakes="], {
     cwd: root,
   }).then(

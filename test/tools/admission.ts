@@ -7,11 +7,11 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseAllDocuments, stringify } from "yaml";
 
-// kube-apiserver as judge of an admission configuration: it loads it long before it needs etcd, and exits where it cannot.
+// Checks an admission configuration with kube-apiserver: it loads the configuration long before it needs etcd, and exits if it can't.
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The plugins of a machine configuration, as Talos hands them to kube-apiserver (siderolabs/talos v1.13 controllers/k8s/render_config_static_pods.go). */
+/** The admission plugins of a machine configuration, as Talos passes them to kube-apiserver (siderolabs/talos v1.13 controllers/k8s/render_config_static_pods.go). */
 export function admissionPlugins(config: string): { name: string; configuration: unknown }[] {
   const documents = parseAllDocuments(config).map((document) => document.toJS() as Fields);
   const main = documents.find((document) => document["kind"] === undefined) as
@@ -26,7 +26,7 @@ export function admissionPlugins(config: string): { name: string; configuration:
   ].map(({ name, configuration }) => ({ name, configuration }));
 }
 
-/** Why kube-apiserver would not start with the admission configuration of a machine configuration; undefined where it loads it. */
+/** Why kube-apiserver would not start with the admission configuration of a machine configuration; undefined if it loads it. */
 export async function apiServerRefusal(program: string, config: string): Promise<string | undefined> {
   const plugins = admissionPlugins(config);
   const folder = await mkdtemp(join(tmpdir(), "talos-iscsi-admission-"));
@@ -42,7 +42,7 @@ export async function apiServerRefusal(program: string, config: string): Promise
       ...(plugins.length === 0 ? [] : [`--admission-control-config-file=${file}`]),
       ...[`--service-account-key-file=${key}`, `--service-account-signing-key-file=${key}`],
       ...["--service-account-issuer=https://kubernetes.invalid", "--service-cluster-ip-range=10.96.0.0/12"],
-      // Nobody answers there: by then the admission configuration is loaded.
+      // No etcd is there: by the time kube-apiserver needs it, the admission configuration is loaded.
       ...["--etcd-servers=http://127.0.0.1:1", "--advertise-address=192.0.2.1"],
       ...["--bind-address=127.0.0.1", `--secure-port=${await freePort()}`],
       `--cert-dir=${folder}`,

@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "../..");
 
-// As the SDK does around a program that it runs in the process: what nobody caught is printed. Each print that fails is the next one.
+// Imitates the SDK running a program in the process: it prints uncaught errors. Each failed print causes the next error.
 const asProgramHost = `
   let uncaught = 0;
   process.on("uncaughtException", (error) => {
@@ -24,7 +24,7 @@ const asProgramHost = `
   setTimeout(begin, 6_000).unref(); // the plugin serves until somebody ends it
 `;
 
-/** Each command fails at once: what is looked at is the process that lives on, as it does while a program runs in it. */
+/** Each command fails at once. The test is about the process that stays alive, as it does while a program runs in it. */
 it.each([
   ["lab", ["lab/cli.ts", "fault", "nowhere", "nothing"]],
   ["bench", ["lab/bench.ts", "preview"]],
@@ -33,10 +33,10 @@ it.each([
   ["storage:probe", ["probe/cli.ts", "--stack", "nowhere"]],
   ["the plugin", ["provider/start.cjs", "ENGINE"]],
 ])(
-  "%s goes on when nobody reads its output any more, instead of printing about it for ever",
+  "%s keeps working when nobody reads its output anymore, instead of printing errors forever",
   async (_, command) => {
     const preload = `data:text/javascript,${encodeURIComponent(asProgramHost)}`;
-    // The plugin ends with its engine: here is one that stays.
+    // The plugin exits with its engine, so provide one that stays.
     const engine = createServer();
     await new Promise<void>((resolve) => engine.listen(0, "127.0.0.1", resolve));
     const address = `127.0.0.1:${(engine.address() as AddressInfo).port}`;

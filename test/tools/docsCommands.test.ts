@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { resolveTools } from "../../tools/resolve.ts";
 import { commandPages, fencedCommands, mentionedCommands, type DocumentedCommand } from "../docsCommands.ts";
 
-/** The commands of the documentation against the real tools. No lab is needed. */
+/** Checks the commands in the documentation against the real tools. No lab is needed. */
 
 const root = join(import.meta.dirname, "../..");
 const all = commandPages.flatMap((page) => [...fencedCommands(page), ...mentionedCommands(page)]);
@@ -24,7 +24,7 @@ beforeAll(async () => {
     PULUMI_CONFIG_PASSPHRASE: "only for this test",
     PULUMI_SKIP_UPDATE_CHECK: "true",
     NO_COLOR: "1",
-    PULUMI_EXPERIMENTAL: "true", // or the help has no --save-plan and no --plan
+    PULUMI_EXPERIMENTAL: "true", // otherwise the help lacks --save-plan and --plan
   };
 });
 
@@ -61,21 +61,21 @@ describe("options and subcommands", () => {
     "%s",
     (_, command) => {
       const [program = "", ...words] = command.words;
-      // Arguments are of no use to --help and may be placeholders.
+      // Skip arguments: --help does not need them, and they may be placeholders.
       const subcommands = words.slice(0, words.findIndex((word) => !/^[a-z][a-z0-9-]*$/.test(word)) >>> 0);
       const text = help(program, subcommands);
       const usage = /Usage:\s+(.*)/.exec(text)?.[1] ?? "";
-      // A word for a placeholder ends the subcommands: `<id>`, `[flags]`, `(-f FILENAME`.
+      // A placeholder ends the subcommands: `<id>`, `[flags]`, `(-f FILENAME`.
       const shown = usage.split(/\s+/).slice(1);
       const own = shown.slice(0, shown.findIndex((word) => !/^[a-z][a-z0-9-]*$/.test(word)) >>> 0);
       const aliases = (/Aliases:\s+(.*)/.exec(text)?.[1] ?? "").split(/, */);
       const last = subcommands[own.length - 1] ?? "";
-      // `pulumi stack init` is another name of `pulumi stack new`.
+      // `pulumi stack init` is an alias of `pulumi stack new`.
       const path = aliases.some((alias) => alias.split(" ").at(-1) === last)
         ? [...own.slice(0, -1), last]
         : own;
       expect(usage, text.slice(0, 400)).toContain(program);
-      // Where the tool wants a subcommand and shows the one above, it did not know the one that is written here.
+      // If the tool shows the parent command's help and asks for a subcommand, it does not know the documented one.
       if (/\[command\]/.test(usage)) expect(path).toEqual(subcommands);
       else expect(subcommands.slice(0, path.length)).toEqual(path.slice(0, subcommands.length));
       const known = optionsIn(text);
@@ -83,7 +83,7 @@ describe("options and subcommands", () => {
     },
   );
 
-  it("would find one that is not there", () => {
+  it("would detect a missing option", () => {
     expect(optionsIn(help("pulumi", ["config", "set"]))).toContain("--secret");
     expect(optionsIn(help("pulumi", ["config", "set"]))).not.toContain("--secrets");
     expect(optionsIn(help("talosctl", ["apply-config"]))).toContain("--dry-run");
@@ -108,7 +108,7 @@ describe("options and subcommands", () => {
 });
 
 describe("runs what the pages say", () => {
-  /** The commands of a page from the first to the last that are meant, as a person would paste them. */
+  /** The matching commands of a page, in order, as a user would paste them. */
   function commandsOf(page: string, which: RegExp): DocumentedCommand[] {
     const found = fencedCommands(page).filter(({ text }) => which.test(text));
     expect(found.length, page).toBeGreaterThan(0);
@@ -127,7 +127,7 @@ describe("runs what the pages say", () => {
     return folder;
   }
 
-  it("docs/adopt.md: the stack, its file, and the cluster's secrets in it, encrypted", () => {
+  it("docs/adopt.md: creates the stack and its file, with the cluster's secrets encrypted", () => {
     const folder = project();
     execFileSync("talosctl", ["gen", "secrets", "-o", "secrets.yaml"], { cwd: folder, env: environment });
     execFileSync(
@@ -155,14 +155,14 @@ describe("runs what the pages say", () => {
   it.each([
     ["docs/new-cluster.md", /^(?:pulumi stack init|cp)/, "Pulumi.staging.yaml"],
     ["examples/README.md", /^(?:pulumi stack init|cp)/, "Pulumi.prod.yaml"],
-  ])("%s: the stack and its file", (page, which, file) => {
+  ])("%s: creates the stack and its file", (page, which, file) => {
     const folder = project();
     environment["PULUMI_BACKEND_URL"] = `file://${mkdtempSync(join(scratch, "state-"))}`;
     paste(folder, commandsOf(page, which));
     expect(readFileSync(join(folder, file), "utf8")).toContain("talos-iscsi:cluster:");
   });
 
-  it.each(["docs/joviandss.md", "docs/synology.md"])("%s: the array's password, encrypted", (page) => {
+  it.each(["docs/joviandss.md", "docs/synology.md"])("%s: stores the array's password encrypted", (page) => {
     const folder = project();
     environment["PULUMI_BACKEND_URL"] = `file://${mkdtempSync(join(scratch, "state-"))}`;
     execFileSync("pulumi", ["stack", "init", "prod"], { cwd: folder, env: environment });
@@ -176,7 +176,7 @@ describe("runs what the pages say", () => {
 describe("the acceptance workflow", () => {
   const workflow = readFileSync(join(root, ".github/workflows/acceptance.yml"), "utf8");
 
-  it("makes its cluster with options that the real talosctl has", () => {
+  it("creates its cluster with options that the real talosctl has", () => {
     const [, command = ""] = /cluster create qemu((?: \\\n|.)*)/.exec(workflow) ?? [];
     const given = [...command.matchAll(/--[a-z-]+/g)].map(([option]) => option);
     expect(given).toContain("--controlplanes");
@@ -184,7 +184,7 @@ describe("the acceptance workflow", () => {
     expect(given.filter((option) => !known.has(option))).toEqual([]);
   });
 
-  it("finds talosctl by the command that it uses", () => {
+  it("finds talosctl with the documented command", () => {
     expect(workflow).toContain("npm run tools --silent -- talosctl --json | jq --raw-output .talosctl.path");
     const told = execFileSync("npm", ["run", "tools", "--silent", "--", "talosctl", "--json"], {
       cwd: root,

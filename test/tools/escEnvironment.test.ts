@@ -6,7 +6,7 @@ import { exampleNamed, settingsIn } from "../exampleStacks.ts";
 import { askGo } from "../../tools/goProgram.ts";
 import { parseOutcome } from "../unit/settings/example.ts";
 
-// The ESC environment of the examples, as ESC's own evaluator reads it.
+// Evaluates the ESC environment of the examples with ESC's own evaluator.
 const text = readFileSync(join(import.meta.dirname, "../../examples/environment.esc.yaml"), "utf8");
 
 interface Answer {
@@ -23,12 +23,12 @@ beforeAll(async () => {
   [right, wrong] = await askGo<Answer>("esc", [{ yaml: text }, { yaml: mistaken }]);
 }, 300_000);
 
-it("is one that ESC takes, and a reference to nothing is not", () => {
+it("is accepted by ESC, and an unresolved reference is not", () => {
   expect(right?.problems).toEqual([]);
   expect(wrong?.problems.join()).toContain("passwort");
 });
 
-it("gives the settings of the example with the same storage, password included", () => {
+it("provides the settings of the example with the same storage, including the password", () => {
   const config = Object.fromEntries(
     Object.entries(right?.values?.pulumiConfig ?? {}).map(([key, value]) => [
       key.replace("talos-iscsi:", ""),
@@ -44,12 +44,12 @@ it("gives the settings of the example with the same storage, password included",
   expect(withoutOrder(settings)).toEqual(withoutOrder(wanted));
 });
 
-it("keeps the password a secret, in the settings too", () => {
+it("keeps the password secret, also in the settings", () => {
   expect(JSON.stringify(right?.redacted)).toContain("[secret]");
   expect(JSON.stringify(right?.redacted)).not.toContain("change-me");
 });
 
-/** ESC sorts keys, and a patch is text: what it says is compared. */
+/** ESC sorts keys, and a patch is text, so compare parsed patches. */
 function withoutOrder(settings: unknown): unknown {
   return JSON.parse(JSON.stringify(settings), (_, value: unknown) =>
     typeof value === "string" && value.includes("\n") ? (parse(value) as unknown) : value,

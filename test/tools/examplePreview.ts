@@ -10,11 +10,11 @@ import {
 } from "@pulumi/pulumi/automation/index.js";
 import type { Example } from "../exampleStacks.ts";
 
-/** The real engine's preview of an example, apart from any lab: other folders, other state, no address that is bound. */
+/** Previews an example with the real engine, separate from any lab: different folders, different state, no bound addresses. */
 
 const source = join(import.meta.dirname, "..", "..");
 
-/** A resource as the engine plans it; in place of secrets its inputs have the engine's marks. */
+/** A resource as planned by the engine. Its inputs have the engine's markers in place of secrets. */
 export interface Planned {
   type: string;
   urn: string;
@@ -24,22 +24,22 @@ export interface Planned {
 
 export interface Preview {
   resources: Planned[];
-  /** What the engine printed, standard error included. */
+  /** The engine's output, including stderr. */
   text: string;
   /** Every event of the engine, as JSON. */
   events: string;
   /** Messages of severity warning or error. */
   complaints: string[];
-  /** The stack's file after the secrets were set. */
+  /** The stack file after the secrets were set. */
   stackFile: string;
 }
 
-/** Tools that the engine and the stand-ins run, by their absolute paths. */
+/** Absolute paths of the tools that the engine and the stand-ins run. */
 export type PreviewTools = Record<"pulumi" | "talosctl" | "pulumi-resource-kubernetes", string>;
 
 /**
- * A project folder with this project's program and provider and with stacks of its own. The Talos provider is the lab's stand-in, whatever is
- * installed, so that a preview is the same everywhere.
+ * A project folder with this project's program and provider, and separate stacks. Always uses the lab's stand-in for the Talos provider, whatever is
+ * installed, so that previews are the same everywhere.
  */
 export class PreviewProject {
   readonly #dir: string;
@@ -50,7 +50,7 @@ export class PreviewProject {
     this.#dir = mkdtempSync(join(tmpdir(), "talos-iscsi-examples-"));
     for (const name of ["bin", "home", "state"]) mkdirSync(join(this.#dir, name));
     cpSync(join(source, "Pulumi.yaml"), join(this.#dir, "Pulumi.yaml"));
-    symlinkSync(join(source, "provider"), join(this.#dir, "provider")); // Pulumi.yaml names it by this path
+    symlinkSync(join(source, "provider"), join(this.#dir, "provider")); // Pulumi.yaml refers to it by this path
     const programs: Record<string, string> = { ...tools, node: process.execPath };
     const standIn = "pulumi-resource-talos";
     programs[standIn] = join(source, "lab", "plugins", "talos", standIn);
@@ -64,10 +64,10 @@ export class PreviewProject {
       PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
     };
     this.#before = { ...process.env };
-    Object.assign(process.env, this.#environment); // the Automation API finds the engine, and the engine its plugins, by this process's PATH
+    Object.assign(process.env, this.#environment); // the Automation API finds the engine, and the engine finds its plugins, through this process's PATH
   }
 
-  /** Does what examples/README.md says: copies the file, sets each secret (here to `password`), previews. */
+  /** Follows examples/README.md: copies the file, sets each secret (here to `password`) and previews. */
   async preview({ name, text, secrets }: Example, password: string): Promise<Preview> {
     const stackFile = join(this.#dir, `Pulumi.${name}.yaml`);
     writeFileSync(stackFile, text);
@@ -112,7 +112,7 @@ export class PreviewProject {
   }
 }
 
-/** The program as a language host loads it, in the project's folder and fresh for each stack. */
+/** Loads the program like a language host, in the project's folder and afresh for each stack. */
 async function program(stack: string, folder: string): Promise<Record<string, unknown>> {
   const entry = pathToFileURL(join(source, "index.ts"));
   entry.searchParams.set("example", stack);
@@ -120,7 +120,7 @@ async function program(stack: string, folder: string): Promise<Record<string, un
   process.chdir(folder);
   try {
     const outputs = (await import(/* @vite-ignore */ entry.href)) as Record<string, unknown>;
-    // As main.js does.
+    // Like main.js.
     return Object.fromEntries(Object.entries(outputs).filter(([, value]) => value !== undefined));
   } finally {
     process.chdir(before);

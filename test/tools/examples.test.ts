@@ -11,7 +11,7 @@ import { exampleNamed, settingsIn } from "../exampleStacks.ts";
 import { atNight } from "../lab/nightly.ts";
 import { PreviewProject, type Planned, type Preview, type PreviewTools } from "./examplePreview.ts";
 
-/** Every example, previewed by the real engine. No lab has to run, and one that runs is not touched. */
+/** Previews every example with the real engine. No lab is needed, and a running one is not touched. */
 
 const password = "CANARYc4n4ryCANARY";
 
@@ -29,7 +29,7 @@ afterAll(() => project?.remove());
 
 type Counts = Record<string, number>;
 
-/** What a new cluster of this many nodes is made of. */
+/** The resources of a new cluster with this many nodes. */
 const newCluster = (nodes: number): Counts => ({
   "talos-iscsi:index:FactoryImage": 1,
   "talos:imageFactory/schematic:Schematic": 1,
@@ -47,7 +47,7 @@ const newCluster = (nodes: number): Counts => ({
   "talos-node:index:KubernetesUpgrade": 1,
 });
 
-/** What every driver brings, whatever the storage. */
+/** The resources of every driver, whatever the storage. */
 const driver = (storageClasses: number): Counts => ({
   "talos-iscsi:index:IscsiCsiDriver": 1,
   "kubernetes:core/v1:Namespace": 1,
@@ -64,7 +64,7 @@ const driver = (storageClasses: number): Counts => ({
   "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding": 2,
 });
 
-/** With more than one controller. */
+/** Added if there is more than one controller. */
 const leaderElection: Counts = {
   "kubernetes:rbac.authorization.k8s.io/v1:Role": 1,
   "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": 1,
@@ -72,7 +72,7 @@ const leaderElection: Counts = {
 
 const snapshotClass: Counts = { "kubernetes:snapshot.storage.k8s.io/v1:VolumeSnapshotClass": 1 };
 
-/** What snapshots need, once in a cluster. */
+/** Needed for snapshots, once per cluster. */
 const snapshotController: Counts = {
   "talos-iscsi:index:SnapshotController": 1,
   "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition": 3,
@@ -84,19 +84,19 @@ const snapshotController: Counts = {
 
 const joviandss: Counts = {
   "talos-iscsi:index:JovianDssCsi": 1,
-  // The programs in front of the image's iscsiadm and mount.
+  // The wrappers around the image's iscsiadm and mount.
   "kubernetes:core/v1:Secret": 1,
 };
 const synology: Counts = { "talos-iscsi:index:SynologyCsi": 1 };
 
-/** What a further image is made of. */
+/** The resources of an additional image. */
 const image: Counts = {
   "talos-iscsi:index:FactoryImage": 1,
   "talos:imageFactory/schematic:Schematic": 1,
   "talos-node:index:ConfirmedSchematic": 1,
 };
 
-/** For a driver that is installed by other means. */
+/** For a driver that is installed separately. */
 const privilegedNamespace: Counts = {
   "talos-iscsi:index:PrivilegedNamespace": 1,
   "kubernetes:core/v1:Namespace": 1,
@@ -127,7 +127,7 @@ function sum(parts: Counts[]): Counts {
   return total;
 }
 
-/** These differ from `longhorn` by names alone, or take half a minute. */
+/** These only differ from `longhorn` in names, or take half a minute. */
 const variants = ["large", "truenas", "trident"];
 const names = (Object.keys(expected) as (keyof typeof expected)[]).filter(
   (name) => atNight || !variants.includes(name),
@@ -141,13 +141,13 @@ describe.each(names)("examples/%s", (name) => {
     preview = await project.preview(example, password);
   });
 
-  test("plans these resources, all of them new", () => {
+  test("creates exactly the expected resources", () => {
     const own = preview.resources.filter(({ type }) => !type.startsWith("pulumi:"));
     expect(sum(own.map(({ type }) => ({ [type]: 1 })))).toEqual(sum(expected[name]));
     expect(new Set(own.map(({ operation }) => operation))).toEqual(new Set(["create"]));
   });
 
-  test("shows no password, neither in print nor in the stack's file", () => {
+  test("shows no password in the output or in the stack file", () => {
     if (example.secrets.length > 0) expect(preview.text).toMatch(/password *: \[secret\]/);
     for (const seen of [preview.text, preview.events, preview.stackFile]) {
       expect(seen).not.toContain(password);
@@ -156,12 +156,12 @@ describe.each(names)("examples/%s", (name) => {
     expect(preview.stackFile.match(/ secure: v1:/g) ?? []).toHaveLength(example.secrets.length);
   });
 
-  test("keeps the comments of the file that was copied", () => {
+  test("keeps the comments of the copied file", () => {
     const comments = (text: string) => text.split("\n").filter((line) => /^\s*#/.test(line)).length;
     expect(comments(preview.stackFile)).toBe(comments(example.text));
   });
 
-  test("warns of nothing but which plugins they are", () => {
+  test("gives no warnings except about plugin versions", () => {
     const others = preview.complaints.filter(
       (message) =>
         !/^(using pulumi-resource-[\w-]+ from \$PATH|resource plugin kubernetes is expected to have version)/.test(
@@ -173,7 +173,7 @@ describe.each(names)("examples/%s", (name) => {
 
   const ownDriver = ["joviandss", "synology"].some((driver) => settingsIn(example)[driver] !== undefined);
 
-  test.runIf(ownDriver)("has a StorageClass that claims get by default, and no more than one", () => {
+  test.runIf(ownDriver)("has exactly one default StorageClass", () => {
     const classes = preview.resources.filter(({ type }) => type.endsWith(":StorageClass"));
     const byDefault = classes.filter(
       ({ inputs }) =>
@@ -182,7 +182,7 @@ describe.each(names)("examples/%s", (name) => {
     expect(byDefault).toHaveLength(1);
   });
 
-  test("drains nodes before an upgrade, unless there is one alone", () => {
+  test("drains nodes before an upgrade, unless there is only one", () => {
     const { nodes } = parseSettings(settingsIn(example)).cluster;
     const rollout = preview.resources.filter(({ type }) =>
       /^talos-node:index:(RolloutPreflight|NodeUpgrade)$/.test(type),
@@ -191,8 +191,8 @@ describe.each(names)("examples/%s", (name) => {
     for (const { inputs } of rollout) expect(at(inputs, "drain", "enabled")).toBe(nodes.length > 1);
   });
 
-  // On a new cluster the machine configurations are made with secrets that a preview does not have, so it says nothing of the patches.
-  test("has patches that talosctl makes valid machine configurations with", async () => {
+  // A new cluster's machine configurations need secrets that a preview does not have, so the preview cannot check the patches.
+  test("has patches that produce valid machine configurations with talosctl", async () => {
     const { name: cluster, endpoint, patches } = parseSettings(settingsIn(example)).cluster;
     const dir = mkdtempSync(join(tmpdir(), "talos-iscsi-example-"));
     try {
@@ -219,7 +219,7 @@ describe.each(names)("examples/%s", (name) => {
   });
 
   if (name === "both") {
-    test("gives the two drivers no name, namespace or health port in common", () => {
+    test("gives the two drivers separate names, namespaces and health ports", () => {
       const objects = preview.resources.filter(({ type }) => type.startsWith("kubernetes:"));
       const names = objects.map(({ type, inputs }) => {
         const metadata = inputs["metadata"] as { name: string; namespace?: string };
@@ -242,7 +242,7 @@ describe.each(names)("examples/%s", (name) => {
   }
 
   if (name === "mixed") {
-    test("upgrades every node to its own image, and keeps the driver off nodes without iSCSI", () => {
+    test("upgrades every node to its own image, and does not run the driver on nodes without iSCSI", () => {
       const upgrades = preview.resources.filter(({ type }) => type === "talos-node:index:NodeUpgrade");
       const schematics = Object.groupBy(upgrades, ({ inputs }) => String(inputs["schematicId"]));
       const names = Object.values(schematics).map((all = []) =>
@@ -259,7 +259,7 @@ describe.each(names)("examples/%s", (name) => {
       );
     });
 
-    test("has pools whose labels, taints and patches talosctl makes valid configurations with", async () => {
+    test("has pools whose labels, taints and patches produce valid configurations with talosctl", async () => {
       const { name: cluster, endpoint, nodes } = parseSettings(settingsIn(example)).cluster;
       const dir = mkdtempSync(join(tmpdir(), "talos-iscsi-example-"));
       try {
@@ -288,7 +288,7 @@ describe.each(names)("examples/%s", (name) => {
   }
 
   if (name === "single-node") {
-    test("has one control plane and nothing else, which runs the driver's controller", () => {
+    test("has a single control plane, which runs the driver's controller", () => {
       const upgrades = preview.resources.filter(({ type }) => type === "talos-node:index:NodeUpgrade");
       expect(upgrades.map(({ inputs }) => inputs)).toEqual([
         expect.objectContaining({ role: "controlplane", controlPlanes: ["192.168.1.50"] }),
@@ -302,7 +302,7 @@ describe.each(names)("examples/%s", (name) => {
 
 const run = promisify(execFile);
 
-/** A value inside of a resource's inputs. */
+/** A nested value in a resource's inputs. */
 function at(value: unknown, ...keys: string[]): unknown {
   return keys.reduce<unknown>(
     (inner, key) =>
@@ -315,7 +315,7 @@ function duplicates(values: string[]): string[] {
   return values.filter((value, index) => values.indexOf(value) !== index);
 }
 
-/** The ports of a workload's health endpoints, wherever they listen. */
+/** The ports of a workload's health endpoints, on any address. */
 function healthPortsOf({ inputs }: Planned): string[] {
   const containers = (at(inputs, "spec", "template", "spec", "containers") ?? []) as { args?: string[] }[];
   return containers.flatMap(({ args = [] }) =>

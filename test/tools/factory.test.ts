@@ -39,7 +39,7 @@ const head = async (path: string) => (await fetch(`${factory.url}${path}`, { met
 const text = async (path: string) => (await fetch(`${factory.url}${path}`)).text();
 
 describe("schematics", () => {
-  // Vectors: image-factory schematic_test.go and internal/profile/profile_test.go; the last one is the Synology guide's.
+  // Test vectors from image-factory schematic_test.go and internal/profile/profile_test.go; the last one is from the Synology guide.
   it.each([
     ["nothing", "customization: {}", VANILLA],
     ["no customization", "{}", VANILLA],
@@ -69,7 +69,7 @@ describe("schematics", () => {
       "customization: {systemExtensions: {officialExtensions: [siderolabs/util-linux-tools, siderolabs/iscsi-tools]}}",
       "ffdc59f4fd5b62784876a03c3e31a81fbfecc871eaa7f27aca33b9f5ff1ec96e",
     ],
-  ])("gives %s the factory's ID", async (_name, document, id) => {
+  ])("gives %s the same ID as the factory", async (_name, document, id) => {
     expect(await register(document)).toMatchObject({ status: 201, id });
     expect(factory.knows(id)).toBe(true);
   });
@@ -90,7 +90,7 @@ describe("schematics", () => {
     expect(answer.body).toContain(message);
   });
 
-  it("gives a registered one back in its canonical form, and 404 for the others", async () => {
+  it("returns a registered one in canonical form, and 404 for others", async () => {
     expect(await head(`/schematics/${ISCSI}`)).toBe(404);
     await register(iscsi);
     expect(await text(`/schematics/${ISCSI}`)).toBe(
@@ -98,7 +98,7 @@ describe("schematics", () => {
     );
   });
 
-  it("keeps them over a restart where it has a folder", async () => {
+  it("keeps them across a restart if it has a folder", async () => {
     const directory = await mkdtemp(join(tmpdir(), "factory-"));
     try {
       const first = new FactoryServer({ directory });
@@ -113,7 +113,7 @@ describe("schematics", () => {
   });
 });
 
-describe("its own reading of a schematic", () => {
+describe("its own schematic parser", () => {
   const words = fc.oneof(
     fc.string(),
     fc.stringMatching(/^[-+.:,0-9a-fxoTZ_ ]{0,12}$/),
@@ -145,7 +145,7 @@ describe("its own reading of a schematic", () => {
     { requiredKeys: [] },
   );
 
-  it("comes to the program's IDs by another way, or says that it cannot", () => {
+  it("computes the same IDs as the program independently, or reports that it can't", () => {
     let compared = 0;
     fc.assert(
       fc.property(documents, (customization) => {
@@ -163,7 +163,7 @@ describe("its own reading of a schematic", () => {
 });
 
 describe("versions and images", () => {
-  it("lists the releases and what each has", async () => {
+  it("lists the releases and their extensions", async () => {
     const versions = JSON.parse(await text("/versions")) as string[];
     expect(versions).toEqual(expect.arrayContaining(["v1.6.7", "v1.12.7", "v1.13.9", "v1.14.1"]));
     const of = async (version: string) =>
@@ -175,7 +175,7 @@ describe("versions and images", () => {
     expect(await head("/version/v0.9.0/extensions/official")).toBe(404);
   });
 
-  it("has an installer image for a schematic that it knows, under its tag and its digest", async () => {
+  it("has an installer image for a registered schematic, by tag and by digest", async () => {
     const path = `/v2/metal-installer/${ISCSI}/manifests`;
     expect(await head(`${path}/v1.13.9`)).toBe(404);
     await register(iscsi);
@@ -190,7 +190,7 @@ describe("versions and images", () => {
     expect(await text(`/pxe/${ISCSI}/v1.13.9/metal-amd64`)).toContain(`/image/${ISCSI}/v1.13.9/kernel-amd64`);
   });
 
-  it("registers an extension that no release has, and fails when an image is asked for", async () => {
+  it("registers an extension that no release has, and fails when an image is requested", async () => {
     const { id } = await register({
       customization: { systemExtensions: { officialExtensions: ["siderolabs/nope"] } },
     });
@@ -203,13 +203,13 @@ describe("versions and images", () => {
 });
 
 describe("faults", () => {
-  it("answers another ID", async () => {
+  it("returns a different ID", async () => {
     factory.faults.answerId = VANILLA;
     expect((await register(iscsi)).id).toBe(VANILLA);
     expect(factory.knows(ISCSI)).toBe(true);
   });
 
-  it("fails altogether", async () => {
+  it("fails every request", async () => {
     factory.faults.failWith = 503;
     expect((await register(iscsi)).status).toBe(503);
     expect(await head("/versions")).toBe(503);

@@ -18,8 +18,8 @@ import { skeletonsText } from "../../tools/skeletons.ts";
 import { askGo } from "../../tools/goProgram.ts";
 import { admissionPlugins, apiServerRefusal } from "./admission.ts";
 
-// What the preview says of a configuration, held against those who will have it: talosctl up to contract v1.13, the machinery of v1.14, and a real
-// kube-apiserver for its admission configuration.
+// Compares what the preview says about a configuration with its real consumers: talosctl up to contract v1.13, the machinery of v1.14, and a real
+// kube-apiserver for the admission configuration.
 
 type Role = "controlplane" | "worker";
 const IMAGE =
@@ -68,7 +68,7 @@ function spec(contract: string, role: Role, hostname?: string): MachineConfigPat
   };
 }
 
-/** Why Talos, or kube-apiserver, would not have it; undefined where they would. */
+/** Why Talos or kube-apiserver would refuse it; undefined if they accept it. */
 async function refusal(
   base: string,
   patches: readonly string[],
@@ -102,7 +102,7 @@ async function mergedByTalosctl(
   }
 }
 
-/** The base is always what the machinery generates: it takes no other. */
+/** The base must be the generated configuration: machinery114 accepts no other. */
 async function mergedBy114(base: string, patches: readonly string[], role: Role) {
   expect(base).toBe(generated("v1.14", role));
   const question = { role, patches, secrets, ...cluster, kubernetesVersion: kubernetesOf("v1.14").slice(1) };
@@ -110,14 +110,14 @@ async function mergedBy114(base: string, patches: readonly string[], role: Role)
   return answer ?? { error: "no answer" };
 }
 
-test("the skeletons are what the machinery generates", async () => {
+test("the skeletons match what the machinery generates", async () => {
   const committed = await readFile(join(import.meta.dirname, "..", "..", "talos", "skeletons.json"), "utf8");
   expect(JSON.parse(committed)).toEqual(JSON.parse(await skeletonsText()));
 }, 600_000);
 
 describe.each<Role>(["controlplane", "worker"])("contract v1.14 for a new %s", (role) => {
   test.each(["https://127.10.0.10:6443", "https://k8s.example.com:443", "https://[fd00::10]:6443"])(
-    "is generated as the machinery does, at %s",
+    "is generated the same way as by the machinery, for %s",
     async (endpoint) => {
       const values = { clusterName: "name: with 'quotes'", endpoint, kubernetesVersion: "v1.36.1" };
       const own = ownPatches({
@@ -145,22 +145,22 @@ const noPodSecurity = (contract: string): string =>
     ? document("KubeAdmissionControlConfig", "name: PodSecurity", "$patch: delete")
     : "cluster: { apiServer: { admissionControl: { $patch: delete } } }\n";
 
-describe.each(KNOWN_CONTRACTS)("kube-apiserver loads what becomes of contract %s", (contract) => {
-  test("with PodSecurity, as it is generated", async () => {
+describe.each(KNOWN_CONTRACTS)("kube-apiserver loads the result for contract %s", (contract) => {
+  test("with PodSecurity, as generated", async () => {
     const base = generated(contract, "controlplane");
     const own = ownPatches(spec(contract, "controlplane", "cp1"));
     expect(await refusal(base, own, contract, "controlplane")).toBeUndefined();
     expect(evaluatePatches([], { role: "controlplane", contract, base, own }).ofBase).toEqual([]);
   }, 120_000);
 
-  test("without it, as its owner left it: nothing is added", async () => {
+  test("without it, as its owner removed it: nothing is added", async () => {
     const base = mergeConfig(generated(contract, "controlplane"), [noPodSecurity(contract)]);
     const own = dropKnownParts(base, ownPatches(spec(contract, "controlplane"), base));
     const merged = mergeConfig(base, own);
     expect(admissionPlugins(merged)).toEqual([]);
     expect(await apiServerRefusal(apiServer, merged)).toBeUndefined();
 
-    // Exemptions alone are what it exits with, and what the preview refuses.
+    // Exemptions alone make kube-apiserver exit, and the preview refuses them.
     const alone = securityPatch({ namespaces: ["joviandss-csi"], contract }) ?? "";
     expect(await apiServerRefusal(apiServer, mergeConfig(base, [alone]))).toContain(
       "Object 'Kind' is missing",
@@ -176,9 +176,9 @@ interface Case {
   readonly name: string;
   readonly contract: string;
   readonly role?: Role;
-  /** Patches that make the base that the node has on file. */
+  /** Patches that create the base from the node's configuration file. */
   readonly file?: readonly string[];
-  /** The host name that the settings give. */
+  /** The host name in the settings. */
   readonly hostname?: string;
   readonly patches: readonly string[];
 }
@@ -193,7 +193,7 @@ const oldHostname = [
   "machine: { network: { hostname: by-hand } }\n",
 ];
 
-// What the two of them say has to be the same: both refuse it, or both take it.
+// The preview and the consumers must agree: both refuse it, or both accept it.
 const cases: Case[] = [
   {
     name: "a driver's namespace by a JSON patch",
@@ -350,7 +350,7 @@ const cases: Case[] = [
   },
 ];
 
-describe("the preview and those who get the configuration agree", () => {
+describe("the preview agrees with the configuration's consumers", () => {
   test.each(cases)(
     "$contract: $name",
     async ({ contract, role = "controlplane", file, hostname, patches }) => {

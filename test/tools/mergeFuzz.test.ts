@@ -3,7 +3,7 @@ import type { Line } from "../../talos/mergeRules.ts";
 import { fuzz } from "./merge/fuzz.ts";
 import { Judge } from "./merge/judge.ts";
 
-// Other sequences each night, so that nights add up. A failure names the number that draws its sequence again.
+// Different sequences each night, so that coverage accumulates. A failure reports the number that reproduces its sequence.
 
 const NIGHTLY = 20_000;
 const first = Math.floor(Date.now() / 86_400_000) * NIGHTLY;

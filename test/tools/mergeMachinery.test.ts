@@ -21,8 +21,8 @@ import { askGo } from "../../tools/goProgram.ts";
 import { describeDivergence, fuzz, mergeHere } from "./merge/fuzz.ts";
 import { Judge, type Answer } from "./merge/judge.ts";
 
-// Our merge of patches, held against Talos's own machinery of both lines: what a node gets is made by ours, so it has to be the same, byte for byte,
-// after Talos has read and written it.
+// Compares our merge of patches with Talos's own machinery of both release lines. Nodes get our result, so it must be the same, byte for byte, after
+// Talos has read and written it.
 
 const run = promisify(execFile);
 const folder = await mkdtemp(join(tmpdir(), "talos-iscsi-merge-"));
@@ -34,7 +34,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Talos's answer, after it has been compared with ours. */
+/** Compares Talos's answer with ours and returns it. */
 async function agreed(base: string, patches: readonly string[], line: Line): Promise<Answer> {
   const { text, refused } = mergeHere({ base, patches }, line);
   const answer = await judges[line].ask({ base, patches, ours: text });
@@ -43,7 +43,7 @@ async function agreed(base: string, patches: readonly string[], line: Line): Pro
   return answer;
 }
 
-test("the rules are those of the machinery: they are generated anew and compared", async () => {
+test("the committed rules match rules newly generated from the machinery", async () => {
   for (const [path, text] of Object.entries(await generateRules()))
     expect(await readFile(join(import.meta.dirname, "..", "..", path), "utf8"), path).toBe(text);
 }, 1_800_000);
@@ -53,11 +53,11 @@ const found: Record<Line, readonly number[]> = {
   "v1.14": [2018, 2448, 2609, 14_162, 1_015_379],
 };
 
-describe.each(LINES)("sequences drawn from the types of %s", (line) => {
-  test("give what Talos gives, or are refused as it refuses them", async () => {
+describe.each(LINES)("random sequences from the types of %s", (line) => {
+  test("have the same result as in Talos, or are refused like in Talos", async () => {
     const { compared, divergences } = await fuzz(judges[line], line, 1, 500);
     expect(divergences).toEqual([]);
-    // Numbers of sequences that once gave something else.
+    // Seeds of sequences that once diverged.
     for (const seed of found[line]) expect((await fuzz(judges[line], line, seed, 1)).divergences).toEqual([]);
     expect(compared).toBeGreaterThan(250);
   }, 1_800_000);
@@ -67,7 +67,7 @@ const v1alpha1 = "version: v1alpha1\nmachine:\n";
 const ETH0 = `${v1alpha1}  network: { interfaces: [{ interface: eth0, dhcp: true }, { interface: eth0, mtu: 9000 }] }\n`;
 const document = (kind: string, more: string): string => `apiVersion: v1alpha1\nkind: ${kind}\n${more}`;
 
-/** Situations that went wrong: the lines that have the documents, the configuration, its patches, what Talos's result has and has not. */
+/** Regressions: the lines that have the documents, the configuration, its patches, what Talos's result contains and does not contain. */
 const situations: [string, readonly Line[], string, readonly string[], RegExp, RegExp][] = [
   [
     "an item is deleted, the first one that fits, before one of its name is merged",
@@ -173,7 +173,7 @@ const situations: [string, readonly Line[], string, readonly string[], RegExp, R
   ],
 ];
 
-describe.each(LINES)("as Talos %s does it", (line) => {
+describe.each(LINES)("like Talos %s", (line) => {
   test.each(situations.filter(([, lines]) => lines.includes(line)))(
     "%s",
     async (_name, _lines, base, patches, has, hasNot) => {
@@ -184,7 +184,7 @@ describe.each(LINES)("as Talos %s does it", (line) => {
     900_000,
   );
 
-  test("what it refuses is refused", async () => {
+  test("refuses what Talos refuses", async () => {
     const twoDocuments = `${ETH0}---\n${document("HostnameConfig", "auto: off\n")}`;
     for (const [base, patch] of [
       [ETH0, "machine: { network: { interfaces: [{ interface: eth9, $patch: delete }] } }"],
@@ -203,7 +203,7 @@ describe.each(LINES)("as Talos %s does it", (line) => {
   }, 900_000);
 });
 
-/** What people patch by hand; every list and section that Talos merges in a way of its own is among them. */
+/** Typical user patches, including every list and section that Talos merges in a special way. */
 const fragments = [
   "machine: {network: {interfaces: [{interface: eth0, addresses: [10.0.0.1/24], routes: [{network: 0.0.0.0/0, gateway: 10.0.0.254}], vlans: [{vlanId: 5, addresses: [10.5.0.1/24]}]}]}}",
   "machine: {network: {interfaces: [{interface: eth0, mtu: 1400, addresses: [10.0.0.2/24], vlans: [{vlanId: 5, mtu: 1300}, {vlanId: 6}]}, {interface: eth1, dhcp: true}]}}",
@@ -269,7 +269,7 @@ const jsonPatches = [
 ];
 
 test.each(LINES)(
-  "links that a file has, as %s takes them",
+  "merges into links that a file already has, like %s",
   async (line) => {
     const files = [
       "machine: { network: { interfaces: [{ interface: eth0, dhcp: true }, { deviceSelector: { driver: ice } }] } }\n",
@@ -330,7 +330,7 @@ describe("generated configurations", () => {
 
   describe.each([...CONTRACTS, "v1.14"])("contract %s", (contract) => {
     test.each(["controlplane", "worker"] as const)(
-      "our own patches on a %s",
+      "merges our own patches on a %s like Talos",
       async (role) => {
         const image = "factory.talos.dev/metal-installer/c9:v1.13.9";
         const patches = [
@@ -349,7 +349,7 @@ describe("generated configurations", () => {
     );
 
     test.each(["controlplane", "worker"] as const)(
-      "whatever people patch on a %s, one after the other",
+      "merges random user patches on a %s, in sequence, like Talos",
       async (role) => {
         const base = bases[`${contract} ${role}`] ?? "";
         const pool = [
@@ -376,7 +376,7 @@ describe("generated configurations", () => {
       900_000,
     );
 
-    test("JSON patches", async () => {
+    test("applies JSON patches like Talos", async () => {
       for (const role of ["controlplane", "worker"])
         for (const patch of jsonPatches)
           for (const line of linesOf(contract))

@@ -23,13 +23,13 @@ import { bundlePlugin } from "../../tools/package/plugin.ts";
 import { PluginClient } from "../provider/pluginClient.ts";
 import { talosconfig } from "../unit/settings/example.ts";
 
-// What npm gets, in a folder of a consumer that has nothing of this repository but the packages that npm would install with it.
+// Uses the npm package in a consumer's folder, which has nothing from this repository except the packages that npm would install.
 const root = join(import.meta.dirname, "..", "..");
 const run = promisify(execFile);
 const consumer = mkdtempSync(join(tmpdir(), "talos-iscsi-consumer-"));
 const installed = join(consumer, "node_modules", "talos-iscsi");
 const examples = join(root, "examples", "programs");
-/** The programs of docs/use-as-a-library.md, by their names. */
+/** The programs in docs/use-as-a-library.md, by name. */
 const programs = Object.fromEntries(
   readdirSync(examples).map((file) => [basename(file, ".ts"), readFileSync(join(examples, file), "utf8")]),
 );
@@ -81,7 +81,7 @@ console.log(JSON.stringify([...new Set(types)].sort()));
 `;
 
 describe("the npm package", () => {
-  it("has code, declarations and the data they read, and nothing else", () => {
+  it("contains code, declarations and the data files, and nothing else", () => {
     const files = filesBelow(installed).map((file) => relative(installed, file));
     const others = files.filter((name) => !/\.(js|d\.ts)$/.test(name)).sort();
     expect(others).toEqual([
@@ -116,7 +116,7 @@ describe("the npm package", () => {
     expect(sources.filter((name) => !name.endsWith("package.json"))).toEqual([]);
   });
 
-  it("names the plugin, its release and what it needs", () => {
+  it("names the plugin, its version and server, and its dependencies", () => {
     const manifest = readManifest(join(installed, "package.json"));
     const provider = /readonly version = "([^"]+)"/.exec(
       readFileSync(join(root, "provider", "plugin.ts"), "utf8"),
@@ -137,7 +137,7 @@ describe("the npm package", () => {
     );
   });
 
-  it("refuses code that imports what package.json does not have", () => {
+  it("refuses code that imports a package missing from package.json", () => {
     expect(() => publishedManifest({ name: "a", version: "1.0.0", dependencies: {} }, ["left-pad"])).toThrow(
       /left-pad/,
     );
@@ -146,7 +146,7 @@ describe("the npm package", () => {
   it.each([
     { module: "nodenext", moduleResolution: "nodenext" },
     { module: "esnext", moduleResolution: "bundler" },
-    // As `pulumi new typescript` sets it up.
+    // The setup of `pulumi new typescript`.
     { module: "commonjs", moduleResolution: "node10", ignoreDeprecations: "6.0" },
   ])("has declarations for $moduleResolution, and the example programs compile", async (options) => {
     const out = join(consumer, options.moduleResolution);
@@ -158,13 +158,13 @@ describe("the npm package", () => {
           ...options,
           target: "es2022",
           strict: true,
-          // Once is enough for the declarations themselves.
+          // Checking the declarations themselves once is enough.
           skipLibCheck: options.moduleResolution !== "nodenext",
           types: ["node"],
           outDir: out,
         },
         include: ["*.ts"],
-        // It awaits at its top, which no CommonJS module can.
+        // It uses top-level await, which CommonJS does not support.
         exclude: options.module === "commonjs" ? ["preview.ts"] : [],
       }),
     );
@@ -223,7 +223,7 @@ describe.each(plugins)("the plugin $executable", (plugin) => {
     expect(await port(join(installed, plugin.folder, plugin.executable))).toBeGreaterThan(0);
   });
 
-  it("starts from the archive of a release, with nothing installed beside it", async () => {
+  it("starts from a release archive, without any installed dependencies", async () => {
     const folder = mkdtempSync(join(tmpdir(), "talos-iscsi-plugin-"));
     try {
       await bundlePlugin(join(consumer, "built"), folder, plugin);
@@ -232,7 +232,7 @@ describe.each(plugins)("the plugin $executable", (plugin) => {
         /^@grpc\/grpc-js .*Apache-2\.0/m,
       );
       expect(await port(join(folder, plugin.executable))).toBeGreaterThan(0);
-      // What is loaded only when it is asked for is there, too.
+      // Files that are loaded on demand are there too.
       expect(await schemaOf(join(folder, plugin.executable))).toMatchObject({
         name: plugin.executable.replace("pulumi-resource-", ""),
         pluginDownloadURL: "github://api.github.com/acme/talos-iscsi",
@@ -248,7 +248,7 @@ function read(name: string): string {
   return readFileSync(join(installed, name), "utf8");
 }
 
-/** The schema that a plugin gives. */
+/** The schema that a plugin returns. */
 async function schemaOf(program: string): Promise<unknown> {
   const client = await PluginClient.start(program);
   try {

@@ -22,7 +22,7 @@ import {
 import { nightly } from "../lab/nightly.ts";
 import { nodeSeconds, savedState } from "../unit/report/savedState.ts";
 
-/** The pages as a browser shows them. The pictures are left in reports/pictures, for a person to look at. */
+/** Checks the pages in a browser. Leaves screenshots in reports/pictures for review. */
 
 const at = Date.parse("2026-11-21T03:00:00Z");
 const pictures = join(import.meta.dirname, "../../reports/pictures");
@@ -82,7 +82,7 @@ const pages: Record<string, () => string> = {
         ],
       }),
     ),
-  // Nothing in it can be broken at a space.
+  // Contains no spaces to break lines at.
   "preview-long": () =>
     preview(
       savedPreview([
@@ -163,7 +163,7 @@ afterAll(async () => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
-/** Opens a page and gives it with all that the browser complained of. */
+/** Opens a page. Returns it with everything the browser complained about. */
 async function open(
   name: string,
   width: number,
@@ -183,9 +183,9 @@ async function open(
   return { page, complaints };
 }
 
-// Run in the page, where the types of this project's own code are not known: text, not functions.
+// These run in the page, outside this project's type checking, so they are strings rather than functions.
 const widths = "[document.documentElement.scrollWidth, window.innerWidth]";
-/** What stands out of the page, apart from what scrolls in a box of its own. */
+/** Elements that overflow the page, except inside scrollable boxes. */
 const outside = `[...document.querySelectorAll("main *")].filter((element) => {
   for (let up = element; up !== null; up = up.parentElement) {
     if (up instanceof SVGElement || ["auto", "scroll", "hidden"].includes(getComputedStyle(up).overflowX)) return false;
@@ -193,7 +193,7 @@ const outside = `[...document.querySelectorAll("main *")].filter((element) => {
   const { left, right, width } = element.getBoundingClientRect();
   return width > 0 && (left < -0.5 || right > window.innerWidth + 0.5);
 }).map((element) => element.outerHTML.slice(0, 120))`;
-/** Texts whose colour is too near to what is behind them (WCAG 2, level AA: 4.5, or 3 for large ones). */
+/** Texts with too little contrast to their background (WCAG 2, level AA: 4.5, or 3 for large text). */
 const faint = `(() => {
   const parse = (text) => { const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number); return { r, g, b, a }; };
   const light = ({ r, g, b }) => { const part = (v) => ((v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b); };
@@ -217,7 +217,7 @@ describe.each(Object.keys(pages))("%s", (name) => {
     expect(there).toBe(width);
     expect(await page.evaluate(faint)).toEqual([]);
     expect(complaints).toEqual([]);
-    // Were its own style refused by its policy, all of the above would hold too.
+    // All of the above would also pass if the page's own CSP blocked its style.
     expect(await page.evaluate('getComputedStyle(document.querySelector(".verdict")).borderTopStyle')).toBe(
       "solid",
     );
@@ -251,7 +251,7 @@ describe("a rollout on a phone", () => {
 });
 
 describe("on paper", () => {
-  it("what is folded away is printed too, on white", async () => {
+  it("prints collapsed sections too, on a white background", async () => {
     const { page } = await open("preview-long", 1200, "dark");
     await page.emulateMediaType("print");
     expect(await page.evaluate("getComputedStyle(document.body).backgroundColor")).toBe("rgb(255, 255, 255)");
@@ -266,7 +266,7 @@ describe("on paper", () => {
 });
 
 describe("with a keyboard and a screen reader", () => {
-  it("what scrolls can be reached, has a name, and the drawing has words", async () => {
+  it("scrollable boxes can be focused and have names, and drawings have labels", async () => {
     const { page } = await open("rollout-failed", 390, "light");
     const unreachable = `[...document.querySelectorAll("*")].filter((element) => element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).overflowX === "auto" && (element.tabIndex < 0 || !element.ariaLabel)).map((element) => element.outerHTML.slice(0, 100))`;
     expect(await page.evaluate(unreachable)).toEqual([]);
@@ -281,13 +281,13 @@ describe("with a keyboard and a screen reader", () => {
 });
 
 describe("the browser for these tests", () => {
-  it("is the one that CHROME names, and a wrong path is told", async () => {
+  it("is the one that CHROME names, and a wrong path is reported", async () => {
     expect(await findBrowser({ CHROME: process.execPath })).toMatchObject({ path: process.execPath });
     await expect(findBrowser({ CHROME: "/nowhere/chrome" })).rejects.toThrow("CHROME is /nowhere/chrome");
   });
 
   it.runIf(process.platform === "linux" && process.arch === "x64")(
-    "comes with npm install where there is none",
+    "comes with npm install if none is installed",
     async () => {
       const { path, env } = await unpackBundled();
       const { execFileSync } = await import("node:child_process");

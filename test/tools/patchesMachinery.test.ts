@@ -19,7 +19,7 @@ import { KNOWN_CONTRACTS, supportedKubernetesRange } from "../../talos/releases.
 import { resolveTools } from "../../tools/resolve.ts";
 import { askGo } from "../../tools/goProgram.ts";
 
-// Our patches, judged by Talos's own machinery: talosctl up to contract 1.13, tools/machinery114 for 1.14.
+// Checks our patches with Talos's own machinery: talosctl up to contract 1.13, tools/machinery114 for 1.14.
 
 type Role = "controlplane" | "worker";
 const ROLES: readonly Role[] = ["controlplane", "worker"];
@@ -39,7 +39,7 @@ function patchesFor(role: Role, contract: string): string[] {
   ].filter((patch) => patch !== undefined);
 }
 
-/** Static addresses on two links, one of them by what it is, name servers, and on control planes the virtual IP. */
+/** Static addresses on two links, one of them matched by a selector, name servers, and the virtual IP on control planes. */
 function networkOf(role: Role, contract: string): string | undefined {
   return networkPatch({
     contract,
@@ -63,7 +63,7 @@ function networkOf(role: Role, contract: string): string | undefined {
   });
 }
 
-/** The disk by what it is, and a document of the user's, as a node may have them in place of a device. */
+/** The install patch with a disk selector instead of a device. */
 function otherPatches(contract: string): string[] {
   const disk =
     contract === "v1.14"
@@ -117,7 +117,7 @@ describe("talosctl", () => {
       );
     });
 
-    test.each(ROLES)("a %s takes the patches and is valid, strictly", async (role) => {
+    test.each(ROLES)("a %s with the patches passes strict validation", async (role) => {
       const flags: string[] = [];
       for (const [i, patch] of patchesFor(role, contract).entries()) {
         await writeFile(file(contract, `${role}-${i}.patch`), patch);
@@ -172,7 +172,7 @@ describe("talosctl", () => {
       }
     });
 
-    test.each(ROLES)("a %s takes a disk selector, and is valid, strictly", async (role) => {
+    test.each(ROLES)("a %s with a disk selector passes strict validation", async (role) => {
       const [patch = ""] = otherPatches(contract);
       await writeFile(file(contract, `${role}-disk.patch`), patch);
       const merged = file(contract, `${role}.disk.yaml`);
@@ -185,7 +185,7 @@ describe("talosctl", () => {
       });
     });
 
-    test("the secrets of its control plane's configuration are those of the bundle", async () => {
+    test("the secrets read from a control plane's configuration match the bundle", async () => {
       const bundle = parseSecretsBundle(await readFile(file("secrets.yaml"), "utf8"));
       expect(secretsFromMachineConfig(await readFile(file(contract, "controlplane.yaml"), "utf8"))).toEqual(
         bundle,
@@ -194,7 +194,7 @@ describe("talosctl", () => {
       expect(() => secretsFromMachineConfig(worker)).toThrow(SecretsError);
     });
 
-    test.each(ROLES)("nothing secret of a %s is left after redaction", async (role) => {
+    test.each(ROLES)("no secret of a %s is left after redaction", async (role) => {
       const bundle = parseSecretsBundle(await readFile(file("secrets.yaml"), "utf8"));
       const shown = redactMachineConfig(await readFile(file(contract, `${role}.yaml`), "utf8"));
       expect(secretStrings(bundle).filter((secret) => shown.includes(secret))).toEqual([]);
@@ -202,7 +202,7 @@ describe("talosctl", () => {
     });
   });
 
-  test("the instructions' own patch is refused from contract 1.12 on, as ours would be without its care", async () => {
+  test("the module patch of contract 1.6 is refused from contract 1.12 on", async () => {
     const patch = file("seed.patch");
     await writeFile(patch, modulePatch({ modules: ["iscsi_tcp"], contract: "v1.6" }) ?? "");
     await talosctl(
@@ -220,7 +220,7 @@ describe("talosctl", () => {
   });
 });
 
-/** The leaves of a bundle that must not be seen: all but certificates and the cluster's id. */
+/** The secret values of a bundle: everything except certificates and the cluster ID. */
 function secretStrings(bundle: unknown): string[] {
   const { cluster, certs, secrets, trustdinfo } = bundle as ReturnType<typeof parseSecretsBundle>;
   const keys = Object.values(certs).map((pair) => (pair as { key: string }).key);
@@ -250,7 +250,7 @@ describe("the machinery of 1.14", () => {
     answers = await askGo<Answer>("machinery114", questions);
   }, 900_000);
 
-  test.each(ROLES)("a %s takes the patches and is valid, strictly", (role) => {
+  test.each(ROLES)("a %s with the patches passes strict validation", (role) => {
     const answer = answers[ROLES.indexOf(role)];
     expect(answer?.error).toBeUndefined();
     const { main, of } = documentsOf(answer?.config ?? "");
@@ -285,12 +285,12 @@ describe("the machinery of 1.14", () => {
     }
   });
 
-  test("what older contracts take is refused, and so is the document on a worker", () => {
+  test("refuses the patch of older contracts, and the document on a worker", () => {
     expect(answers[2]?.error).toContain("admission control plugin config is already set");
     expect(answers[3]?.error).toContain("only allowed on control plane machines");
   });
 
-  test("isolation is on, and a patch switches it off", () => {
+  test("isolation is on, and a patch turns it off", () => {
     const isolation = (index: number) =>
       documentsOf(answers[index]?.config ?? "").of("SecurityProfileConfig") as Fields;
     expect(isolation(4)["workloadIsolation"]).toBe(true);
@@ -307,7 +307,7 @@ describe("the machinery of 1.14", () => {
     });
   });
 
-  test("the control plane's secrets are read out of its documents, and none of them is shown", () => {
+  test("the control plane's secrets can be read from its documents, and none of them is shown", () => {
     const config = answers[0]?.config ?? "";
     const secrets = secretsFromMachineConfig(config);
     expect(secrets.secrets.secretboxEncryptionSecret).toMatch(/^[A-Za-z0-9+/]{43}=$/);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 
-/** `npm run policy` as a person or a pipeline runs it. */
+/** Runs `npm run policy` as a user or a pipeline would. */
 
 const root = join(import.meta.dirname, "..", "..");
 const scratch = mkdtempSync(join(tmpdir(), "talos-iscsi-policy-"));
@@ -47,7 +47,7 @@ describe("exit codes", () => {
     expect(status).toBe(0);
   });
 
-  test("1: a mandatory violation, with what, where and what to do", () => {
+  test("1: a mandatory violation, with what is wrong, where, and how to fix it", () => {
     const { status, stdout } = policy("--from", written("even.json", state(upgrade("cp1"), upgrade("cp2"))));
     expect(stdout).toContain(
       "mandatory: An odd number of control planes [odd-control-planes]\n  the stack\n",
@@ -56,7 +56,7 @@ describe("exit codes", () => {
     expect(status).toBe(1);
   });
 
-  test("0: advisory only, as data", () => {
+  test("0: only advisory violations, as JSON", () => {
     const config = written("advisory.json", { "odd-control-planes": "advisory" });
     const file = written("even.json", state(upgrade("cp1"), upgrade("cp2")));
     const { status, stdout } = policy("--from", file, "--config", config, "--json");
@@ -69,7 +69,7 @@ describe("exit codes", () => {
     expect(policy("--from", file, "--config", off).stdout).toContain("0 mandatory and 0 advisory");
   });
 
-  test("through npm, as the documentation has it, nothing but the data is printed", () => {
+  test("through npm, as documented, only JSON is printed", () => {
     const file = written("odd.json", state(upgrade("cp1")));
     const args = ["run", "-s", "policy", "--", "--from", file, "--json"];
     const { status, stdout } = spawnSync("npm", args, { cwd: root, encoding: "utf8" });
@@ -105,7 +105,7 @@ describe("exit codes", () => {
     expect(status).toBe(2);
   });
 
-  test("2: a configuration with mistakes, all of them at once", () => {
+  test("2: a configuration with mistakes, all reported at once", () => {
     const config = written("wrong.json", {
       "odd-controlplanes": "mandatory",
       "no-latest": "strict",
@@ -125,7 +125,7 @@ describe("exit codes", () => {
   });
 });
 
-test("a saved preview is judged by what would be, and by what runs", () => {
+test("checks a saved preview against the planned state and the running version", () => {
   const running = upgrade("cp1", { outputs: { runningVersion: "v1.11.6" } });
   const gone = upgrade("cp2");
   const preview = {

@@ -5,7 +5,7 @@ import { goEnvironment } from "../../tools/goRun.ts";
 
 const folder = join(import.meta.dirname, "..", "..", "tools", "protocheck");
 
-/** Runs the comparison of talos/api/*.proto with the real API's descriptors; resolves to what it has to complain of. */
+/** Compares talos/api/*.proto with the real API's descriptors; resolves to the differences. */
 async function compareWithTheRealApi(): Promise<string> {
   return new Promise((resolve, reject) => {
     const args = ["test", "-mod=readonly", "-count=1", "./..."];
@@ -23,7 +23,7 @@ async function compareWithTheRealApi(): Promise<string> {
   });
 }
 
-// The first run on a machine fetches and compiles Talos's machinery module.
+// The first run on a machine downloads and compiles Talos's machinery module.
 test("our subset of the Talos API matches the real one", { timeout: 600_000 }, async () => {
   expect(await compareWithTheRealApi()).toBe("");
 });

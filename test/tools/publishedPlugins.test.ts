@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { findAcquirable, acquirePlugins } from "../../lab/acquirePlugins.ts";
 import { languageHost } from "../../lab/pluginPaths.ts";
 
-/** How a lab comes by the published plugins and the language host. */
+/** How a lab gets the published plugins and the language host. */
 
 const talos = { name: "talos", version: "0.8.1", server: "github://api.github.com/pulumiverse" };
 const kubernetes = { name: "kubernetes", version: "4.34.2" };
@@ -24,14 +24,14 @@ function program(path: string, script: string): string {
 describe("published plugins", () => {
   const yes = () => Promise.resolve(true);
 
-  it("are fetched where the network is there and they are not installed", async () => {
+  it("are downloaded if they are not installed and there is a network", async () => {
     const env = { PULUMI_HOME: join(dir, "home") };
     expect(await findAcquirable([talos, kubernetes], env, yes)).toEqual([talos, kubernetes]);
     program(join(dir, "home", "plugins", "resource-talos-v0.8.1", "pulumi-resource-talos"), "exit 1");
     expect(await findAcquirable([talos, kubernetes], env, yes)).toEqual([kubernetes]);
   });
 
-  it("are not asked for without a network, or where the engine must not fetch plugins", async () => {
+  it("are not downloaded without a network, or if the engine may not install plugins", async () => {
     const env = { PULUMI_HOME: join(dir, "home") };
     expect(await findAcquirable([talos], env, () => Promise.resolve(false))).toEqual([]);
     const forbidden = { ...env, PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" };
@@ -39,12 +39,12 @@ describe("published plugins", () => {
     expect(await findAcquirable([talos], forbidden, never)).toEqual([]);
   });
 
-  it("a proxy that does not answer is no network", async () => {
+  it("an unreachable proxy counts as no network", async () => {
     const env = { PULUMI_HOME: join(dir, "home"), HTTPS_PROXY: "http://127.0.0.1:1" };
     expect(await findAcquirable([talos], env)).toEqual([]);
   });
 
-  it("are installed by the engine, from where the SDK says", async () => {
+  it("are installed by the engine, from the server in the SDK", async () => {
     const pulumi = program(join(dir, "pulumi"), `echo "$@" >>${join(dir, "calls")}`);
     const lines: string[] = [];
     await acquirePlugins(pulumi, [talos, kubernetes], (line) => lines.push(line));
@@ -61,7 +61,7 @@ describe("published plugins", () => {
   it.each([
     ["fail", "echo 'error: 404 HTTP error' >&2; exit 1", /^provider kubernetes: not fetched: error: 404/],
     ["hang", "exec sleep 60", /^provider kubernetes: not fetched within 0\.5 s$/],
-  ])("that %s are told, and the lab goes on", async (_, script, told) => {
+  ])("that %s are reported, and the lab continues", async (_, script, told) => {
     const lines: string[] = [];
     const say = (line: string) => lines.push(line);
     await acquirePlugins(program(join(dir, "pulumi"), script), [kubernetes], say, 500);
@@ -70,7 +70,7 @@ describe("published plugins", () => {
 });
 
 describe("the language host", () => {
-  it("is the one on PATH, else the one beside the engine, else there is none", () => {
+  it("is the one on PATH, or else the one next to the engine, or else none", () => {
     const pulumi = program(join(dir, "pulumi", "pulumi"), "exit 0");
     const env = { PATH: join(dir, "bin") };
     expect(languageHost(pulumi, env)).toBeUndefined();

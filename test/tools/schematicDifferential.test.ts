@@ -5,14 +5,14 @@ import { compareKeys } from "../../talos/goYamlKeys.ts";
 import { askGo } from "../../tools/goProgram.ts";
 
 interface Answer {
-  /** The ID that the factory's own package gives to the schematic. */
+  /** The schematic's ID according to the factory's own package. */
   id: string;
-  /** The ID it gives to the text that we would register. */
+  /** Its ID for the text that we would register. */
   textId?: string;
   textError?: string;
 }
 
-// Pieces that YAML, YAML 1.1 or Go's own writer treat in a special way, to be strung together at random.
+// Fragments that YAML, YAML 1.1 or Go's YAML writer treat specially, to be combined at random.
 const pieces = fc.constantFrom(
   ..."yes no on off y N true null ~ << = 0 1 7 - -- --- ... . e E 0x 0b 0o _ : # ' \" \\ ! & * ? | > % @ ` { } [ ] , + a Z é ☃ ß 日本 Ω".split(
     " ",
@@ -83,14 +83,14 @@ const number = fc.oneof(
     .double({ noNaN: true, noDefaultInfinity: true })
     .filter((n) => !Number.isInteger(n) || Number.isSafeInteger(n)),
 );
-// Go and this Node know different versions of Unicode; whether a rare character is a letter decides its place.
+// Go and this Node.js may use different Unicode versions, and whether a rare character is a letter affects sorting.
 const key = fc
   .oneof(text, fc.stringMatching(/^[a-c]{0,2}[0-9]{0,3}[-_.]?[a-cA-C0-9]{0,2}$/))
   .filter((name) =>
     [...name].every((character) => character === "😀" || (character.codePointAt(0) ?? 0) < 0x3100),
   );
 
-/** Go's order of keys goes round in circles for some, and then its own result depends on chance. */
+/** Whether Go's key order is consistent: for some keys it is circular, and then Go's own result is random. */
 function ordered(map: Record<string, unknown>): boolean {
   const keys = Object.keys(map).sort(compareKeys);
   return keys.every((a, i) => keys.slice(i + 1).every((b) => compareKeys(a, b) < 0));
@@ -138,9 +138,9 @@ const schematic: fc.Arbitrary<Schematic> = fc.record(
 
 const TOTAL = 5000;
 
-// One run of the program for all of them. The factory's package is the judge, at the version tools/schematiccheck pins.
+// One run of the program checks them all, with the version of the factory's package that tools/schematiccheck pins.
 test(
-  `${TOTAL} random schematics get the IDs that the Image Factory's own package gives them`,
+  `${TOTAL} random schematics get the same IDs as from the Image Factory's own package`,
   { timeout: 600_000 },
   async () => {
     const samples = fc.sample(schematic, { numRuns: TOTAL });
@@ -154,7 +154,7 @@ test(
         id: schematicId(sample),
         textId: schematicId(sample),
       };
-      // What would be registered (textId) has to be read as the same schematic, or the factory would answer another ID.
+      // The registered text (textId) must parse to the same schematic, or the factory would return a different ID.
       const same = ours.id === answer?.id && ours.textId === answer.textId;
       return same ? [] : [{ sample, ours, answer, text: schematicYaml(sample) }];
     });

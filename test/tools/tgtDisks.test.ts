@@ -7,7 +7,7 @@ import { parse } from "yaml";
 import { DsmArray } from "../../lab/arrays/dsm.ts";
 import { TgtDisks } from "../../lab/arrays/tgtDisks.ts";
 
-/** The array of the acceptance workflow: what it asks of tgtd, in the words that tgtd 1.0.85 took and a real initiator then saw the LUN of. */
+/** The acceptance workflow's array. Checks its tgtadm calls against calls that tgtd 1.0.85 accepted and whose LUN a real initiator saw. */
 
 let folder: string;
 let array: DsmArray;
@@ -32,7 +32,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** A call as the driver makes it. */
+/** Makes a call like the driver. */
 async function ask<Data>(api: string, method: string, given: Record<string, string>): Promise<Data> {
   const query = new URLSearchParams({ api, method, ...given }).toString();
   const answer = await fetch(`http://127.0.0.1:${array.port}/webapi/entry.cgi?${query}`, {
@@ -43,7 +43,7 @@ async function ask<Data>(api: string, method: string, given: Record<string, stri
   return data;
 }
 
-/** Makes a volume of a size, and the target that it is reached by. */
+/** Creates a volume of a size, and its target. */
 async function exported(name: string, bytes: number): Promise<{ lun: string; target: string; iqn: string }> {
   const iqn = `iqn.2000-01.com.synology:lab.${name}`;
   const { uuid: lun } = await ask<{ uuid: string }>("SYNO.Core.ISCSI.LUN", "create", {
@@ -57,7 +57,7 @@ async function exported(name: string, bytes: number): Promise<{ lun: string; tar
   return { lun, target: String(id), iqn };
 }
 
-it("makes a target for each volume, whose LUN 1 is the volume's disk, and takes it away again", async () => {
+it("creates a target for each volume, with the volume's disk as LUN 1, and removes it again", async () => {
   const [one, two] = [await exported("one", 2 ** 26), await exported("two", 2 ** 20)];
   const fileOf = ({ lun }: { lun: string }): string => join(folder, "disks", `${lun}.img`);
   const made = (number: number, of: typeof one): string[] => [
@@ -80,7 +80,7 @@ it("makes a target for each volume, whose LUN 1 is the volume's disk, and takes 
   expect(asked).toEqual(["--mode target --op delete --force --tid 1", ...made(3, three)]);
 });
 
-it("is started by the workflow's step, which goes on once it serves", () => {
+it("is started by the workflow's step, which continues once it serves", () => {
   const root = join(import.meta.dirname, "../..");
   const { jobs } = parse(readFileSync(join(root, ".github/workflows/acceptance.yml"), "utf8")) as {
     jobs: { qemu: { env: Record<string, string>; steps: { name?: string; run?: string }[] } };
@@ -89,7 +89,7 @@ it("is started by the workflow's step, which goes on once it serves", () => {
   expect(step).toContain("--address 10.5.0.1");
   const bin = join(folder, "bin");
   mkdirSync(bin);
-  // Everything but being root, and in the repository's folder though the report is not to be there.
+  // A fake sudo without root. It runs in the repository's folder, though the report must not end up there.
   const sudo = `#!/bin/bash\ncd ${root}\nsetsid "$@" &\necho $! > ${folder}/pid\nwait\n`;
   writeFileSync(join(bin, "sudo"), sudo, { mode: 0o755 });
   try {

@@ -13,7 +13,7 @@ import { locateTools, ToolError, type ResolveOptions, type Surroundings } from "
 
 const toolsFolder = join(import.meta.dirname, "..", "..", "tools");
 
-/** What each tool prints when it is asked for its version, copied from the real ones. */
+/** What each tool prints as its version, copied from the real ones. */
 const printed: Record<ToolName, (version: string) => string> = {
   pulumi: (version) => version,
   talosctl: (version) =>
@@ -52,7 +52,7 @@ beforeEach(async () => {
   await mkdir(bin);
   surroundings = {
     folders: { modules: join(root, "modules"), builds: join(root, "builds") },
-    // The fakes are shell scripts and use some basic programs; no go and none of the tools may come from there.
+    // The fakes are shell scripts that need some basic programs. Go and the tools must not be found there.
     env: { PATH: `${bin}:${await basicPrograms()}`, HOME: root },
     catalogue: { kubectl: fakeTool("kubectl"), etcd: fakeTool("etcd"), kwok: fakeTool("kwok") },
   };
@@ -65,7 +65,7 @@ afterEach(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-/** A tool that is built from a module of its own at `example.invalid/<name>`. */
+/** A tool built from its own module `example.invalid/<name>`. */
 function fakeTool(name: ToolName): Tool {
   return {
     ...tools[name],
@@ -96,7 +96,7 @@ async function executable(path: string, script: string): Promise<string> {
   return path;
 }
 
-/** Puts a tool on PATH that prints a version as the real one does. */
+/** Puts a tool on PATH that prints its version like the real one. */
 async function onPath(name: ToolName, version: string, folder = bin): Promise<string> {
   return executable(join(folder, name), `cat <<'END'\n${printed[name](version)}\nEND`);
 }
@@ -111,8 +111,8 @@ async function basicPrograms(): Promise<string> {
 }
 
 /**
- * Puts a stand-in for go on PATH. Its `build` writes a binary that prints the version which the module pins, after
- * running `beforeBuild`; `calls` tells what it was asked.
+ * Puts a fake go on PATH. Its `build` runs `beforeBuild`, then writes a binary that prints the version pinned by the
+ * module; `calls` returns the commands it received.
  */
 async function fakeGo({ version = "go1.26.8", beforeBuild = "" } = {}): Promise<{
   calls(): Promise<string[]>;
@@ -148,14 +148,14 @@ async function failure(names: ToolName[], options: ResolveOptions = {}): Promise
   return error as ToolError;
 }
 
-/** What is in the builds folder that is neither a finished build nor a log. */
+/** Entries in the builds folder that are neither finished builds nor logs. */
 async function leftovers(): Promise<string[]> {
   const entries = await readdir(surroundings.folders.builds);
   return entries.filter((entry) => entry.includes(".partial-") || entry.includes(".lock"));
 }
 
 describe("the pins", () => {
-  test.each(toolNames)("%s: the pinned version lies in the range that fits", (name) => {
+  test.each(toolNames)("%s: the pinned version is within the accepted range", (name) => {
     const found = readPin(toolsFolder, tools[name].module);
     expect(semver.satisfies(found.version, fittingRange(tools[name], found))).toBe(true);
   });
@@ -167,7 +167,7 @@ describe("the pins", () => {
   });
 
   test.each(["kubectl", "kube-apiserver-next"] as const)(
-    "Kubernetes's staging modules have the version that belongs to the pinned Kubernetes: %s",
+    "Kubernetes' staging modules have the version that matches the pinned Kubernetes: %s",
     async (name) => {
       const { version } = readPin(toolsFolder, tools[name].module);
       const goMod = await readFile(join(toolsFolder, tools[name].module.folder, "go.mod"), "utf8");
@@ -179,7 +179,7 @@ describe("the pins", () => {
   );
 });
 
-test("the next Kubernetes is a later patch of the pinned one; what only the night runs is no part of a build of all tools", () => {
+test("the next Kubernetes is a later patch of the pinned one, and nightly-only tools are not part of a full build", () => {
   const [pinned, next] = (["kube-apiserver", "kube-apiserver-next"] as const).map(
     (name) => readPin(toolsFolder, tools[name].module).version,
   );
@@ -192,7 +192,7 @@ test("the next Kubernetes is a later patch of the pinned one; what only the nigh
   ]);
 });
 
-test("every program of ours is built anew when its source changes", () => {
+test("the build of every program of our own depends on its source", () => {
   const modules = "talos-iscsi.invalid/tools/";
   const ours = Object.values(tools).filter((tool) => tool.package.startsWith(modules));
   expect(ours.map(({ name }) => name)).toContain("pulumi-language-yaml");
@@ -201,7 +201,7 @@ test("every program of ours is built anew when its source changes", () => {
 });
 
 describe("on PATH", () => {
-  test.each(toolNames)("%s in the pinned version is taken", async (name) => {
+  test.each(toolNames)("%s in the pinned version is accepted", async (name) => {
     const found = readPin(toolsFolder, tools[name].module);
     const path = await onPath(name, found.version);
     const search = await searchPath(tools[name], fittingRange(tools[name], found), surroundings.env);
@@ -231,13 +231,13 @@ describe("on PATH", () => {
     ["kubectl", "v1.34.1"],
     ["kubectl", "v1.36.0"],
     ["kube-apiserver", "v1.35.0"],
-  ] as const)("%s %s does as well as the pinned version", async (name, version) => {
+  ] as const)("%s %s is accepted instead of the pinned version", async (name, version) => {
     const path = await onPath(name, version);
     const range = fittingRange(tools[name], readPin(toolsFolder, tools[name].module));
     expect((await searchPath(tools[name], range, surroundings.env)).found).toEqual({ path, version });
   });
 
-  test("an unfitting one does not hide a fitting one further on", async () => {
+  test("an unsuitable program does not hide a suitable one later on PATH", async () => {
     const later = join(root, "later");
     const old = await onPath("kubectl", "v1.32.4-dispatcher");
     const fitting = await onPath("kubectl", "v1.35.1", later);
@@ -247,7 +247,7 @@ describe("on PATH", () => {
     expect(kubectl?.refused.map(({ path }) => path)).toEqual([old]);
   });
 
-  test("programs of the same name that are something else are passed over with a reason", async () => {
+  test("unrelated programs of the same name are skipped with a reason", async () => {
     const failing = await executable(join(bin, "etcd"), "exit 3");
     const mute = await executable(join(bin, "kwok"), "echo hello");
     await writeFile(join(bin, "kubectl"), "not executable");
@@ -282,7 +282,7 @@ describe("a provider plugin", () => {
   const installed = (version: string) =>
     executable(join(home, "plugins", `resource-kubernetes-v${version}`, name), "exit 2");
 
-  test("is the published one where the engine has it: the SDK's version or a newer one of its major", async () => {
+  test("is the published one if the engine has it: the SDK's version or a newer one of the same major", async () => {
     await onPath(name, "v4.0.0-20260115033456-f47bc2d6f199");
     await installed("4.34.1");
     await installed("5.0.0");
@@ -293,7 +293,7 @@ describe("a provider plugin", () => {
     expect(plugin).toEqual({ name, path: newest, version: "v4.36.0", origin: "published", refused: [] });
   });
 
-  test("whose download has not ended, or lost its file, is not taken", async () => {
+  test("is not used if its download is incomplete or its file is missing", async () => {
     const built = await onPath(name, "v4.0.0-20260115033456-f47bc2d6f199");
     await rm(await installed("4.35.0"));
     await installed("4.34.2");
@@ -303,7 +303,7 @@ describe("a provider plugin", () => {
 });
 
 describe("building", () => {
-  test("what is not on PATH is built once, and found from then on without Go", async () => {
+  test("a tool that is not on PATH is built once, and found without Go from then on", async () => {
     const go = await fakeGo();
     const etcdPath = await onPath("etcd", "v1.35.2");
     const lines: string[] = [];
@@ -337,7 +337,7 @@ describe("building", () => {
   test.each([
     ["version", () => pin("etcd", "v1.36.0")],
     ["go.sum", () => appendFile(join(root, "modules", "etcd", "go.sum"), "example.invalid/x v1.0.0 h1:x\n")],
-  ])("a changed %s is built anew, and the way back finds what was there", async (_, change) => {
+  ])("a changed %s triggers a rebuild, and reverting it finds the old build", async (_, change) => {
     const go = await fakeGo();
     const [before] = await locateTools(["etcd"], {}, surroundings);
     await change();
@@ -349,7 +349,7 @@ describe("building", () => {
     expect(await go.calls()).toHaveLength(2);
   });
 
-  test("a program of ours is built anew when its source has changed", async () => {
+  test("a program of our own is rebuilt when its source changes", async () => {
     const go = await fakeGo();
     const source = join(root, "modules", "etcd", "own", "main.go");
     await mkdir(dirname(source));
@@ -367,7 +367,7 @@ describe("building", () => {
     expect(await go.calls()).toHaveLength(2);
   });
 
-  test("a binary that says another version than the pinned one is not accepted", async () => {
+  test("a binary that reports a different version than the pinned one is rejected", async () => {
     await fakeGo({
       beforeBuild: 'printf \'#!/bin/sh\\necho etcd Version: 0.0.1\' >"$2"; chmod +x "$2"; exit 0',
     });
@@ -375,7 +375,7 @@ describe("building", () => {
     expect(message).toContain("the binary etcd says it is v0.0.1, not v1.35.4");
   });
 
-  test("a failing build tells the tool, the command, its last words and the log; the others are built", async () => {
+  test("a failed build reports the tool, the command, its last output and the log; the others are built", async () => {
     await fakeGo({ beforeBuild: "case $PWD in */etcd) echo 'raft.go:7: no such thing' >&2; exit 1;; esac" });
     const { message, missing } = await failure(["etcd", "kwok"]);
     expect(missing).toEqual(["etcd"]);
@@ -391,7 +391,7 @@ describe("building", () => {
     expect(kwok?.origin).toBe("built before");
   });
 
-  test("modules that cannot be fetched are told apart from code that does not compile", async () => {
+  test("a failed module download is distinguished from code that does not compile", async () => {
     await executable(
       join(bin, "go"),
       `case "$1" in env) echo go1.26.8;; *) echo 'dial tcp: lookup proxy: no such host' >&2; exit 1;; esac`,
@@ -402,8 +402,8 @@ describe("building", () => {
   });
 });
 
-describe("without a Go that can build", () => {
-  test("one error lists every missing tool with its range, and what was passed over", async () => {
+describe("without a suitable Go", () => {
+  test("one error lists every missing tool with its range, and what was skipped", async () => {
     const old = await onPath("kubectl", "v1.32.4-dispatcher");
     await onPath("kwok", "v1.35.0");
     await pin("etcd", "v1.35.4", "1.26");
@@ -419,14 +419,14 @@ describe("without a Go that can build", () => {
     expect(message).not.toContain("kwok");
   });
 
-  test("a Go that is too old is told with its version", async () => {
+  test("a Go that is too old is reported with its version", async () => {
     await fakeGo({ version: "go1.22.4" });
     const { message } = await failure(["etcd", "kwok"]);
     expect(message).toContain("Go 1.22.4 is too old, 1.26.6 or newer is needed.");
     expect(message).toContain("Install Go 1.26.6");
   });
 
-  test("so is one that refuses the module because it may not fetch a newer toolchain", async () => {
+  test("so is one that refuses the module because it may not download a newer toolchain", async () => {
     await executable(
       join(bin, "go"),
       `if [ -f go.mod ]; then echo 'go: go.mod requires go >= 1.26.6 (running go 1.24.1; GOTOOLCHAIN=local)' >&2; exit 1; fi
@@ -437,7 +437,7 @@ describe("without a Go that can build", () => {
 });
 
 describe("several processes at once", () => {
-  /** Starts a process that resolves etcd with the fakes of this test. */
+  /** Starts a process that resolves etcd with this test's fakes. */
   function resolving(): ReturnType<typeof spawn> {
     const { folders, env } = surroundings;
     const script = `
@@ -461,7 +461,7 @@ describe("several processes at once", () => {
     return new Promise((resolve) => child.once("close", (_, signal) => resolve({ text, signal })));
   }
 
-  test("build once, and both get the same", async () => {
+  test("build once, and both get the same binary", async () => {
     const go = await fakeGo({ beforeBuild: "sleep 1" });
     const results = await Promise.all([output(resolving()), output(resolving()), output(resolving())]);
     const found = results.map(({ text }) => (JSON.parse(text) as { path: string; origin: string }[])[0]);
@@ -475,7 +475,7 @@ describe("several processes at once", () => {
     expect(await leftovers()).toEqual([]);
   });
 
-  test("Ctrl-C ends go and the program by the same signal, and leaves nothing behind", async () => {
+  test("Ctrl-C stops go and the program with the same signal, and leaves nothing behind", async () => {
     const ended = join(root, "go-ended");
     await fakeGo({
       beforeBuild: `trap 'echo >${ended}; exit 1' INT; echo >${root}/building; while :; do sleep 0.1; done`,
@@ -490,7 +490,7 @@ describe("several processes at once", () => {
     expect(await leftovers()).toEqual([]);
   });
 
-  test("the caller's signal ends the build as well", async () => {
+  test("the caller's signal also stops the build", async () => {
     await fakeGo({ beforeBuild: `echo >${root}/building; sleep 60` });
     const controller = new AbortController();
     const building = locateTools(["etcd"], { signal: controller.signal }, surroundings);
@@ -505,7 +505,7 @@ describe("several processes at once", () => {
 describe("the lock", () => {
   const other = (pid: number, host = hostname()): string => JSON.stringify({ token: "another", pid, host });
 
-  test("of a process that has died is taken over at once", async () => {
+  test("of a dead process is broken at once", async () => {
     const child = execFile(process.execPath, ["--version"]);
     await new Promise((resolve) => child.once("close", resolve));
     const file = join(root, "lock");
@@ -516,7 +516,7 @@ describe("the lock", () => {
     expect(existsSync(file)).toBe(false);
   });
 
-  test("of another machine is taken over when nobody touches it any more", async () => {
+  test("of another machine is broken when nobody touches it anymore", async () => {
     const file = join(root, "lock");
     await writeFile(file, other(process.pid, "elsewhere.invalid"));
     const waits: string[] = [];
@@ -526,7 +526,7 @@ describe("the lock", () => {
     lock.release();
   });
 
-  test("of a living process is waited for, however long it takes", async () => {
+  test("of a live process is waited for, however long it takes", async () => {
     const file = join(root, "lock");
     const first = await takeLock(file, { staleAfter: 500 });
     let taken = false;
@@ -541,7 +541,7 @@ describe("the lock", () => {
     expect(existsSync(file)).toBe(false);
   });
 
-  test("that was taken over meanwhile is not given back by its former holder", async () => {
+  test("that another process has taken is not released by its former holder", async () => {
     const file = join(root, "lock");
     const lock = await takeLock(file);
     await writeFile(file, other(process.pid));
@@ -562,7 +562,7 @@ describe("npm run tools", () => {
     });
   }
 
-  test("--json has path, version and origin of what it found", async () => {
+  test("--json has the path, version and origin of each tool", async () => {
     const path = await onPath("kubectl", "v1.35.3");
     const { code, stdout } = await run(["kubectl", "--json"], surroundings.env);
     expect(code).toBe(0);
@@ -571,7 +571,7 @@ describe("npm run tools", () => {
     });
   });
 
-  test("without Go and without tools it fails with the one message and no stack trace", async () => {
+  test("without Go and tools, it fails with one message and no stack trace", async () => {
     const { code, stdout, stderr } = await run([], {
       ...surroundings.env,
       TALOS_ISCSI_TOOLS: join(root, "none"),

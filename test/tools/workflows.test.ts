@@ -62,7 +62,7 @@ const files = [
 ];
 
 describe.each(files)("$path", ({ path, steps }) => {
-  it("takes actions by their commit, Node 24, and the Pulumi CLI of .pulumi.version", () => {
+  it("pins actions by commit, and uses Node.js 24 and the Pulumi CLI from .pulumi.version", () => {
     const uses = [...text(path).matchAll(/uses: (.+)/g)].map(([, value]) => value ?? "");
     const pinned = /^(\.\/\.github\/\S+|[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$/;
     expect(uses.filter((value) => !pinned.test(value))).toEqual([]);
@@ -73,7 +73,7 @@ describe.each(files)("$path", ({ path, steps }) => {
     }
   });
 
-  it("keeps what others may write out of its shell, and the repository's token out of the folder", () => {
+  it("keeps untrusted input out of shell scripts, and the repository's token out of the working copy", () => {
     expect(steps.filter(({ run }) => run?.includes("${{"))).toEqual([]);
     const checkouts = steps.filter(({ uses }) => uses?.startsWith("actions/checkout@"));
     expect(checkouts.map((step) => step.with?.["persist-credentials"])).toEqual(checkouts.map(() => false));
@@ -100,7 +100,7 @@ describe.each(files)("$path", ({ path, steps }) => {
 });
 
 describe.each(readdirSync(join(root, folder)))("jobs of %s", (name) => {
-  it("may only read unless a job says why, and have an end", () => {
+  it("only have read permissions unless a job declares more, and have a timeout", () => {
     const { permissions, jobs } = workflowOf(name);
     expect(permissions).toEqual({ contents: "read" });
     for (const { uses, permissions: own = {}, "timeout-minutes": minutes } of Object.values(jobs)) {
@@ -113,7 +113,7 @@ describe.each(readdirSync(join(root, folder)))("jobs of %s", (name) => {
     }
   });
 
-  it("get a secret only from an environment, in the steps that run pulumi: no action and no install script has it", () => {
+  it("get secrets only from an environment, and only in steps that run pulumi, never in actions or install scripts", () => {
     const withSecret = (value: unknown): boolean =>
       /\$\{\{[^}]*\bsecrets\b/.test(JSON.stringify(value ?? null));
     expect(withSecret({ ...workflowOf(name), jobs: undefined })).toBe(false);
@@ -131,7 +131,7 @@ describe.each(readdirSync(join(root, folder)))("jobs of %s", (name) => {
 });
 
 describe("what the workflows do with a stack", () => {
-  it("one thing at a time: plan, up and drift wait for each other", () => {
+  it("plan, up and drift wait for each other", () => {
     const jobs = [
       workflowOf("deploy.yml").jobs["plan"],
       workflowOf("deploy.yml").jobs["up"],
@@ -143,7 +143,7 @@ describe("what the workflows do with a stack", () => {
     }
   });
 
-  it("a stage goes on only when no stage before it failed", () => {
+  it("a stage only starts if no stage before it failed", () => {
     const { jobs } = workflowOf("up.yml");
     for (let stage = 2; stage <= mostStages; stage++) {
       const job = jobs[`stage${stage}`];
@@ -156,13 +156,13 @@ describe("what the workflows do with a stack", () => {
     expect(Object.keys(jobs)).toHaveLength(mostStages + 1);
   });
 
-  it("what is started by hand deploys the default branch, and accepts the loss of storage for one stack", () => {
+  it("a manual run deploys the default branch, and accepts the loss of storage for one stack only", () => {
     const { order } = workflowOf("up.yml").jobs;
     expect(order?.if).toBe("github.ref_name == github.event.repository.default_branch");
     expect(workflowOf("up.yml").on).toMatchObject({ push: { branches: ["main"] } });
   });
 
-  it("no code of a fork runs with a secret", () => {
+  it("no code from a fork runs with a secret", () => {
     for (const name of readdirSync(join(root, folder)))
       expect(Object.keys(workflowOf(name).on)).not.toContain("pull_request_target");
     expect(Object.keys(workflowOf("preview.yml").on)).toEqual(["pull_request"]);
@@ -171,7 +171,7 @@ describe("what the workflows do with a stack", () => {
     );
   });
 
-  it("accepts a real cluster by night, with a stack whose settings are right", () => {
+  it("the nightly acceptance run uses a stack with valid settings", () => {
     const { config } = parse(text("test/acceptance/Pulumi.night.yaml")) as {
       config: Record<string, unknown>;
     };
@@ -185,7 +185,7 @@ describe("what the workflows do with a stack", () => {
     vi.unstubAllEnvs();
   });
 
-  it("takes the published plugins in the tests of every change", () => {
+  it("the tests of every change use the published plugins", () => {
     for (const name of ["ci.yml", "night.yml"]) {
       const steps = stepsOf(name);
       const at = (wanted: RegExp) => steps.findIndex(({ uses, run }) => wanted.test(uses ?? run ?? ""));
@@ -206,14 +206,14 @@ describe("shell steps", () => {
     rmSync(home, { recursive: true, force: true });
   });
 
-  /** A program on PATH that notes its arguments and does what the shell text says. */
+  /** A program on PATH that records its arguments and runs the given shell script. */
   function program(name: string, does: string): void {
     const path = join(home, "bin", name);
     writeFileSync(path, `#!/bin/bash\necho "${name} $*" >> "$CALLS"\n${does}\n`);
     chmodSync(path, 0o755);
   }
 
-  /** Runs a step as the runner does. `reports` are the exit codes of the npm scripts. */
+  /** Runs a step like the runner does. */
   function runStep(name: string, wanted: string, env: Record<string, string> = {}) {
     const step = stepsOf(name).find((one) => one.name === wanted || one.id === wanted);
     const paths = { CALLS: "calls", GITHUB_OUTPUT: "output", GITHUB_STEP_SUMMARY: "summary" };
@@ -233,7 +233,7 @@ describe("shell steps", () => {
     return { status, stdout, stderr, calls: read("calls"), output: read("output"), summary: read("summary") };
   }
 
-  /** npm with the exit codes of its scripts; a report writes its file and the variables of the next job. */
+  /** A fake npm with the exit codes of its scripts. A report writes its file and the variables for the next job. */
   function npm(codes: Record<string, number> = {}): void {
     const cases = Object.entries(codes).map(([script, code]) => `*" ${script} "*) exit ${code};;`);
     program(
@@ -245,7 +245,7 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
     );
   }
 
-  it("a plan is one preview, and refuses the loss of storage unless that was accepted", () => {
+  it("a plan is a single preview, and refuses the loss of storage unless it was accepted", () => {
     program("pulumi", "echo '{}'; echo plan > update.plan");
     npm();
     const refusing = runStep("deploy.yml", "Plan", { REFUSE: "--refuse-storage-loss" });
@@ -266,7 +266,7 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
     ["the preview failed", "exit 255", {}, 255],
     ["storage would be lost", "echo '{}'", { "preview:report": 4 }, 4],
     ["a policy was violated", "echo '{}'", { policy: 1 }, 1],
-  ])("nothing is deployed and nothing previewed green when %s", (_, does, codes, status) => {
+  ])("neither the plan nor the preview succeeds when %s", (_, does, codes, status) => {
     program("pulumi", does);
     npm(codes);
     const plan = runStep("deploy.yml", "Plan", { REFUSE: "--refuse-storage-loss" });
@@ -275,13 +275,13 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
       expect(runStep("preview.yml", "Preview")).toMatchObject({ status, summary: "# the report\n" });
   });
 
-  /** The saved plan in the folder, and what the job that made it has told of it. */
+  /** Writes a saved plan, and returns what the job that created it reported about it. */
   function savedPlan(content = "the plan"): Record<string, string> {
     writeFileSync(join(home, "update.plan"), content);
     return { SAVED: `${createHash("sha256").update(content).digest("hex")}  update.plan` };
   }
 
-  it("a saved plan that is not the one that was made is not deployed", () => {
+  it("a saved plan that was replaced or deleted is not deployed", () => {
     program("pulumi", "echo '{}'; [ $1 != preview ] || echo 'the plan' > update.plan");
     npm();
     const { output } = runStep("deploy.yml", "Plan", { REFUSE: "" });
@@ -299,23 +299,23 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
       expect({ deployed: status === 0, calls }).toEqual({ deployed: false, calls: "" });
     }
     savedPlan();
-    // The output is lost, too: nothing is known of the plan, and nothing is deployed.
+    // If the output is lost too, nothing is known about the plan, and nothing is deployed.
     expect(runStep("deploy.yml", "Up", { SAVED: "" }).calls).toBe("");
   });
 
-  it("a run whose digest is lost approves nothing", () => {
+  it("a run that lost its digest approves nothing", () => {
     const up = stepsOf("deploy.yml").find(({ name }) => name === "Up");
     expect(up?.env?.["APPROVED"]).toBe("${{ needs.plan.outputs.approved || 'none' }}");
   });
 
-  it("an old run is not deployed once its stack has changed on the default branch", () => {
+  it("an old run is not deployed after its stack has changed on the default branch", () => {
     const newest = join(home, "newest");
     const git = (...args: string[]): string =>
       execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@example.com", ...args], {
         cwd: newest,
         encoding: "utf8",
       }).trim();
-    /** The step with the newest commit, as the run of `sha` has it. */
+    /** Runs the check for newer commits as in the run of `sha`. */
     const deployed = (sha: string): boolean => {
       program("node", `exec "${process.execPath}" "$@"`);
       cpSync(newest, join(home, "kept"), { recursive: true });
@@ -349,7 +349,7 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
     expect(deployed(next)).toBe(false);
   });
 
-  it("the loss of storage is accepted for a stack by name, never for all", () => {
+  it("the loss of storage can only be accepted for a named stack, never for all", () => {
     program("node", 'echo "stage1=[]"');
     const all = runStep("up.yml", "order", { ACCEPT: "true", STACK: "", BEFORE: "" });
     expect({ failed: all.status !== 0, calls: all.calls }).toEqual({ failed: true, calls: "" });
@@ -359,7 +359,7 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
     });
   });
 
-  it("what is deployed is held against the policies again", () => {
+  it("the deployment checks the policies again", () => {
     program("pulumi", "exit 3");
     const up = runStep("deploy.yml", "Up", savedPlan());
     expect(up.status).toBe(3);
@@ -372,7 +372,7 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
     expect(JSON.parse(text(config))).toBeTypeOf("object");
   });
 
-  it("the digest of the plan that was approved is given to the up, with the file that names the differences", () => {
+  it("up gets the digest of the approved plan, and the file that explains the differences", () => {
     program("pulumi", 'echo "approved $TALOS_ISCSI_APPROVED_PLAN" >> "$GITHUB_OUTPUT"');
     npm();
     expect(stepsOf("deploy.yml").find(({ id }) => id === "plan")?.env).toMatchObject({
@@ -390,7 +390,7 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
     );
   });
 
-  it("a rollout that failed is told, and stays failed", () => {
+  it("a failed rollout is reported and stays failed", () => {
     npm({ "rollout:report": 2 });
     expect(runStep("deploy.yml", "Report")).toMatchObject({
       status: 2,
@@ -401,7 +401,7 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
   it.each([
     ["", /--field body=@comment\.md --silent$/m],
     ["77", /--method PATCH repos\/acme\/infra\/issues\/comments\/77 --field body=@comment\.md/],
-  ])("a pull request has one comment for a stack (own: %j)", (own, call) => {
+  ])("a pull request has one comment per stack (existing: %j)", (own, call) => {
     npm();
     program("pulumi", "echo '{}'");
     runStep("preview.yml", "Preview");
@@ -419,7 +419,7 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
   it.each([
     ["", "gh issue create --label drift --title Drift: stack prod"],
     ["12", "gh issue comment 12 "],
-  ])("drift is told once (open issue: %j)", (open, call) => {
+  ])("drift is reported once (open issue: %j)", (open, call) => {
     npm({ "preview:report": 3 });
     expect(runStep("drift.yml", "Compare")).toMatchObject({ status: 3, summary: "# the report\n" });
     program("gh", `case "$*" in "issue list"*) [ -z "${open}" ] || echo "${open}";; esac`);
@@ -432,7 +432,7 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
 });
 
 describe("the order of the stacks", () => {
-  it("is that of stages.json, with as many stages as the workflow has jobs", () => {
+  it("follows stages.json, with as many stages as the workflow has jobs", () => {
     expect(groupByStage([["staging"], ["prod-eu", "prod-us"]], ["prod-eu", "prod-us", "staging"])).toEqual([
       ["staging"],
       ["prod-eu", "prod-us"],
@@ -457,10 +457,10 @@ describe("the order of the stacks", () => {
   });
 });
 
-describe("the stacks of a change", () => {
+describe("the stacks that a change affects", () => {
   const stacks = ["prod", "staging"];
 
-  it("are those of environments: not the lab's, the template or an example", () => {
+  it("are those of environments, not the lab's, the template or an example", () => {
     const files = [
       "Pulumi.yaml",
       "Pulumi.prod.yaml",

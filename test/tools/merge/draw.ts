@@ -9,7 +9,7 @@ import {
 import { documentKinds, documentRule, type Line, type Shape } from "../../../talos/mergeRules.ts";
 import samples from "../../unit/data/mergeSamples.json" with { type: "json" };
 
-// Configurations and patches drawn from the types of Talos's machinery, each from a number, so that a divergence can be drawn again.
+// Draws configurations and patches from the types of Talos's machinery. Each comes from a number, so a divergence can be reproduced.
 
 /** A configuration and patches for it. */
 export interface Sequence {
@@ -17,7 +17,7 @@ export interface Sequence {
   readonly patches: readonly string[];
 }
 
-/** The sequence of a number: for one line, of any of its kinds of documents. */
+/** The sequence for a number: for one line, with any of its document kinds. */
 export function drawSequence(line: Line, seed: number): Sequence {
   return new Draw(line, seed).sequence();
 }
@@ -28,7 +28,7 @@ const KEYS = ["a", "b", "x.y/z"];
 class Draw {
   readonly #line: Line;
   #state: number;
-  /** The few fields of each type that this sequence is about, so that patches meet what is there. */
+  /** The few fields of each type that this sequence uses, so that patches hit existing values. */
   readonly #focus = new Map<Shape, string[]>();
   readonly #leaves: Readonly<Record<string, readonly string[]>>;
 
@@ -106,7 +106,7 @@ class Draw {
     const content = rule === undefined ? new Map<string, Tree>() : (this.#value(rule.shape, 0) as TreeMap);
     const rest = [...content].filter(([key]) => !["apiVersion", "kind", "version"].includes(key));
     if (kind === "") {
-      // Without one of these keys it is no configuration.
+      // A configuration needs at least one of these keys.
       const known = rest.length > 0 ? rest : [["debug", text("false")] as [string, Tree]];
       return new Map([["version", text("v1alpha1")], ...known]);
     }
@@ -209,7 +209,7 @@ class Draw {
     ]);
   }
 
-  /** A patch's document that also deletes something which another one has. */
+  /** The patch document, with the deletion of something in the target added. */
   #withDelete(patch: Tree, has: Tree): Tree {
     if (isTreeMap(patch) && isTreeMap(has)) {
       const keys = [...has.keys()].filter((key) => !["apiVersion", "kind", "name", "version"].includes(key));

@@ -3,15 +3,15 @@ import { MergeError, mergeConfig } from "../../../talos/mergeConfig.ts";
 import { drawSequence, type Sequence } from "./draw.ts";
 import type { Answer, Judge } from "./judge.ts";
 
-/** What became of the sequences of a run. */
+/** The outcome of a run. */
 export interface Outcome {
-  /** Sequences of which Talos made a configuration. */
+  /** Number of sequences that Talos merged into a configuration. */
   compared: number;
-  /** Those of them that a machine would take as they are. */
+  /** How many of those a machine would accept. */
   valid: number;
-  /** Sequences that Talos refuses, by where. */
+  /** Number of sequences that Talos refuses, by phase. */
   readonly refused: Record<string, number>;
-  /** How both differ, and the numbers to draw those sequences again by. */
+  /** The differences, and the numbers that reproduce those sequences. */
   readonly divergences: Divergence[];
 }
 
@@ -21,7 +21,7 @@ export interface Divergence extends Sequence {
   readonly answer: Answer;
 }
 
-/** Our own result, or why there is none. */
+/** Our own result, or why it was refused. */
 export function mergeHere(
   { base, patches }: Sequence,
   line: Line,
@@ -34,16 +34,16 @@ export function mergeHere(
   }
 }
 
-/** How two results differ that should be the same; undefined where they do not. */
+/** How the two results differ; undefined if they are the same. */
 export function describeDivergence(
   answer: Answer,
   refused: string | undefined,
   line: Line,
 ): string | undefined {
-  // Talos 1.13 leaves a broken document where it should delete one that is not there, and heals it when a later patch deletes that.
+  // When asked to delete a missing document, Talos 1.13 leaves a broken one, and fixes it if a later patch deletes that.
   if (line === "v1.13" && /: deletes (?!from)\S+, which does not exist \[patch\]$/.test(refused ?? ""))
     return undefined;
-  // What makes talosctl end in a panic has no right result: an item deleted by a URL that another item has not.
+  // A case that makes talosctl panic has no correct result: deleting an item by a URL that another item does not have.
   if (answer.refused?.startsWith("panic: ") === true) return undefined;
   if (answer.phase === "merge" && refused === undefined) return `only Talos refuses: ${answer.refused}`;
   if (answer.theirs === undefined) return undefined;
@@ -53,7 +53,7 @@ export function describeDivergence(
   return answer.valid && !answer.oursValid ? `ours is not valid: ${answer.invalid}` : undefined;
 }
 
-/** Draws the sequences of the numbers from `first` on and has each judged. */
+/** Draws `count` sequences, starting with number `first`, and judges each. */
 export async function fuzz(judge: Judge, line: Line, first: number, count: number): Promise<Outcome> {
   const outcome: Outcome = { compared: 0, valid: 0, refused: {}, divergences: [] };
   const batch = 100;

@@ -4,14 +4,14 @@ import { createInterface } from "node:readline";
 import type { Line } from "../../../talos/mergeRules.ts";
 import { goEnvironment } from "../../../tools/goRun.ts";
 
-/** A configuration, patches for it and what our merge made of them; null where it refused. */
+/** A configuration, patches for it, and the result of our merge; null if it refused. */
 export interface Question {
   readonly base: string;
   readonly patches: readonly string[];
   readonly ours: string | null;
 }
 
-/** Both results in the machinery's own writing (tools/machinery/judge.go). */
+/** Both results as written by the machinery (tools/machinery/judge.go). */
 export interface Answer {
   readonly theirs?: string;
   readonly refused?: string;
@@ -23,7 +23,7 @@ export interface Answer {
   readonly invalid?: string;
 }
 
-/** Talos's configuration machinery of one line, in a process that stays up. */
+/** Talos's configuration machinery of one line, in a long-running process. */
 export class Judge {
   readonly #child: ChildProcess;
   readonly #waiting: { take: (answer: Answer) => void; fail: (error: Error) => void }[] = [];
@@ -41,7 +41,7 @@ export class Judge {
     };
     this.#child.once("error", (error) => fail(error.message));
     this.#child.once("close", (code) => fail(`ended with ${code}:\n${this.#complaints}`));
-    this.#child.stdin?.on("error", () => undefined); // the end of the process tells why
+    this.#child.stdin?.on("error", () => undefined); // the exit of the process reports why
     this.#child.stderr?.on("data", (chunk: Buffer) => (this.#complaints += chunk.toString("utf8")));
     if (this.#child.stdout !== null)
       createInterface({ input: this.#child.stdout }).on("line", (text) =>
@@ -56,7 +56,7 @@ export class Judge {
     });
   }
 
-  /** Lets the process end. */
+  /** Lets the process exit. */
   close(): void {
     this.#child.stdin?.end();
   }
