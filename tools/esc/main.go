@@ -1,5 +1,5 @@
-// Command esc evaluates Pulumi ESC environments with ESC's own evaluator, offline: each question is an environment's YAML, each answer its
-// values, secrets in plain text, and what the evaluator has to say against it.
+// Command esc evaluates Pulumi ESC environments offline, with ESC's own evaluator. Each question is an environment's YAML; each answer has its
+// values, with secrets in plain text, and the evaluator's errors.
 package main
 
 import (

@@ -14,37 +14,37 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/config/validation"
 )
 
-// Question is a configuration, patches for it and what another merge made of them; no text where that one refused.
+// Question is a configuration, patches for it, and the result of another merge; no result if that merge refused.
 type Question struct {
 	Base    string   `json:"base"`
 	Patches []string `json:"patches"`
 	Ours    *string  `json:"ours"`
 }
 
-// Answer has both results in the machinery's own writing.
+// Answer has both results as written by the machinery.
 type Answer struct {
 	// Theirs is Talos's result.
 	Theirs string `json:"theirs,omitempty"`
-	// Refused is why there is none, and Phase where: base, load (of a patch), merge, or result (it does not load again).
+	// Refused is why there is no result, and Phase where it failed: base, load (of a patch), merge, or result (the result does not load).
 	Refused string `json:"refused,omitempty"`
 	Phase   string `json:"phase,omitempty"`
-	// Ours is the other one's result after Talos has read it; OursRefused why Talos cannot.
+	// Ours is the other merge's result after Talos has read it; OursRefused is why Talos cannot read it.
 	Ours        string `json:"ours,omitempty"`
 	OursRefused string `json:"oursRefused,omitempty"`
-	// Valid and OursValid tell whether a machine takes the results.
+	// Valid and OursValid report whether a machine accepts the results.
 	Valid     bool   `json:"valid"`
 	OursValid bool   `json:"oursValid"`
 	Invalid   string `json:"invalid,omitempty"`
 }
 
-// metal is a machine that Talos gets installed on.
+// metal is a machine that Talos is installed on.
 type metal struct{}
 
 func (metal) String() string        { return "metal" }
 func (metal) RequiresInstall() bool { return true }
 func (metal) InContainer() bool     { return false }
 
-// Judge answers questions, one a line, until there are no more.
+// Judge answers questions, one per line, until the input ends.
 func Judge(in io.Reader, out io.Writer) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 64<<20)
@@ -124,7 +124,7 @@ func (a *Answer) theirs(q Question) {
 	if err != nil {
 		a.Refused = err.Error()
 
-		// What a JSON patch left is no configuration, or its documents do not go together.
+		// The result of a JSON patch is not a configuration, or its documents conflict.
 		if strings.Contains(a.Refused, "error decoding document") || strings.HasPrefix(a.Refused, "conflicting ") {
 			a.Phase = "result"
 		}
@@ -146,7 +146,7 @@ func (a *Answer) theirs(q Question) {
 	a.Valid = validate(provider) == nil
 }
 
-// normalized is what the machinery writes after it has read a text.
+// normalized reads a configuration and returns it as the machinery writes it.
 func normalized(text string) (result string, provider config.Provider, err error) {
 	defer func() {
 		if r := recover(); r != nil {

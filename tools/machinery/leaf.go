@@ -13,7 +13,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/config/merge"
 )
 
-// texts of leaves that do not count their values themselves. They are examples, no rules: what is done with them is asked of the machinery.
+// texts of leaves that do not list their values themselves. They are only examples; the rules come from the machinery.
 var texts = map[string][]string{
 	"bytes":                            {"YQ==", "Yg=="},
 	"v1alpha1.Base64Bytes":             {"YQ==", "Yg=="},
@@ -85,7 +85,7 @@ func (w *walker) leaf(t reflect.Type) *Leaf {
 		}
 	}
 
-	// An enumeration of one value, which is zero.
+	// An enumeration whose only value is zero.
 	onlyZero := len(set) == 0 && len(zero) == 1 && texts[name] == nil
 	if len(set) == 0 && !onlyZero {
 		panic(fmt.Sprintf("%s: needs an example that sets it, has %q", name, samples))
@@ -115,7 +115,7 @@ func (w *walker) leaf(t reflect.Type) *Leaf {
 		leaf.Octal = fmt.Sprint(value.Interface()) == "0o644"
 	}
 
-	// Written where nothing is set, and no example.
+	// The text written for the zero value, if it is not an example yet.
 	if marshaler, ok := reflect.New(t).Elem().Interface().(encoding.TextMarshaler); ok {
 		if text, err := marshaler.MarshalText(); err == nil && len(text) > 0 && !slices.Contains(zero, string(text)) {
 			if value, err := read(t, string(text)); err == nil && value.IsZero() {
@@ -133,7 +133,7 @@ func (w *walker) leaf(t reflect.Type) *Leaf {
 	return leaf
 }
 
-// counted asks an enumeration for its values.
+// counted lists the values of an enumeration.
 func counted(t reflect.Type) []string {
 	var result []string
 
@@ -210,7 +210,7 @@ func isNumber(t reflect.Type, text string) bool {
 	return node.Tag == "!!int"
 }
 
-// mergeOf asks the machinery what becomes of values in a struct, and says it by one of the names that Leaf has.
+// mergeOf merges values in a struct with the machinery, and names the rule as in Leaf.
 func mergeOf(t reflect.Type, set []string) string {
 	found := map[string]bool{}
 
@@ -224,7 +224,7 @@ func mergeOf(t reflect.Type, set []string) string {
 
 	for _, mixed := range []string{"url", "size"} {
 		if found[mixed] {
-			delete(found, "set") // as some pairs show
+			delete(found, "set") // some pairs look like "set"
 		}
 	}
 
@@ -259,7 +259,7 @@ func mergeName(t reflect.Type, a, b string) string {
 	case both == refused && left == has && right == refused:
 		return "once"
 	case both == has && !strings.Contains(a, "%") && strings.Contains(b, "%") && left == has && right == sets:
-		return "size" // kept in another field than bytes, which win
+		return "size" // stored in a separate field from bytes, which win
 	case t.Kind() == reflect.Struct && t.NumField() == 1 && t.Field(0).Type == reflect.TypeFor[*url.URL]() && left == has && right == sets:
 		return "url" // the merge goes through the fields of net/url
 	}
@@ -267,7 +267,7 @@ func mergeName(t reflect.Type, a, b string) string {
 	panic(fmt.Sprintf("%v: %q and %q give %q; with nothing: %q and %q", t, a, b, both, left, right))
 }
 
-// merged merges a value into another as the field of a struct, whose own rules apply.
+// merged merges two values as the field of a struct, so that the rules of structs apply.
 func merged(t reflect.Type, a, b string) (result string) {
 	holder := reflect.StructOf([]reflect.StructField{{Name: "Field", Type: t}})
 	left, right := reflect.New(holder), reflect.New(holder)
@@ -283,7 +283,7 @@ func merged(t reflect.Type, a, b string) (result string) {
 		}
 	}
 
-	// A panic ends talosctl, too.
+	// A panic would also end talosctl.
 	defer func() {
 		if recover() != nil {
 			result = refused

@@ -1,1 +1,1 @@
-// An assembly file, though an empty one, lets registry.go declare a function without its body.
+// The Go compiler only allows registry.go to declare a function without a body if the package has an assembly file.

@@ -9,7 +9,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/config/merge"
 )
 
-// ownMerge finds out how a type is merged that does it by a method of its own.
+// ownMerge determines how a type with its own merge method is merged.
 func (w *walker) ownMerge(t reflect.Type) Definition {
 	switch t.Kind() { //nolint:exhaustive
 	case reflect.Map:
@@ -45,7 +45,7 @@ func (w *walker) ownList(t reflect.Type) *ItemsRule {
 		panic(fmt.Sprintf("%v: its items are no structs", t))
 	}
 
-	// What can be said of each field: two texts that differ.
+	// Two different texts for each field.
 	values := map[string][2]string{}
 
 	var order []string
@@ -76,7 +76,7 @@ func (w *walker) ownList(t reflect.Type) *ItemsRule {
 
 	rule := &ItemsRule{}
 
-	// The one that counts first is the one whose difference another one's equality does not heal.
+	// The most significant key comes first: if it differs, the items differ even if another key is equal.
 	slices.SortStableFunc(keys, func(a, b string) int {
 		left := fmt.Sprintf("[{%s: %s, %s: %s}]", a, values[a][0], b, values[b][0])
 		if lengthOf(t, left, fmt.Sprintf("[{%s: %s, %s: %s}]", a, values[a][1], b, values[b][0])) == 2 {
@@ -89,7 +89,7 @@ func (w *walker) ownList(t reflect.Type) *ItemsRule {
 	key := keys[0]
 	value := values[key]
 
-	// Fields of the key's own value that make it differ from everything.
+	// Fields of the key's value that make it unequal to everything.
 	for i, name := range def.Fields.names {
 		if !slices.Contains(keys, name) {
 			continue
@@ -122,7 +122,7 @@ func (w *walker) ownList(t reflect.Type) *ItemsRule {
 	rule.Empty = lengthOf(t, fmt.Sprintf("[{%s: %s}]", other, first), fmt.Sprintf("[{%s: %s}]", other, second)) == 1
 	rule.Own = lengthOf(t, "[]", fmt.Sprintf("[{%s: %s}, {%s: %s}]", key, value[0], key, value[0])) == 1
 
-	// Does a field survive that only the left side has?
+	// Check whether a field that only the left side has survives.
 	switch mergedText(t, fmt.Sprintf("[{%s: %s, %s: %s}]", key, value[0], other, first), fmt.Sprintf("[{%s: %s}]", key, value[0])) {
 	case textOf(t, fmt.Sprintf("[{%s: %s, %s: %s}]", key, value[0], other, first)):
 		rule.Then = "merge"
@@ -143,7 +143,7 @@ func (w *walker) ownList(t reflect.Type) *ItemsRule {
 	return rule
 }
 
-// pairOf has two texts for a field of a kind that is easily written.
+// pairOf returns two texts for a field of a simple kind.
 func (w *walker) pairOf(ref string) ([2]string, bool) {
 	ref = strings.TrimPrefix(ref, "*")
 

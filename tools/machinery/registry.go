@@ -10,21 +10,21 @@ import (
 	_ "unsafe" // for go:linkname
 )
 
-// The registry of document kinds is internal to the machinery; its list of kinds has no other way out.
+// The registry of document kinds is internal to the machinery. There is no other way to get its list of kinds.
 //
 //go:linkname registeredKinds github.com/siderolabs/talos/pkg/machinery/config/internal/registry.Kinds
 func registeredKinds() []string
 
-// Document is what is known of a kind beside its type.
+// Document describes a kind beyond its type.
 type Document struct {
 	Type        string   `json:"type"`
 	APIVersions []string `json:"apiVersions,omitempty"`
-	// Named tells whether documents of the kind are told apart by their name.
+	// Named reports whether documents of the kind are identified by name.
 	Named     bool     `json:"named,omitempty"`
 	Conflicts []string `json:"conflicts,omitempty"`
 }
 
-// v1alpha1 is the name of the main document's type in the registry; that one has no kind in its text.
+// v1alpha1 is the name of the main document's type in the registry. That document has no kind field.
 const v1alpha1 = "v1alpha1"
 
 func (w *walker) documents() map[string]Document {
@@ -46,7 +46,7 @@ func (w *walker) documents() map[string]Document {
 			if err == nil {
 				mustBeEmpty(kind, reflect.ValueOf(loaded).Elem())
 			} else {
-				// A pair of links has to have two names to be read at all.
+				// A link pair needs both names to load.
 				text += "peer: {name: peer}\n"
 
 				if loaded, err = tryLoad(text); err != nil {
@@ -99,7 +99,7 @@ func tryLoad(text string) (config.Document, error) {
 	return provider.Documents()[0], nil
 }
 
-// mustBeEmpty panics where a fresh document has a value: the merge in TypeScript takes what a text does not say for nothing.
+// mustBeEmpty panics if a new document has a value set: the merge in TypeScript treats missing fields as empty.
 func mustBeEmpty(kind string, value reflect.Value) {
 	for i := range value.NumField() {
 		field := value.Type().Field(i)

@@ -7,7 +7,7 @@ import (
 	"runtime/debug"
 )
 
-// Run does what the command line asks for: "rules" writes the table, "merge" judges merges.
+// Run executes a command: "rules" writes the table, "merge" judges merges.
 func Run(command string, in io.Reader, out io.Writer) error {
 	switch command {
 	case "rules":
@@ -19,7 +19,7 @@ func Run(command string, in io.Reader, out io.Writer) error {
 	}
 }
 
-// version of the machinery that is built in.
+// version of the machinery in this build.
 func version() string {
 	info, _ := debug.ReadBuildInfo()
 	for _, dep := range info.Deps {

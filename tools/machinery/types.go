@@ -1,5 +1,5 @@
-// Package machinery tells, of the version of Talos's machinery that it is built with, how the configuration's types are merged, and does the merge
-// itself to judge another one. Two modules use it, one for each line: tools/machinery113 and tools/machinery114.
+// Package machinery reports how the version of Talos's machinery that it is built with merges the configuration's types, and performs merges to judge
+// another implementation. Two modules use it, one per release line: tools/machinery113 and tools/machinery114.
 package machinery
 
 import (
@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Table is all that the merge in TypeScript has to know of one line.
+// Table is everything that the merge in TypeScript needs to know about one release line.
 //
 // A type is written as a reference: bool, string, int, float, any (what YAML makes of it), duration, "*T" (a pointer), "[]T", "{}T" (a map), or the
 // name of a definition.
@@ -21,22 +21,22 @@ type Table struct {
 	Machinery string                `json:"machinery"`
 	Documents map[string]Document   `json:"documents"`
 	Types     map[string]Definition `json:"types"`
-	// Samples are texts of each leaf, for tests to draw from.
+	// Samples are example texts of each leaf, from which tests draw values.
 	Samples map[string][]string `json:"samples"`
 }
 
 // Definition has one of Fields, List, Map and Leaf.
 type Definition struct {
-	// Fields of a struct in their order, by the name in the text: the reference, then "replace" (the field is not merged but replaced), "omitempty"
-	// (left out of the text where it is empty), "omitnil" (left out where it is not there) and "inline" (it comes from an embedded struct).
+	// Fields of a struct in order, by their YAML name: the reference, then "replace" (the field is replaced instead of merged), "omitempty" (omitted
+	// from the text if empty), "omitnil" (omitted if nil) and "inline" (from an embedded struct).
 	Fields *Fields `json:"fields,omitempty"`
-	// Inline is the reference of a map that takes all keys: the struct has nothing else.
+	// Inline is the reference of a map that receives all keys, in a struct with no other fields.
 	Inline string `json:"inline,omitempty"`
 
 	List  string     `json:"list,omitempty"`
 	Items *ItemsRule `json:"items,omitempty"`
 
-	// Map is merged by taking the right side's values as they are.
+	// Map is merged by taking the right side's values unchanged.
 	Map string `json:"map,omitempty"`
 
 	Leaf *Leaf `json:"leaf,omitempty"`
@@ -58,40 +58,40 @@ func (f *Fields) MarshalJSON() ([]byte, error) {
 	return []byte("{" + strings.Join(parts, ",") + "}"), nil
 }
 
-// ItemsRule is how a list is merged whose type has a rule of its own.
+// ItemsRule describes how a list type with its own rule is merged.
 type ItemsRule struct {
-	// By are the fields that tell an item, the first that an item has set counts.
+	// By are the fields that identify an item. The first one that is set counts.
 	By []string `json:"by"`
-	// Never are fields in them whose values never equal others, by what tells the item.
+	// Never are nested fields whose values never equal others, by the field of By that contains them.
 	Never map[string][]string `json:"never,omitempty"`
-	// Empty says whether items without the field are the same one.
+	// Empty reports whether items without the field count as the same item.
 	Empty bool `json:"empty,omitempty"`
-	// Then is what happens to the item that is there: merge or replace.
+	// Then is what happens to an existing item: merge or replace.
 	Then string `json:"then"`
-	// Last says whether the last of several counts, not the first.
+	// Last reports whether the last of several matches counts, rather than the first.
 	Last bool `json:"last,omitempty"`
-	// Own says whether an item also meets those that the same patch has added.
+	// Own reports whether an item is also matched against items added by the same patch.
 	Own bool `json:"own,omitempty"`
 }
 
-// Leaf is a value that is written as one scalar, or read by a rule of its own.
+// Leaf is a value that is written as a scalar, or has its own rule for reading.
 type Leaf struct {
-	// Merge is set (where it is not zero), always (zero, too), once (refused where a value is set, or the text has one), never (refused), url (part
-	// by part) or size (set, but a percentage does not replace bytes).
+	// Merge is set (unless zero), always (even zero), once (refused if a value is already set, or the text has one), never (refused), url (part by
+	// part) or size (set, but a percentage does not replace bytes).
 	Merge string `json:"merge"`
-	// Zero are the texts beside the empty one that mean nothing is set.
+	// Zero are the texts, besides the empty one, that mean that nothing is set.
 	Zero []string `json:"zero,omitempty"`
-	// Fold says whether those texts may be written in upper case.
+	// Fold reports whether those texts may be in upper case.
 	Fold bool `json:"fold,omitempty"`
-	// Number says that Talos writes it as a number.
+	// Number reports that Talos writes it as a number.
 	Number bool `json:"number,omitempty"`
-	// Selects says that a delete selector finds an item by this field: by its text.
+	// Selects reports that a delete selector can find an item by the text of this field.
 	Selects bool `json:"selects,omitempty"`
-	// Octal says that it does so in octal digits.
+	// Octal reports that the selector uses octal digits.
 	Octal bool `json:"octal,omitempty"`
-	// Empty says that an empty text is a value, too.
+	// Empty reports that an empty text is also a value.
 	Empty bool `json:"empty,omitempty"`
-	// Basic says that it is a plain number or text for Go: in a pointer, zero is a value.
+	// Basic reports that it is a plain number or string in Go: in a pointer, zero is a value.
 	Basic bool `json:"basic,omitempty"`
 }
 
@@ -108,7 +108,7 @@ type walker struct {
 	samples map[string][]string
 	// seen are the types behind the names.
 	seen map[string]reflect.Type
-	// lacking are leaves without examples.
+	// lacking lists leaves without examples.
 	lacking []string
 }
 
@@ -158,10 +158,10 @@ func (w *walker) ref(t reflect.Type) string {
 	}
 }
 
-// isLeaf tells whether a value of the type is read from a scalar by a method of its own, or is binary.
+// isLeaf reports whether the type reads its value from a scalar with its own method, or is binary.
 func isLeaf(t reflect.Type) bool {
 	if t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8 {
-		return false // read item by item, whatever the method does beside it
+		return false // read item by item, whatever else the method does
 	}
 
 	if t.Kind() == reflect.Slice {
@@ -213,7 +213,7 @@ func nameOf(t reflect.Type) string {
 	return path[len(path)-1] + "." + t.Name()
 }
 
-// keepsEmpty tells whether a list says of itself that it is not nothing where it is empty.
+// keepsEmpty reports whether an empty list of the type says it is not zero.
 func keepsEmpty(t reflect.Type) bool {
 	if t.Kind() != reflect.Slice {
 		return false

@@ -1,5 +1,5 @@
-// Command machinery113 asks the configuration machinery of Talos 1.13 for its merge rules (`rules`), or to judge merges (`merge`): a question in JSON
-// a line on standard input, an answer a line on standard output.
+// Command machinery113 gets the merge rules from the configuration machinery of Talos 1.13 (`rules`), or uses it to judge merges (`merge`): one JSON
+// question per line on stdin, one answer per line on stdout.
 package main
 
 import (

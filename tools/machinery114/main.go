@@ -1,7 +1,7 @@
-// Command machinery114 does with the configuration machinery of Talos 1.14 what `talosctl gen config`, `machineconfig
-// patch` and `validate --mode metal --strict` do with older ones (no talosctl 1.14 can be built from what Go's module
-// proxy serves). It reads one JSON object a line, {"role": "controlplane", "patches": ["…"]}, and answers each with the
-// merged configuration, or with why it is refused. With an argument it does what tools/machinery113 does.
+// Command machinery114 does what `talosctl gen config`, `machineconfig patch` and `validate --mode metal --strict` do,
+// with the configuration machinery of Talos 1.14 (talosctl 1.14 cannot be built from what Go's module proxy serves). It
+// reads one JSON object per line, {"role": "controlplane", "patches": ["…"]}, and answers each with the merged
+// configuration, or with the reason for refusing it. With an argument, it works like tools/machinery113.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 type question struct {
 	Role    string   `json:"role"`
 	Patches []string `json:"patches"`
-	// What the configuration is generated from, where it is not the fixed cluster: all four or none.
+	// What to generate the configuration from, instead of the fixed cluster: set all four or none.
 	Secrets           string `json:"secrets"` // as `talosctl gen secrets` writes them
 	ClusterName       string `json:"clusterName"`
 	Endpoint          string `json:"endpoint"`
@@ -40,7 +40,7 @@ type answer struct {
 	Error    string   `json:"error,omitempty"`
 }
 
-// metal is a machine that Talos gets installed on.
+// metal is a machine that Talos is installed on.
 type metal struct{}
 
 func (metal) String() string        { return "metal" }
@@ -101,7 +101,7 @@ func answerTo(input *generate.Input, q question) (answer, error) {
 		return answer{}, err
 	}
 
-	// As talosctl gen config and the Talos provider do.
+	// Like talosctl gen config and the Talos provider.
 	input, err := newInput(q.ClusterName, q.Endpoint, q.KubernetesVersion,
 		generate.WithSecretsBundle(bundle), generate.WithClusterDiscovery(true), generate.WithDNSDomain(constants.DefaultDNSDomain))
 	if err != nil {

@@ -72,7 +72,7 @@ func TestOurFilesMatchTheRealAPI(t *testing.T) {
 	}
 }
 
-// The comparison itself: each of these lines is wrong in one way, and each has to be reported.
+// Tests the comparison itself: each of these lines is wrong in one way, and each must be reported.
 func TestEveryKindOfDifferenceIsReported(t *testing.T) {
 	cases := map[string]struct{ source, report string }{
 		"unknown message": {

@@ -1,6 +1,6 @@
-// Command schematiccheck answers the IDs that the Image Factory's own package gives to schematics. It reads one JSON
-// object a line, {"schematic": {…}, "text": "…"}, and writes one for each: the ID of the schematic as an object, and of
-// the text as the factory would read it from a request. The project's own computation is held against both.
+// Command schematiccheck computes the IDs of schematics with the Image Factory's own package. It reads one JSON object
+// per line, {"schematic": {…}, "text": "…"}, and writes one for each: the ID of the schematic as an object, and of the
+// text as the factory would read it from a request. Tests compare the project's own computation with both.
 package main
 
 import (
@@ -169,7 +169,7 @@ func (d document) toSchematic() (*schematic.Schematic, error) {
 	return s, nil
 }
 
-// numbers turns JSON's numbers into what YAML would read in their place: whole ones without an exponent are integers.
+// numbers converts JSON numbers to what YAML would read: whole numbers without an exponent are integers.
 func numbers(value any) (any, error) {
 	var err error
 
