@@ -1,5 +1,5 @@
-// Command codegen is the part of Pulumi's language hosts that writes SDKs, for machines that have none of them: the code generators are Pulumi's own. It is the host
-// of the language that its name ends with, as in `pulumi-language-go`.
+// Command codegen is the part of Pulumi's language hosts that generates SDKs, for machines without language hosts. The code generators are Pulumi's own. It acts as the
+// host of the language at the end of its name, as in `pulumi-language-go`.
 package main
 
 import (
@@ -37,7 +37,7 @@ func main() {
 	}
 }
 
-// serve answers the engine until the engine ends the process.
+// serve serves the engine until the engine stops the process.
 func serve(language string) error {
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
 		Init: func(srv *grpc.Server) error {
@@ -65,7 +65,7 @@ func (h *host) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.Plugin
 	return &pulumirpc.PluginInfo{Version: version}, nil
 }
 
-// Link leaves it to the caller to make the SDK a dependency of the program, which takes the program's package manager.
+// Link does nothing: making the SDK a dependency needs the program's package manager, so that is left to the caller.
 func (h *host) Link(context.Context, *pulumirpc.LinkRequest) (*pulumirpc.LinkResponse, error) {
 	return &pulumirpc.LinkResponse{}, nil
 }

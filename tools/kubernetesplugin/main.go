@@ -1,5 +1,5 @@
 // Command kubernetesplugin is Pulumi's Kubernetes provider, built from its module. The published plugin also embeds a schema and a map of
-// Terraform's resources; only code generation and `pulumi convert` read them. `--version` is ours: the engine passes its address alone.
+// Terraform resources, which only code generation and `pulumi convert` read. We added `--version`; the engine only passes its address.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command yaml is Pulumi's language host for YAML, built from its module. The module's own program has no option that tells its version.
+// Command yaml is Pulumi's language host for YAML, built from its module. The module's own program has no option that prints its version.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 	}
 }
 
-// serve answers the engine at this address until the engine ends the process, as it does with every language host.
+// serve serves the engine at this address until the engine stops the process, as it does with every language host.
 func serve(engine string) error {
 	handle, err := rpcutil.ServeWithOptions(rpcutil.ServeOptions{
 		Init: func(srv *grpc.Server) error {

@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-// What an array answers that the CSI specification has a code for.
+// Array errors for which the CSI specification has a code.
 var (
 	errNotFound = errors.New("not found")
 	errExists   = errors.New("exists already")
 	errBusy     = errors.New("is in use")
 )
 
-// volume is a LUN of an array.
+// volume is a LUN on an array.
 type volume struct {
 	id    string
 	name  string
 	bytes int64
 }
 
-// snapshot is a snapshot of one.
+// snapshot is a snapshot of a volume.
 type snapshot struct {
 	id     string
 	name   string
@@ -28,14 +28,14 @@ type snapshot struct {
 	taken  time.Time
 }
 
-// export is how an initiator reaches a volume.
+// export is what an initiator needs to reach a volume.
 type export struct {
 	portal string
 	iqn    string
 	lun    int
 }
 
-// array is the part of a vendor's API that a controller needs.
+// array is the part of a vendor's API that the controller needs.
 type array interface {
 	volumes() ([]volume, error)
 	createVolume(name string, bytes int64) (volume, error)
@@ -49,7 +49,7 @@ type array interface {
 	free() (int64, error)
 }
 
-// publisher is an array whose volumes get a target when they are attached to a node.
+// publisher is an array that creates a volume's target when the volume is attached to a node.
 type publisher interface {
 	publish(id string) (map[string]string, error)
 	unpublish(id string) error

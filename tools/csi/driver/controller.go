@@ -174,7 +174,7 @@ func (c *controllerService) ValidateVolumeCapabilities(
 	}}, nil
 }
 
-// page answers with what a list has from a token on, and the token of what is left.
+// page returns the part of a list that starts at a token, and the token of the rest.
 func page[T any](all []T, id func(T) string, token string, most int32) ([]T, string, error) {
 	sort.Slice(all, func(a, b int) bool { return id(all[a]) < id(all[b]) })
 

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The node's iscsiadm, iscsid and kernel: a session is a loop device over the file that the array keeps for the LUN. Exit codes are open-iscsi's
+// Stands in for the node's iscsiadm, iscsid and kernel: a session is a loop device over the array's file for the LUN. The exit codes are open-iscsi's
 // (include/iscsi_err.h).
 const (
 	exitInvalid       = 7
@@ -20,14 +20,14 @@ const (
 	exitNoObjects     = 21
 )
 
-// Where the array's targets are, and what the node keeps; the file of a session is named after its target.
+// Folders of the array's targets and of the node's records and sessions. A session's file is named after its target.
 const (
 	arrayTargets = "/lab/array/targets"
 	nodeRecords  = "/var/lib/iscsi/nodes"
 	nodeSessions = "/run/iscsi"
 )
 
-// arrayTarget is what the array says of a target.
+// arrayTarget is a target as described by the array.
 type arrayTarget struct {
 	IQN  string `json:"iqn"`
 	LUN  int    `json:"lun"`
@@ -295,7 +295,7 @@ func logout(wanted iscsiRequest) int {
 		return exitNoObjects
 	}
 
-	// The disk goes, whoever has it mounted: the kernel forgets a loop device when its last user does, so nobody finds it by its path from now on.
+	// Remove the disk even if it is mounted: the kernel releases a loop device with its last user, and nobody can find it by its path anymore.
 	if loop, err := os.OpenFile(one.Device, os.O_RDWR, 0); err == nil {
 		_ = unix.IoctlSetInt(int(loop.Fd()), unix.LOOP_CLR_FD, 0) //nolint:gosec // a descriptor is small
 		loop.Close()                                              //nolint:errcheck,gosec

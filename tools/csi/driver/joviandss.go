@@ -73,7 +73,7 @@ func runJovianDSS(args []string) error {
 		}
 
 		*level = config.LogLevel
-	} else if *controller { // pkg/pluginserver/pluginserver.go:90: SetupControllerPlugin reads the configuration that is not there
+	} else if *controller { // pkg/pluginserver/pluginserver.go:90: SetupControllerPlugin fails to read the missing configuration
 		return fmt.Errorf("a controller without --config")
 	}
 
@@ -122,12 +122,12 @@ type joviandss struct {
 func newJovianDSS(config joviandssConfig) *joviandss {
 	return &joviandss{config: config, client: &http.Client{
 		Timeout: 30 * time.Second,
-		// As the driver has it (pkg/rest/rproxy.go:249).
+		// Same as in the driver (pkg/rest/rproxy.go:249).
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, //nolint:gosec
 	}}
 }
 
-// ask sends a request to the pool and decodes `data` of its answer.
+// ask sends a request to the pool and decodes `data` from its response.
 func (j *joviandss) ask(method, path string, body, answer any) error {
 	var content io.Reader
 
@@ -262,7 +262,7 @@ func (j *joviandss) deleteVolume(id string) error {
 		return err
 	}
 
-	// Snapshots that clones were made from and that no clone needs any more (pkg/driver/driver.go, cleanIntermediateSnapshots).
+	// Deletes snapshots that were created for clones and that no clone needs anymore (pkg/driver/driver.go, cleanIntermediateSnapshots).
 	taken, failed := j.taken()
 	if failed != nil {
 		return failed
@@ -308,7 +308,7 @@ func (j *joviandss) snapshots() ([]snapshot, error) {
 
 	for _, entry := range taken {
 		if !strings.HasPrefix(entry.Name, "sp_") {
-			continue // what a clone depends on
+			continue // a clone depends on it
 		}
 
 		seconds, _ := strconv.ParseInt(entry.Properties.Creation, 10, 64) //nolint:errcheck
@@ -369,7 +369,7 @@ func (j *joviandss) publish(id string) (map[string]string, error) {
 		return nil, err
 	}
 
-	// What the node part reads (pkg/node/targetapi.go:128-186).
+	// The context that the node plugin reads (pkg/node/targetapi.go:128-186).
 	return map[string]string{
 		"iqn": iqn, "target": iqn[strings.LastIndex(iqn, ":")+1:], "lun": "0",
 		"addrs": strings.Join(j.config.ISCSI.Addrs, ","), "port": strconv.Itoa(j.config.ISCSI.Port),

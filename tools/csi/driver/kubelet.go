@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// kubelet plays a volume's life at one node: what the provisioner, the attacher and the kubelet call, in their order.
+// kubelet plays the lifecycle of a volume on one node: the calls of the provisioner, the attacher and the kubelet, in order.
 type kubelet struct {
 	controller csi.ControllerClient
 	node       csi.NodeClient
@@ -37,7 +37,7 @@ var mounted = &csi.VolumeCapability{
 	AccessMode: &csi.VolumeCapability_AccessMode{Mode: csi.VolumeCapability_AccessMode_SINGLE_NODE_WRITER},
 }
 
-// runKubelet prints a line of JSON for each step, and ends with 1 at the first that fails.
+// runKubelet prints a line of JSON for each step, and exits with 1 at the first one that fails.
 func runKubelet(args []string) error {
 	flags := flag.NewFlagSet("kubelet", flag.ExitOnError)
 	controllerSocket := flags.String("controller", "", "")
@@ -50,7 +50,7 @@ func runKubelet(args []string) error {
 		return err
 	}
 
-	if *part == "detach" { // the node is taken down: loop devices outlive it
+	if *part == "detach" { // the node goes down: loop devices would outlive it
 		for _, one := range sessions() {
 			logout(iscsiRequest{target: one.IQN})
 		}
@@ -81,13 +81,13 @@ func runKubelet(args []string) error {
 			{"NodePublishVolume", k.publish},
 			{"the pod writes", k.write},
 		},
-		// The kubelet restarts: it stages and publishes every volume in use again.
+		// The kubelet restarts and stages and publishes every volume in use again.
 		"again": {
 			{"NodeStageVolume again", k.stage},
 			{"NodePublishVolume again", k.publish},
 			{"the pod still has its data", k.read},
 		},
-		// The pod goes, then the claim.
+		// The pod is deleted, then the claim.
 		"release": {
 			{"NodeUnpublishVolume", k.unpublish},
 			{"NodeUnstageVolume", k.unstage},
@@ -240,7 +240,7 @@ func (k *kubelet) stage(ctx context.Context) error {
 }
 
 func (k *kubelet) publish(ctx context.Context) error {
-	// The parent alone; the last folder is the driver's.
+	// Only the parent; the driver creates the last folder.
 	if err := os.MkdirAll(filepath.Dir(targetPath), 0o750); err != nil {
 		return err
 	}
@@ -257,7 +257,7 @@ const written = "what the pod wrote"
 
 func (k *kubelet) write(context.Context) error {
 	if _, err := mountedOn(targetPath); err != nil {
-		return err // a driver that mounted for itself alone
+		return err // the driver mounted it only in its own mount namespace
 	}
 
 	return os.WriteFile(filepath.Join(targetPath, "file"), []byte(written), 0o600)

@@ -1,6 +1,6 @@
-// Command driver is what the tests run in the place of a CSI driver, where its vendor's own binary is not at hand. It asks of its container what the
-// vendor's asks, and talks to the vendor's array by the vendor's API. The name it is started by decides what it is, as with busybox: the entry point of
-// either image, the node's iscsiadm, or the kubelet that uses a volume.
+// Command driver stands in for a CSI driver in tests, when the vendor's own binary is not available. It needs the same things from its container as the
+// vendor's driver, and talks to the vendor's array through the vendor's API. Like busybox, its role depends on the name it is started with: the entry
+// point of either image, the node's iscsiadm, or the kubelet that uses a volume.
 package main
 
 import (
@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// version is that of the CSI specification, told by the linker.
+// version is that of the CSI specification, set by the linker.
 var version = "unknown" //nolint:gochecknoglobals
 
 func main() {

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// staging is what the node part does with a volume, in the way of one driver.
+// staging is how the node plugin of one driver handles a volume.
 type staging interface {
 	stage(request *csi.NodeStageVolumeRequest) error
 	unstage(id, path string) error
@@ -129,7 +129,7 @@ func (n *nodeService) NodeExpandVolume(_ context.Context, request *csi.NodeExpan
 	return &csi.NodeExpandVolumeResponse{CapacityBytes: request.GetCapacityRange().GetRequiredBytes()}, answered(err)
 }
 
-// run is a program of the image or the node; its output is part of the error.
+// run runs a program of the image or the node. Its output is part of the error.
 func run(name string, args ...string) error {
 	output, err := exec.Command(name, args...).CombinedOutput() //nolint:noctx
 	if err != nil {
@@ -139,7 +139,7 @@ func run(name string, args ...string) error {
 	return nil
 }
 
-// mountedOn answers with the device that is mounted on a path.
+// mountedOn returns the device that is mounted on a path.
 func mountedOn(path string) (string, error) {
 	mounts, err := os.ReadFile("/proc/mounts")
 	if err != nil {
@@ -168,7 +168,7 @@ func formatAndMount(device, path, kind string, options []string) error {
 		kind = "ext4"
 	}
 
-	// -p: the device itself, not what blkid remembers of its name.
+	// -p: probe the device itself, bypassing the cache of blkid.
 	if exec.Command("blkid", "-p", device).Run() != nil { //nolint:noctx
 		if err := run("mkfs."+kind, "-q", device); err != nil {
 			return err
@@ -180,7 +180,7 @@ func formatAndMount(device, path, kind string, options []string) error {
 		args = append(args, "-o", strings.Join(options, ","))
 	}
 
-	// mount(8) is found on PATH: that of this program's shims comes first.
+	// mount is looked up on PATH, where this project's shim comes first.
 	return run("mount", append(args, device, path)...)
 }
 
@@ -235,7 +235,7 @@ func (j joviandssNode) stage(request *csi.NodeStageVolumeRequest) error {
 	}
 
 	if err = run("iscsiadm", "-m", "node", "-p", portal, "-T", context["iqn"], "--login"); err != nil { // :505
-		// A login that failed is answered with a logout, also of a session that others use (:507).
+		// After a failed login, the driver logs out, even from a session that others use (:507).
 		_ = run("iscsiadm", "-m", "node", "-p", portal, "-T", context["iqn"], "--logout")
 		_ = run("iscsiadm", "-m", "node", "-p", portal, "-T", context["iqn"], "-o", "delete")
 		_ = os.Remove(record)
@@ -255,7 +255,7 @@ func (joviandssNode) unstage(_, path string) error {
 	}
 
 	portal, iqn, _ := strings.Cut(string(text), " ")
-	_ = run("iscsiadm", "-m", "node", "-p", portal, "-T", iqn, "--logout") // :553, without a look at its answer
+	_ = run("iscsiadm", "-m", "node", "-p", portal, "-T", iqn, "--logout") // :553, ignoring the result
 	_ = run("iscsiadm", "-m", "node", "-p", portal, "-T", iqn, "-o", "delete")
 
 	return os.Remove(record)
@@ -269,7 +269,7 @@ func (j joviandssNode) publish(request *csi.NodePublishVolumeRequest) error {
 
 	mount := request.GetVolumeCapability().GetMount()
 
-	// Whatever is mounted there already (:362).
+	// Even if something is already mounted there (:362).
 	return formatAndMount(device, request.GetTargetPath(), mount.GetFsType(), append(mount.GetMountFlags(), "defaults"))
 }
 
@@ -280,7 +280,7 @@ type synologyNode struct {
 	iscsiadm string
 }
 
-// command is pkg/utils/hostexec/hostexec.go:80: without a path, /usr/bin/env in the chroot looks for the program.
+// command follows pkg/utils/hostexec/hostexec.go:80: without a path, /usr/bin/env in the chroot looks up the program.
 func (s synologyNode) command(args ...string) []string {
 	command := append([]string{s.iscsiadm}, args...)
 	if s.iscsiadm == "" {
@@ -303,7 +303,7 @@ func (s synologyNode) call(args ...string) error {
 // hasSession reads every line of four words or more as a session, stdout and stderr alike (initiator.go:64, parseSessions).
 func (s synologyNode) hasSession(iqn string) bool {
 	command := s.command("-m", "session")
-	output, _ := exec.Command(command[0], command[1:]...).CombinedOutput() //nolint:errcheck,noctx // 21 says that there are none
+	output, _ := exec.Command(command[0], command[1:]...).CombinedOutput() //nolint:errcheck,noctx // exit code 21 means that there are none
 
 	for _, line := range strings.Split(string(output), "\n") {
 		if words := strings.Fields(line); len(words) >= 4 && words[3] == iqn {

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// services are what a process serves; one that is not there is not registered.
+// services are what a process serves. Missing ones are not registered.
 type services struct {
 	identity   identityService
 	controller *controllerService
@@ -23,7 +23,7 @@ type services struct {
 }
 
 func serve(network, address string, served services) error {
-	if network == "unix" { // both drivers remove what a former process left
+	if network == "unix" { // both drivers remove the socket that a previous process left behind
 		if err := os.Remove(address); err != nil && !os.IsNotExist(err) {
 			return fmt.Errorf("Failed to remove %s: %w", address, err) //nolint:stylecheck // the drivers' words
 		}
@@ -99,7 +99,7 @@ func (i identityService) GetPluginCapabilities(
 func isNotFound(err error) bool { return errors.Is(err, errNotFound) }
 func isExists(err error) bool   { return errors.Is(err, errExists) }
 
-// answered gives an error of the array the code that the CSI specification has for it.
+// answered converts an array error to the code that the CSI specification has for it.
 func answered(err error) error {
 	switch {
 	case err == nil:
@@ -115,7 +115,7 @@ func answered(err error) error {
 	return status.Error(codes.Internal, err.Error())
 }
 
-// required answers with the first name whose value is missing.
+// required returns an error that names a missing value.
 func required(values map[string]string) error {
 	for name, value := range values {
 		if value == "" {

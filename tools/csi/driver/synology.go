@@ -29,7 +29,7 @@ type synologyClient struct {
 }
 
 func runSynology(args []string) error {
-	// main.go:121-131; unknown flags are ignored there (main.go:111), here they are a mistake of ours.
+	// main.go:121-131. The driver ignores unknown flags (main.go:111); here they would be our own mistake.
 	flags := flag.NewFlagSet("synology-csi-driver", flag.ExitOnError)
 	nodeID := flags.String("nodeid", "CSINode", "")
 	endpoint := flags.String("endpoint", "unix:///var/lib/kubelet/plugins/csi.san.synology.com/csi.sock", "")
@@ -67,11 +67,11 @@ func runSynology(args []string) error {
 
 	dsm := &synology{client: info.Clients[0], http: &http.Client{
 		Timeout: 30 * time.Second,
-		// As the driver has it (pkg/dsm/webapi/dsmwebapi.go:70).
+		// Same as in the driver (pkg/dsm/webapi/dsmwebapi.go:70).
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, //nolint:gosec
 	}}
 
-	if err = dsm.login(); err != nil { // main.go:68: only logged, the process goes on without the array
+	if err = dsm.login(); err != nil { // main.go:68: only logged, and the process continues without the array
 		fmt.Printf("Failed to add DSM: %s, error: %v\n", dsm.client.Host, err)
 	}
 
@@ -257,7 +257,7 @@ func (s *synology) volumes() ([]volume, error) {
 	return list, nil
 }
 
-// finish gives a LUN its target, as pkg/dsm/service/dsm.go:160 does for every new volume.
+// finish creates the target of a LUN, as pkg/dsm/service/dsm.go:160 does for every new volume.
 func (s *synology) finish(name, uuid string, size int64) (volume, error) {
 	var target struct {
 		ID int `json:"target_id"`
@@ -355,7 +355,7 @@ func (s *synology) exported(id string) (synologyTarget, error) {
 	return synologyTarget{}, errNotFound
 }
 
-// export is looked up on the array, by node parts too (pkg/driver/nodeserver.go, loginTarget).
+// export looks it up on the array. Node plugins do the same (pkg/driver/nodeserver.go, loginTarget).
 func (s *synology) export(id string) (export, error) {
 	target, err := s.exported(id)
 	if err != nil {
