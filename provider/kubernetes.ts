@@ -115,13 +115,13 @@ export interface LockLease {
 /** The Lease that serves as the cluster lock between machines. Every method throws a KubernetesError. */
 export interface LockLeases {
   /** Undefined if nobody ever held the lock. */
-  turn(): Promise<LockLease | undefined>;
+  readLease(): Promise<LockLease | undefined>;
   /**
    * Acquires, renews or (holder undefined) releases the lock.
    * @param version the version last seen; undefined if there was none
    * @returns the new version; undefined if another holder was faster
    */
-  takeTurn(holder: string | undefined, version: string | undefined): Promise<string | undefined>;
+  writeLease(holder: string | undefined, version: string | undefined): Promise<string | undefined>;
 }
 
 /** Calls reserved for `provider/gate`. Every method throws a KubernetesError. */

@@ -139,7 +139,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
     }
   }
 
-  async turn(): Promise<LockLease | undefined> {
+  async readLease(): Promise<LockLease | undefined> {
     try {
       const lease = await withKubernetesErrors(
         this.#leases.api.readNamespacedLease(lockLeaseName, this.#once),
@@ -151,7 +151,7 @@ class ApiClient implements KubernetesClient, NodeRemover {
     }
   }
 
-  async takeTurn(holder: string | undefined, version: string | undefined): Promise<string | undefined> {
+  async writeLease(holder: string | undefined, version: string | undefined): Promise<string | undefined> {
     const { api, now } = this.#leases;
     const { namespace, name } = lockLeaseName;
     const body: V1Lease = {

@@ -47,7 +47,7 @@ export type Outcome =
       snapshot?: SavedSnapshot;
       /** How long it was cordoned, in milliseconds; undefined if it was not. */
       cordonedMs: number | undefined;
-      /** Why it was left as it is for now; undefined for a node that runs its desired image. */
+      /** Why the upgrade was postponed; undefined for a node that runs its desired image. */
       postponed?: string;
     }
   | {
@@ -146,7 +146,7 @@ async function runSteps(context: UpgradeContext, journal: Journal): Promise<bool
   const prepared = await prepareNode(context, journal, before, begin);
   begin("gate");
   // From the check to the node's return, nothing else disturbs this cluster, and the group stays within its budget.
-  await context.gate.inTurn(() =>
+  await context.gate.underLock(() =>
     withinBudget(context, async () => {
       await requireGates(context, "gate");
       // The wait for the lock may have been long.
@@ -189,7 +189,7 @@ async function prepareNode(
   if (path.api === "machine") return { api: "machine", pulled: true };
   // Before the image is installed: from then on any reboot, even after a power cut, starts the desired etcd on the existing data.
   context.timer.start();
-  await context.gate.inTurn(async () => ensureEtcdReady(context, journal, before));
+  await context.gate.underLock(async () => ensureEtcdReady(context, journal, before));
   begin("install");
   await noteInstall(context, before, "begun");
   try {

@@ -39,14 +39,14 @@ export async function acquireClusterLock(
   let unchanged: { version: string; since: number } | undefined;
   for (;;) {
     try {
-      const lease = await kubernetes.turn();
+      const lease = await kubernetes.readLease();
       answeredAt = clock.now();
       if (unchanged === undefined || unchanged.version !== lease?.version)
         unchanged = { version: lease?.version ?? "", since: answeredAt };
       const isFree =
         lease?.holder === undefined || isHolderGone(lease) || answeredAt - unchanged.since >= leaseMs;
       if (isFree) {
-        const taken = await kubernetes.takeTurn(ownHolderId, lease?.version);
+        const taken = await kubernetes.writeLease(ownHolderId, lease?.version);
         if (taken !== undefined) return new HeldLease(kubernetes, taken, site);
       } else tell(`waiting: another run is working on this cluster (${lease.holder ?? ""})`);
     } catch (error) {
@@ -106,7 +106,7 @@ class HeldLease implements ClusterLock {
     clearInterval(this.#renewals);
     // If it can't be released, it expires.
     const release = this.#enqueue(async () => {
-      if (!this.#lost) await this.#kubernetes.takeTurn(undefined, this.#version);
+      if (!this.#lost) await this.#kubernetes.writeLease(undefined, this.#version);
     }).catch(() => undefined);
     const limit = new AbortController();
     await Promise.race([release, realClock.sleep(500, limit.signal).catch(() => undefined)]);
@@ -116,13 +116,13 @@ class HeldLease implements ClusterLock {
   #renewLease(): Promise<void> {
     return this.#enqueue(async () => {
       if (this.#lost) return;
-      const version = await this.#kubernetes.takeTurn(ownHolderId, this.#version);
+      const version = await this.#kubernetes.writeLease(ownHolderId, this.#version);
       if (version !== undefined) {
         this.#version = version;
         return;
       }
       // The response to a renewal may have been lost; then the lock is still ours.
-      const lease = await this.#kubernetes.turn();
+      const lease = await this.#kubernetes.readLease();
       if (lease?.holder === ownHolderId) this.#version = lease.version;
       else this.#lost = true;
     });

@@ -29,7 +29,7 @@ const down = { goesDown: true, forfeits: true };
 export class Gate {
   readonly #site: GateSite;
   #mine = false;
-  #turn: ClusterLock | undefined;
+  #lock: ClusterLock | undefined;
   /** A reset was requested here, whether or not the answer arrived. */
   #reset = false;
 
@@ -42,35 +42,35 @@ export class Gate {
    * kubeconfig, no run on another machine. Every action on a control plane holds the lock. A caller with several actions, such as a drain, a reboot and the
    * wait for the node to return, runs all of them under one lock.
    */
-  async inTurn<T>(work: () => Promise<T>): Promise<T> {
+  async underLock<T>(work: () => Promise<T>): Promise<T> {
     const { node, cluster, signal, acting, tell } = this.#site;
     if (this.#mine || node.role !== "controlplane") return work();
-    const { hostTurn } = unsealClients(acting);
+    const { hostLock } = unsealClients(acting);
     return inQueue(cluster, signal, async () => {
-      const endHost = await hostTurn?.(cluster, signal, () =>
+      const endHost = await hostLock?.(cluster, signal, () =>
         tell("waiting: another process on this machine is working on this cluster"),
       );
       try {
-        this.#turn = await this.#acquireClusterLock();
+        this.#lock = await this.#acquireClusterLock();
         this.#mine = true;
         return await work();
       } finally {
         this.#mine = false;
-        await this.#turn?.end();
-        this.#turn = undefined;
+        await this.#lock?.end();
+        this.#lock = undefined;
         endHost?.();
       }
     });
   }
 
   async #acquireClusterLock(): Promise<ClusterLock | undefined> {
-    const { acting, kubeconfig, kubeconfigForTurn, tell } = this.#site;
-    const given = kubeconfig ?? (await kubeconfigForTurn?.());
+    const { acting, kubeconfig, kubeconfigForLock, tell } = this.#site;
+    const given = kubeconfig ?? (await kubeconfigForLock?.());
     if (given === undefined) return undefined;
     try {
-      const turn = await acquireClusterLock(await unsealClients(acting).kubernetes(given), this.#site);
-      if (turn === undefined || !("problem" in turn)) return turn;
-      throw new Refused([turn]);
+      const lock = await acquireClusterLock(await unsealClients(acting).kubernetes(given), this.#site);
+      if (lock === undefined || !("problem" in lock)) return lock;
+      throw new Refused([lock]);
     } catch (error) {
       const silent = error instanceof Refused || error instanceof KubernetesError;
       if (kubeconfig !== undefined || !silent) throw error;
@@ -180,10 +180,10 @@ export class Gate {
   async applyManifests(manifests: readonly Manifest[]): Promise<void> {
     const { acting, kubeconfig } = this.#site;
     if (kubeconfig === undefined) throw new KubernetesError("there is no kubeconfig", 400);
-    await this.inTurn(async () => {
+    await this.underLock(async () => {
       const kubernetes = await unsealClients(acting).kubernetes(kubeconfig);
       for (const manifest of manifests) {
-        const taken = await this.#turn?.hold();
+        const taken = await this.#lock?.hold();
         if (taken !== undefined) throw new Refused([taken]);
         await kubernetes.applyManifest(manifest);
       }
@@ -223,8 +223,8 @@ export class Gate {
   }
 
   async #noNamesake(name: string | undefined): Promise<void> {
-    const { acting, clock, kubeconfig, kubeconfigForTurn, node, patience, signal, tell } = this.#site;
-    const given = name === undefined ? undefined : (kubeconfig ?? (await kubeconfigForTurn?.()));
+    const { acting, clock, kubeconfig, kubeconfigForLock, node, patience, signal, tell } = this.#site;
+    const given = name === undefined ? undefined : (kubeconfig ?? (await kubeconfigForLock?.()));
     if (name === undefined || given === undefined) return;
     const end = clock.now() + patience.certificateMs;
     const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
@@ -255,11 +255,11 @@ export class Gate {
     { goesDown = false, forfeits = false }: { goesDown?: boolean; forfeits?: boolean } = {},
   ): Promise<T> {
     this.requireApproval((stake.kind === "configure" ? stake.as : undefined) ?? plannedActions[stake.kind]);
-    return this.inTurn(async () => {
+    return this.underLock(async () => {
       if (forfeits) await this.#moveEtcdLeaderAway();
       await this.require(stake, goesDown);
       const before = stake.kind === "configure" ? await this.#healthAfterChange() : [];
-      const taken = await this.#turn?.hold();
+      const taken = await this.#lock?.hold();
       if (taken !== undefined) throw new Refused([taken]);
       if ("onAct" in stake) stake.onAct?.();
       const done = await this.#dial(action);

@@ -9,7 +9,7 @@ export interface ActingClients {
   talos(): Promise<(connection: TalosConnection) => TalosActor>;
   kubernetes(kubeconfig: string): Promise<NodeRemover>;
   /** Waits for other processes of this machine; absent if there are none. */
-  hostTurn?: (cluster: string, signal: AbortSignal, waiting: () => void) => Promise<() => void>;
+  hostLock?: (cluster: string, signal: AbortSignal, waiting: () => void) => Promise<() => void>;
 }
 
 const sealed = new WeakMap<SealedClients, ActingClients>();
@@ -29,7 +29,7 @@ export function sealRealClients(): SealedClients {
   return new SealedClients({
     talos: async () => (await import("../../talos/api/actor.ts")).connectActor,
     kubernetes: async (kubeconfig) => (await import("../kubernetesApi.ts")).connectNodeRemover(kubeconfig),
-    hostTurn: acquireHostLock,
+    hostLock: acquireHostLock,
   });
 }
 

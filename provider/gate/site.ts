@@ -23,7 +23,7 @@ export interface GateSite {
    * Provides a kubeconfig for the cluster lock while `kubeconfig` is unknown; called right before locking. Without one, or if Kubernetes doesn't answer, the
    * action runs without this lock: it may be what brings Kubernetes back. Default: no such lock.
    */
-  readonly kubeconfigForTurn?: () => Promise<string | undefined>;
+  readonly kubeconfigForLock?: () => Promise<string | undefined>;
   /** Absent if the operation needs no approval. */
   readonly approval?: AskedApproval | undefined;
   readonly acting: SealedClients;

@@ -46,7 +46,7 @@ export async function upgradeKubelet(work: Work, one: WorkNode): Promise<void> {
     await setComponentImage(work, one, "kubelet", `kubelet:${before.kubeletVersion ?? ""}`);
     return;
   }
-  await context.gate.inTurn(() =>
+  await context.gate.underLock(() =>
     withinBudget(context, async () => {
       await work.requireOpen(one);
       context.timer.start();

@@ -23,7 +23,7 @@ export async function setProxyRelease(work: Work): Promise<void> {
       `${nodeLabel(one.node)}, kube-proxy`,
     );
     one.context.timer.start();
-    await one.context.gate.inTurn(() => setComponentImage(work, one, "kube-proxy", undefined));
+    await one.context.gate.underLock(() => setComponentImage(work, one, "kube-proxy", undefined));
   }
 }
 
@@ -143,7 +143,7 @@ async function applyChanges(work: Work, one: WorkNode, changes: readonly Manifes
   const due = changes.filter(({ lines }) => lines.length > 0);
   if (due.length === 0) return;
   await work.requireOpen(one);
-  await one.context.gate.inTurn(async () => {
+  await one.context.gate.underLock(async () => {
     for (const { manifest } of due) await applyManifest(work, one, manifest);
   });
 }

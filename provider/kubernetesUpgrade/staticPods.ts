@@ -22,7 +22,7 @@ export async function upgradeStaticPod(work: Work, one: WorkNode, component: Com
     context.talos.staticPod(component, { deadlineMs: context.patience.probeMs * 2, signal: work.signal });
   const where = `${nodeLabel(node)}, ${component}`;
   work.part(`${component} ${target} on ${node.name}`, where);
-  await context.gate.inTurn(async () => {
+  await context.gate.underLock(async () => {
     context.timer.start();
     await setComponentImage(work, one, component, (await look())?.wantedImage);
     let last = "nothing is known of its pod";

@@ -98,7 +98,7 @@ class ConfigurationApply {
       services: [],
       cluster: wanted.clientConfiguration.caCertificate,
       kubeconfig: undefined,
-      kubeconfigForTurn: () => fetchKubeconfigForLock(reader, wanted.controlPlanes, this.#callOptions(2)),
+      kubeconfigForLock: () => fetchKubeconfigForLock(reader, wanted.controlPlanes, this.#callOptions(2)),
       approval: askedApproval(wanted.approval, call.surroundings),
       acting,
       reader,
@@ -169,7 +169,7 @@ class ConfigurationApply {
     const own = this.#gate;
     this.#gate = context.gate;
     try {
-      return await context.gate.inTurn(async () => {
+      return await context.gate.underLock(async () => {
         const work = (): Promise<ApplyOutcome> => this.#applyChange(true, true);
         const outcome = await whileDrained(context, work, ({ applied }) => applied);
         return this.#endDrainAfter(outcome, () => endDrain(context, true));

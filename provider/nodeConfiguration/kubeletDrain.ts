@@ -64,7 +64,7 @@ export async function whileDrained<T>(
   work: () => Promise<T>,
   applied: (outcome: T) => boolean,
 ): Promise<T> {
-  return context.gate.inTurn(async () => {
+  return context.gate.underLock(async () => {
     let outcome: T;
     let before: KubernetesNode | undefined;
     try {

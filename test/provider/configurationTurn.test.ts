@@ -34,7 +34,8 @@ beforeEach(async () => {
         holder?: string;
         version?: string;
       };
-      const answer = request.url === "/turn" ? kubernetes.turn() : kubernetes.takeTurn(holder, version);
+      const answer =
+        request.url === "/readLease" ? kubernetes.readLease() : kubernetes.writeLease(holder, version);
       void answer.then((value) => response.end(JSON.stringify({ value })));
     });
   });
@@ -55,7 +56,7 @@ async function otherRun(): Promise<{ says: (word: string) => Promise<void>; end:
     const ask = async (path, body) =>
       (await (await fetch(${JSON.stringify(url)} + path, { method: "POST", body: JSON.stringify(body) })).json()).value;
     const turn = await acquireClusterLock(
-      { turn: () => ask("/turn", {}), takeTurn: (holder, version) => ask("/takeTurn", { holder, version }) },
+      { readLease: () => ask("/readLease", {}), writeLease: (holder, version) => ask("/writeLease", { holder, version }) },
       {
         clock: realClock,
         patience: { pollMs: 20, pollMaxMs: 40, kubernetesMs: 5000 },
@@ -172,6 +173,9 @@ describe("what disturbs no control plane", () => {
     );
     expect(applied("w1")).toBe(1);
     expect([applied("cp1"), applied("cp2")]).toEqual([(before[0] ?? 0) + 1, before[1]]);
-    expect([kubernetes.calls.get("turn"), kubernetes.calls.get("takeTurn")]).toEqual([undefined, undefined]);
+    expect([kubernetes.calls.get("readLease"), kubernetes.calls.get("writeLease")]).toEqual([
+      undefined,
+      undefined,
+    ]);
   });
 });

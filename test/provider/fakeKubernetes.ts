@@ -104,13 +104,13 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
   /** Who has the turn. */
   lease: LockLease | undefined;
 
-  async turn(): Promise<LockLease | undefined> {
-    this.#answer("turn");
+  async readLease(): Promise<LockLease | undefined> {
+    this.#answer("readLease");
     return structuredClone(this.lease);
   }
 
-  async takeTurn(holder: string | undefined, version: string | undefined): Promise<string | undefined> {
-    this.#answer("takeTurn");
+  async writeLease(holder: string | undefined, version: string | undefined): Promise<string | undefined> {
+    this.#answer("writeLease");
     if (version !== this.lease?.version) return undefined;
     this.lease = { holder, version: String(Number(version ?? 0) + 1) };
     return this.lease.version;

@@ -78,7 +78,7 @@ function gateOf(name: string, more: Partial<GateSite> = {}): Gate {
     acting: new SealedClients({
       talos,
       kubernetes: async () => fleet.kubernetes,
-      hostTurn: async (cluster) => {
+      hostLock: async (cluster) => {
         hosts.push(`begin ${cluster}`);
         return () => hosts.push("end");
       },
@@ -233,7 +233,7 @@ describe("turns", () => {
   it("keep two actions of one process apart", async () => {
     let [now, most] = [0, 0];
     const gates = ["cp1", "cp2"].map((name) =>
-      gateOf(name).inTurn(async () => {
+      gateOf(name).underLock(async () => {
         most = Math.max(most, ++now);
         await new Promise((resolve) => setTimeout(resolve, 5));
         now -= 1;
@@ -253,7 +253,7 @@ describe("turns", () => {
     let asked = 0;
     const site: Partial<GateSite> = {
       kubeconfig: undefined,
-      kubeconfigForTurn: async () => {
+      kubeconfigForLock: async () => {
         asked += 1;
         return "given out";
       },
@@ -269,7 +269,7 @@ describe("turns", () => {
 
   it("that Kubernetes gives no answer to keep no configuration: it may be the cure", async () => {
     fleet.kubernetes.down = "connect ECONNREFUSED";
-    const site = { kubeconfig: undefined, kubeconfigForTurn: async () => "given out" };
+    const site = { kubeconfig: undefined, kubeconfigForLock: async () => "given out" };
     await gateOf("cp1", site).applyConfiguration({ data: "", mode: "NO_REBOOT", disturbs: true }, call);
     expect(done).toEqual(["applyConfiguration cp1"]);
   });
@@ -277,7 +277,7 @@ describe("turns", () => {
   it("that are lost meanwhile stop the action", async () => {
     const gate = gateOf("cp1");
     await expect(
-      gate.inTurn(async () => {
+      gate.underLock(async () => {
         fleet.kubernetes.lease = { holder: "another run", version: "99" };
         await gate.reboot({ bootId: bootOf("cp1") }, call);
       }),
@@ -289,7 +289,7 @@ describe("turns", () => {
     const gate = gateOf("cp1");
     const manifest = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "one" } } as never;
     await expect(
-      gate.inTurn(async () => {
+      gate.underLock(async () => {
         fleet.kubernetes.lease = { holder: "another run", version: "99" };
         await gate.applyManifests([manifest]);
       }),
@@ -484,7 +484,7 @@ describe("a machine without a configuration", () => {
     const first = (data: string, more: Partial<GateSite> = {}) =>
       gateOf("w1", more).applyFirstConfiguration(data, call);
     await expect(first(configuration)).rejects.toThrow(/join as cp3, .* Ready node of that name/);
-    const later = { kubeconfig: undefined, kubeconfigForTurn: async () => "in memory" };
+    const later = { kubeconfig: undefined, kubeconfigForLock: async () => "in memory" };
     await expect(first(configuration, later)).rejects.toBeInstanceOf(Refused);
     expect(done).toEqual([]);
     await first("machine: {}\n");

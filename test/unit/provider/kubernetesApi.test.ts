@@ -388,12 +388,12 @@ describe("the lease by which runs take turns", () => {
 
   it("is created by the first, replaced at the version that was seen, and given back without a holder", async () => {
     answer = { status: 404, body: { kind: "Status" } };
-    expect(await gated.turn()).toBeUndefined();
+    expect(await gated.readLease()).toBeUndefined();
     answer = { status: 201, body: { metadata: { resourceVersion: "7" } } };
-    expect(await gated.takeTurn("me", undefined)).toBe("7");
+    expect(await gated.writeLease("me", undefined)).toBe("7");
     answer = { status: 200, body: { metadata: { resourceVersion: "8" } } };
-    expect(await gated.takeTurn("me", "7")).toBe("8");
-    await gated.takeTurn(undefined, "8");
+    expect(await gated.writeLease("me", "7")).toBe("8");
+    await gated.writeLease(undefined, "8");
     expect(asked.map(({ method, url }) => `${method} ${url}`)).toEqual([
       `GET ${path}/talos-iscsi-turn`,
       `POST ${path}`,
@@ -409,10 +409,10 @@ describe("the lease by which runs take turns", () => {
 
   it("belongs to whoever was faster", async () => {
     answer = { status: 409, body: { kind: "Status", message: "the object has been modified" } };
-    expect(await gated.takeTurn("me", "7")).toBeUndefined();
+    expect(await gated.writeLease("me", "7")).toBeUndefined();
     answer = { status: 403, body: { kind: "Status", message: "leases is forbidden" } };
-    await expect(gated.takeTurn("me", "7")).rejects.toMatchObject({ status: 403 });
+    await expect(gated.writeLease("me", "7")).rejects.toMatchObject({ status: 403 });
     answer = { status: 200, body: { metadata: { resourceVersion: "9" }, spec: { holderIdentity: "other" } } };
-    expect(await gated.turn()).toEqual({ holder: "other", version: "9" });
+    expect(await gated.readLease()).toEqual({ holder: "other", version: "9" });
   });
 });

@@ -90,7 +90,7 @@ describe("runs on two machines", () => {
       }
     };
     // The version of a lease that somebody else writes is no number here.
-    kubernetes.takeTurn = async (holder, version) => {
+    kubernetes.writeLease = async (holder, version) => {
       if (version !== kubernetes.lease?.version) return undefined;
       kubernetes.lease = { holder, version: "ours" };
       return "ours";
@@ -130,9 +130,9 @@ describe("runs on two machines", () => {
   it("keep a turn whose renewal lost its answer", async () => {
     const kubernetes = new FakeKubernetes();
     const turn = await taken(kubernetes);
-    const take = kubernetes.takeTurn.bind(kubernetes);
-    kubernetes.takeTurn = async (holder, version) => {
-      kubernetes.takeTurn = take;
+    const take = kubernetes.writeLease.bind(kubernetes);
+    kubernetes.writeLease = async (holder, version) => {
+      kubernetes.writeLease = take;
       await take(holder, version);
       throw new KubernetesError("the connection broke");
     };
