@@ -236,7 +236,7 @@ export class NodeUpgrade extends pulumi.CustomResource {
   declare readonly timeline: pulumi.Output<UpgradeTimeline | undefined>;
   /** The etcd snapshot of this control plane's last upgrade; undefined if none was taken. */
   declare readonly takenSnapshot: pulumi.Output<EtcdSnapshot | undefined>;
-  /** Why the node was left as it is for now, such as no open upgrade window; undefined once it runs the desired image. */
+  /** Why the upgrade was postponed, such as no open upgrade window; undefined once it runs the desired image. */
   declare readonly postponed: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: NodeUpgradeArgs, opts?: pulumi.CustomResourceOptions) {

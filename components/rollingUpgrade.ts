@@ -122,7 +122,7 @@ export class RollingUpgrade extends pulumi.ComponentResource {
   declare readonly table: pulumi.Output<Record<string, RollingUpgradeRow>>;
   /** The last etcd snapshot taken by a rollout; undefined if there is none. */
   declare readonly etcdSnapshot: pulumi.Output<EtcdSnapshot | undefined>;
-  /** Nodes that were left as they are for now, and why, such as `w2: no upgrade window is open …`. */
+  /** Nodes whose upgrade was postponed, and why, such as `w2: no upgrade window is open …`. */
   declare readonly postponed: pulumi.Output<string[]>;
 
   constructor(name: string, args: RollingUpgradeArgs, opts?: pulumi.ComponentResourceOptions) {

@@ -48,7 +48,7 @@ export function policySettings(policies: Policies, text: string): Map<string, Po
 const levelDescriptions: Record<string, string> = {
   string: "text",
   boolean: "true or false",
-  array: "a list of texts",
+  array: "a list of strings",
 };
 
 function hasType(value: unknown, type: unknown): boolean {

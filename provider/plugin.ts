@@ -331,7 +331,7 @@ export class TalosNodeProvider implements DetailingProvider {
       );
       if (outcome.ok && outcome.postponed !== undefined) {
         const { postponed, facts } = outcome;
-        progress.warn(`${nodeLabel(wanted)} is left as it is for now: ${postponed}`);
+        progress.warn(`${nodeLabel(wanted)} is postponed: ${postponed}`);
         const live = { ...values, ...observedOutputs(facts), postponed };
         return {
           id,

@@ -128,12 +128,12 @@ export function absolutePathSchema(example: string) {
  * pasted file), longer than anyone types, a secret according to `secrecy/`, or a word that may be a password.
  */
 export function describeText(value: string): string {
-  if (value.length > 80 || /[\r\n]/.test(value)) return `a text of ${value.length} characters`;
+  if (value.length > 80 || /[\r\n]/.test(value)) return `a string of ${value.length} characters`;
   // User name and password in a URL: not needed to find the mistake.
   const bare = value.replace(/\/\/.*@/, "//…@");
   const suspicious = looksRandom(bare) || secretSpans(bare, true).length > 0;
   return suspicious || bare.split(/[^\p{L}\p{N}+=!$%^&*~]+/u).some(mayBePassword)
-    ? `a text of ${value.length} characters`
+    ? `a string of ${value.length} characters`
     : JSON.stringify(bare);
 }
 

@@ -97,7 +97,7 @@ export function etcdVersionFindings(step: EtcdStep): Finding[] {
   if (target.major !== cluster.major || Math.abs(distance) > 1) {
     return refuse(
       "etcd-skips-minor",
-      `${runs}, and etcd's data is of ${describeEtcdMinor(cluster)}: etcd moves one minor release at a time`,
+      `${runs}, and etcd's data has version ${describeEtcdMinor(cluster)}: etcd moves one minor release at a time`,
       "Set talosVersion to a release in between first: docs/compatibility.md lists the etcd of each.",
     );
   }
@@ -105,7 +105,7 @@ export function etcdVersionFindings(step: EtcdStep): Finding[] {
   if (!step.allowDowngrade) {
     return refuse(
       "etcd-downgrade",
-      `${runs}, and etcd's data is of ${describeEtcdMinor(cluster)} (${describeMembers(step.members)}): ` +
+      `${runs}, and etcd's data has version ${describeEtcdMinor(cluster)} (${describeMembers(step.members)}): ` +
         "an older etcd refuses to start on newer data",
       `Use a Talos release with etcd ${describeEtcdMinor(cluster)} or newer. To go back anyway, set upgrade.etcdDowngrade: true: ` +
         "etcd then converts its data first (docs/upgrade.md).",
@@ -114,7 +114,7 @@ export function etcdVersionFindings(step: EtcdStep): Finding[] {
   if (step.members.length === 1 && !step.snapshot) {
     return refuse(
       "etcd-downgrade-needs-snapshot",
-      `${runs}, and etcd's data is of ${describeEtcdMinor(cluster)}: on a single control plane, a failed downgrade leaves no copy of the data`,
+      `${runs}, and etcd's data has version ${describeEtcdMinor(cluster)}: on a single control plane, a failed downgrade leaves no copy of the data`,
       "Set upgrade.etcdSnapshot to take a snapshot first.",
     );
   }

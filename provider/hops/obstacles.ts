@@ -67,7 +67,7 @@ function legFindings({ from, wanted }: UpgradeLeg): Finding[] {
   ];
   return found.map((finding) => ({
     ...finding,
-    problem: `on the way, at ${from} to ${wanted.talosVersion}: ${finding.problem}`,
+    problem: `on the hop from ${from} to ${wanted.talosVersion}: ${finding.problem}`,
   }));
 }
 

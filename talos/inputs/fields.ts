@@ -35,8 +35,10 @@ export function sectionSchema<Shape extends z.ZodRawShape>(shape: Shape, shown?:
 
 const isBlank = (text: string): boolean => text.trim() === "";
 
-export const textSchema = z.string(must("a text")).refine((text) => !isBlank(text), must("a text"));
-export const textsSchema = z.array(textSchema, must("a list of texts"));
+export const textSchema = z
+  .string(must("a string"))
+  .refine((text) => !isBlank(text), must("a non-empty string"));
+export const textsSchema = z.array(textSchema, must("a list of strings"));
 export const flagSchema = z.boolean(must("true or false"));
 const secondsText = "a number of seconds greater than 0";
 export const secondsSchema = z.number(must(secondsText)).gt(0, must(secondsText));
@@ -74,8 +76,8 @@ export const credentialsSchema = z.custom<TalosCredentials>((given) => missingPa
 });
 
 export const kubeconfigSchema = z
-  .string(mustHidden("a text"))
-  .refine((text) => !isBlank(text), mustHidden("a text"));
+  .string(mustHidden("a string"))
+  .refine((text) => !isBlank(text), mustHidden("a non-empty string"));
 
 /** Endpoints of nodes that are not reached at their own addresses: lists by address. */
 export const endpointsSchema = z.record(

@@ -20,7 +20,7 @@ export const pinnedSchema = z.array(
 /** How to upgrade Kubernetes if a Talos release on the path needs a newer one. */
 const kubernetesOnPathSchema = z.object({
   /** One release of each minor, oldest first; the desired one is last. */
-  releases: textsSchema.min(1, must("a list of texts")),
+  releases: textsSchema.min(1, must("a list of strings")),
   /** Components that patches pin, by node name. */
   pinned: z.record(z.string(), pinnedSchema).exactOptional(),
   acceptRemovedApis: flagSchema.exactOptional(),

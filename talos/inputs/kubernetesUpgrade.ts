@@ -48,7 +48,7 @@ export const kubernetesUpgradeSchema = z.strictObject({
   /** Continue even if something still uses APIs that the desired release doesn't have. */
   acceptRemovedApis: flagSchema.default(false),
   /** Descriptions of declared objects whose API the desired release doesn't have. */
-  removedObjects: z.array(z.string(must("a text")), must("a list of texts")).default([]),
+  removedObjects: z.array(z.string(must("a string")), must("a list of strings")).default([]),
   rollout: rolloutPolicySchema.prefault({}),
   /** As for a NodeUpgrade. */
   approval: recordSchema.exactOptional(),

@@ -29,14 +29,14 @@ export const nodeConfigurationSchema = z.strictObject({
   endpoints: endpointsSchema.exactOptional(),
   role: roleSchema,
   /** Addresses of all control planes, including this node if it is one. */
-  controlPlanes: z.array(z.string(must("a text")), must("a list of addresses")),
+  controlPlanes: z.array(z.string(must("a string")), must("a list of addresses")),
   clientConfiguration: credentialsSchema,
   /** The node's desired configuration. */
   machineConfiguration: z.string(configurationText).min(1, configurationText),
   /** The same, redacted: for policies, reports and drift. Absent: it is derived from the other. */
-  configuration: z.string(mustHidden("a text")).min(1, mustHidden("a text")).exactOptional(),
+  configuration: z.string(mustHidden("a string")).min(1, mustHidden("a string")).exactOptional(),
   /** Its patches. */
-  patches: z.array(z.string(mustHidden("a text")), mustHidden("a list of texts")),
+  patches: z.array(z.string(mustHidden("a string")), mustHidden("a list of strings")),
   /** Paths whose loss is accepted. */
   acceptDropped: z.array(z.string(must("a path")), must("a list of paths")).default([]),
   hidden: hiddenSchema.exactOptional(),

@@ -20,7 +20,7 @@ const budgetSchema = z.object({
   /** Name of the setting that limits it, for messages: `upgrade.workers.maxUnavailable`. */
   setting: textSchema,
   /** Names of its nodes. Absent: all of them. */
-  nodes: z.union([z.array(textSchema), z.string()], must("a list or a text")).exactOptional(),
+  nodes: z.union([z.array(textSchema), z.string()], must("a list or a string")).exactOptional(),
   /** A number of nodes, at least 1, or a percentage of the group such as `25%`. */
   maxUnavailable: z.union([z.number(), z.string()], must("a number or a percentage")),
 });
@@ -53,7 +53,7 @@ const gateSchema = z.object({
  */
 export const rolloutPolicySchema = sectionSchema({
   /** The nodes reported with this one or sharing a budget with it, in rollout order. */
-  nodes: z.union([z.string(), z.array(memberSchema)], must("a list or a text")).default([]),
+  nodes: z.union([z.string(), z.array(memberSchema)], must("a list or a string")).default([]),
   /** How many nodes of a group may be unavailable at once. A node in no group has no such limit. */
   budgets: z.array(budgetSchema, list).default([]),
   /** When nodes may be taken down; none: at any time. */
@@ -62,7 +62,7 @@ export const rolloutPolicySchema = sectionSchema({
   /** What must hold before each node. */
   gates: z.array(gateSchema, list).default([]),
   /** Endpoints of listed nodes that differ from the others'. */
-  endpoints: z.string(must("a text")).default(""),
+  endpoints: z.string(must("a string")).default(""),
 }).transform(({ nodes, budgets, endpoints, ...others }) => {
   const members: RolloutMember[] = typeof nodes === "string" ? parseMembers(nodes) : nodes;
   return {

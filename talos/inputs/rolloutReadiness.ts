@@ -9,7 +9,7 @@ import { pinnedSchema } from "./hops.ts";
 export const configurationSchema = z.object(
   {
     text: z.string(mustHidden("a machine configuration")),
-    patches: z.array(z.string(mustHidden("a text")), mustHidden("a list of texts")).default([]),
+    patches: z.array(z.string(mustHidden("a string")), mustHidden("a list of strings")).default([]),
   },
   mustHidden("{ text, patches }"),
 );
@@ -36,7 +36,7 @@ const kubernetesSchema = z.object(
     pinned: z.record(z.string(), pinnedSchema, must("components by node")).default({}),
     through: z.array(textSchema, must("a list of Kubernetes releases")).exactOptional(),
     acceptRemovedApis: flagSchema.exactOptional(),
-    removedObjects: z.array(z.string(must("a text")), must("a list of texts")).exactOptional(),
+    removedObjects: z.array(z.string(must("a string")), must("a list of strings")).exactOptional(),
   },
   must("{ pinned, through, acceptRemovedApis, removedObjects }"),
 );
@@ -58,7 +58,7 @@ export const readinessSchema = z.object({
   kubernetes: kubernetesSchema.exactOptional(),
   preview: flagSchema.default(false),
   /** The program run that provides these inputs. */
-  run: z.string(must("a text")).default(""),
+  run: z.string(must("a string")).default(""),
 });
 
 /** A configuration as the plan reads it. */

@@ -8,7 +8,7 @@ const probedClassSchema = z.object(
   {
     name: textSchema,
     /** The driver that the class must belong to. Absent: any. */
-    driver: z.string(must("a text")).exactOptional(),
+    driver: z.string(must("a string")).exactOptional(),
     /** The claims' access mode. Absent: ReadWriteOnce. */
     accessMode: z
       .enum(["ReadWriteOnce", "ReadWriteOncePod"], must("ReadWriteOnce or ReadWriteOncePod"))

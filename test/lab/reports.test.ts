@@ -143,7 +143,7 @@ nightly(
     const before = await lab.upgrades();
     const closed = await lab.finish();
     expect(closed.text).toMatch(
-      /cp1 \([\d.]+\) is left as it is for now: no upgrade window is open .*Done: none\. Left: cp1, cp2, cp3, w1, w2\./,
+      /cp1 \([\d.]+\) is postponed: no upgrade window is open .*Done: none\. Left: cp1, cp2, cp3, w1, w2\./,
     );
     expect(await lab.upgrades()).toEqual(before);
     const left = await report("preview", "--stack", "dev");

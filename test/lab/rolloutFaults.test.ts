@@ -295,7 +295,7 @@ describe("from v1.13.5, with temporary or tolerable faults", () => {
     const before = await lab.nodes();
     lab.want("v1.13.9");
     const text = await failingUp();
-    expect(text).toMatch(/v1\.13\.9 runs etcd 3\.6\.\d+, and etcd's data is of 3\.7/);
+    expect(text).toMatch(/v1\.13\.9 runs etcd 3\.6\.\d+, and etcd's data has version 3\.7/);
     const boots = (nodes: typeof before) => nodes.map(({ name, upgrades, boots }) => [name, upgrades, boots]);
     expect(boots(await lab.nodes())).toEqual(boots(before));
   });

@@ -65,7 +65,7 @@ describe("three control planes on etcd 3.7", () => {
 
   test("do not go back to 3.6: the guard gives the reason and the setting that allows it", async () => {
     const message = await refused(cluster, "cp1", { talosVersion: "v1.13.9" });
-    expect(message).toContain("v1.13.9 runs etcd 3.6.12, and etcd's data is of 3.7");
+    expect(message).toContain("v1.13.9 runs etcd 3.6.12, and etcd's data has version 3.7");
     expect(message).toContain("127.45.42.11 has etcd 3.7.1, storage 3.7.0");
     expect(message).toContain("set upgrade.etcdDowngrade");
     expect(untouched(cluster)).toBe(true);

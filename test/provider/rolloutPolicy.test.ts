@@ -81,7 +81,7 @@ describe("upgrade windows", () => {
     expect(outs).toMatchObject({ runningVersion: "v1.13.7", talosVersion: "v1.13.9" });
     const told = `${closed}. Done: cp1. Left: w1, w2, w3. The node runs its old image, untouched.`;
     expect(outs).toMatchObject({ postponed: told });
-    expect(early.warnings).toEqual([`w1 (127.49.15.21) is left as it is for now: ${told}`]);
+    expect(early.warnings).toEqual([`w1 (127.49.15.21) is postponed: ${told}`]);
 
     // What is done and left is told once, by the first that is left.
     const second = at(() => onSaturday);
@@ -90,7 +90,7 @@ describe("upgrade windows", () => {
       inputsFor(cluster, "w2", { ...lacksNothing, ...policy({ windows: [sunday] }) }),
     );
     expect(second.warnings).toEqual([
-      `w2 (127.49.15.22) is left as it is for now: ${closed}. The node runs its old image, untouched.`,
+      `w2 (127.49.15.22) is postponed: ${closed}. The node runs its old image, untouched.`,
     ]);
 
     const later = at(() => onSunday);
@@ -279,7 +279,7 @@ describe("how a rollout goes on is no property of a node", () => {
     ).toEqual(listed.budgets);
     expect(rolloutPolicySchema.parse({ nodes: "", budgets: [] }).nodes).toEqual([]);
     expect(rolloutPolicySchema.safeParse({ nodes: 3 }).error?.issues).toMatchObject([
-      { path: ["nodes"], message: expect.stringMatching(/^must be a list or a text, not 3$/) as string },
+      { path: ["nodes"], message: expect.stringMatching(/^must be a list or a string, not 3$/) as string },
     ]);
   });
 

@@ -128,7 +128,7 @@ describe("the secrets of a running cluster", () => {
     expect(problemsWith({ bundleFile: bundle, talosconfig })).toEqual([
       {
         path: "cluster.secrets.bundleFile",
-        reason: `is not a path but a text of ${bundle.length} characters; if this is the file's content, set it under bundle`,
+        reason: `is not a path but a string of ${bundle.length} characters; if this is the file's content, set it under bundle`,
       },
     ]);
   });

@@ -36,8 +36,8 @@ describe("what may be a secret is not", () => {
     "-----BEGIN ED25519 PRIVATE KEY-----\nMC4C\n",
     "words ".repeat(20),
   ])("%j", (text) => {
-    expect(describeValue(text)).toBe(`a text of ${text.length} characters`);
-    expect(describeGiven(text)).toBe(`a text of ${text.length} characters`);
+    expect(describeValue(text)).toBe(`a string of ${text.length} characters`);
+    expect(describeGiven(text)).toBe(`a string of ${text.length} characters`);
   });
 
   test("a password in a URL is cut out of it", () => {

@@ -42,7 +42,7 @@ describe("inputs of a NodeUpgrade", () => {
     ],
     ["role", "master", /^\[role\] must be "controlplane" or "worker", not "master"/],
     ["node", "10.0.0.11:50000", /^\[node\] must be an address or a host name/],
-    ["controlPlanes", "10.0.0.11", /^\[controlPlanes\] must be a list of texts/],
+    ["controlPlanes", "10.0.0.11", /^\[controlPlanes\] must be a list of strings/],
     [
       "controlPlanes",
       ["10.0.0.12"],
@@ -53,7 +53,7 @@ describe("inputs of a NodeUpgrade", () => {
     ["drain", { leftoverSessions: "ignore" }, /^\[drain\] leftoverSessions must be "refuse" or "warn", not/],
     ["drain", { timeoutSeconds: "5m" }, /^\[drain\] timeoutSeconds must be a number of seconds/],
     ["allowSkew", "yes", /^\[allowSkew\] must be true or false, not "yes"/],
-    ["image", "", /^\[image\] must be a text/],
+    ["image", "", /^\[image\] must be a non-empty string/],
     ["nodes", [], /^\[nodes\] is not an input of a NodeUpgrade/],
     [
       "clientConfiguration",

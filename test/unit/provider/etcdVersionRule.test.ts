@@ -65,7 +65,7 @@ describe("back", () => {
 
   test("over an etcd minor release is refused, with what is there and the setting", () => {
     const text = said(back);
-    expect(text).toContain("v1.13.9 runs etcd 3.6.12, and etcd's data is of 3.7");
+    expect(text).toContain("v1.13.9 runs etcd 3.6.12, and etcd's data has version 3.7");
     expect(text).toContain("10.0.0.11 has etcd 3.7.1, storage 3.7.0");
     expect(text).toMatch(/set upgrade\.etcdDowngrade/);
   });
@@ -80,7 +80,7 @@ describe("back", () => {
 
   test("is refused once all members run the newer release, though storage does not show it yet", () => {
     const members = three("3.7.1", "3.6.0");
-    expect(said({ members, talosVersion: "v1.13.9" })).toContain("etcd's data is of 3.7");
+    expect(said({ members, talosVersion: "v1.13.9" })).toContain("etcd's data has version 3.7");
     expect(said({ members, talosVersion: "v1.13.9", downgrading: true })).toBe("");
   });
 
@@ -109,7 +109,7 @@ test("an etcd image of the configuration's own runs, whatever Talos comes with",
   const etcdImage = "registry.k8s.io/etcd:v3.6.12";
   expect(said({ talosVersion: "v1.14.1", etcdImage })).toBe("");
   expect(said({ members: three("3.7.1", "3.7.0"), talosVersion: "v1.14.1", etcdImage })).toContain(
-    `cluster.etcd.image (${etcdImage}) runs etcd 3.6.12, and etcd's data is of 3.7`,
+    `cluster.etcd.image (${etcdImage}) runs etcd 3.6.12, and etcd's data has version 3.7`,
   );
   expect(said({ etcdImage: "registry/etcd@sha256:0123" })).toBe("");
 });
