@@ -10,6 +10,8 @@ export interface OurDocuments {
   subnets: boolean;
   nameservers: boolean;
   vip: boolean;
+  /** Whether the node loads iscsi_tcp. */
+  iscsi: boolean;
   /** Names of the links that the settings list. */
   links: readonly string[];
 }
@@ -66,7 +68,7 @@ function settingFor(kind: string, name: string, ours: OurDocuments): string | un
     case "KubeAdmissionControlConfig":
       return name === "PodSecurity" ? "the drivers' namespaces, or a patch for other namespaces" : undefined;
     case "KernelModuleConfig":
-      return name === "iscsi_tcp" ? "the node's iscsi" : undefined;
+      return ours.iscsi && name === "iscsi_tcp" ? "the node's iscsi" : undefined;
     case "KubeNetworkConfig":
       return ours.subnets ? "cluster.podSubnets and cluster.serviceSubnets" : undefined;
     case "ResolverConfig":

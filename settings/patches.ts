@@ -278,6 +278,7 @@ function programDocuments(
     subnets: (["podSubnets", "serviceSubnets"] as const).some((key) => settings.cluster?.[key] !== undefined),
     nameservers: (node.network?.nameservers ?? []).length > 0,
     vip: settings.cluster?.vip !== undefined && node.role === "controlplane",
+    iscsi: usesIscsi(node),
     links: links.filter((name) => name !== undefined),
   };
 }

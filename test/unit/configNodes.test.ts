@@ -265,6 +265,16 @@ describe("documents", () => {
     expect(mistakes(withDocuments([document]))).toContain(`cluster.nodes[0].documents[0]: ${says}`);
   });
 
+  it("may load the iscsi_tcp module only on a node without iSCSI", () => {
+    const module = { apiVersion: "v1alpha1", kind: "KernelModuleConfig", name: "iscsi_tcp" };
+    const worker = (change: object): string[] =>
+      mistakes(settings([node("cp1", 11), node("w1", 21, { documents: [module], ...change })]));
+    const refused =
+      "cluster.nodes[1].documents[0]: line 2: document KernelModuleConfig iscsi_tcp is written by this program; use the node's iscsi";
+    expect(worker({})).toContain(refused);
+    expect(worker({ iscsi: false })).not.toContain(refused);
+  });
+
   it("are given once, over all levels", () => {
     const config = settings([node("cp1", 11, { documents: [volume] })], { documents: { all: [volume] } });
     expect(mistakes(config)).toEqual([
