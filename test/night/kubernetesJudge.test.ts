@@ -37,9 +37,8 @@ let build: string;
 
 beforeAll(async () => {
   scratch = mkdtempSync(join(tmpdir(), "talos-iscsi-judge-"));
-  const given = process.env["KUBERNETES_NEXT"];
   const names = ["kube-apiserver-next", "kube-controller-manager-next", "kube-scheduler-next"] as const;
-  build = given ?? dirname((await resolveTools(names))["kube-apiserver-next"]);
+  build = dirname((await resolveTools(names))["kube-apiserver-next"]);
 });
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
