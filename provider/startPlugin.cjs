@@ -28,8 +28,13 @@ module.exports = function startPlugin(name, folder, load) {
   const packages = join(folder, "..", "node_modules");
   module_.enableCompileCache?.(join(existsSync(packages) ? packages : folder, ".cache", name));
   load().then(
-    // The engine ends its plugins without asking, so what Node would keep at exit is kept now.
-    () => module_.flushCompileCache?.(),
+    () => {
+      // The SDK's server looks up the source map of every frame of every stack that is read, and gRPC and Node's streams read one for each failed call. Node runs
+      // this code as it is written, so there is nothing to look up.
+      Error.prepareStackTrace = undefined;
+      // The engine ends its plugins without asking, so what Node would keep at exit is kept now.
+      module_.flushCompileCache?.();
+    },
     (error) => {
       process.stderr.write(`The plugin ${name} could not start: ${error?.stack ?? error}\n`);
       process.exit(1);

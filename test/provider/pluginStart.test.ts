@@ -98,6 +98,15 @@ it("the program turns off the look-up of source maps, of which it has none: its 
   expect(readFileSync(join(root, file), "utf8").split("\n")[Number(line) - 1]).toMatch(/throw|error|parse/i);
 });
 
+it("a plugin turns off the look-up of source maps that the SDK's server installs", () => {
+  const start = `require("./provider/startPlugin.cjs")("test", ${JSON.stringify(join(root, "provider"))}, async () => {
+      require("source-map-support").install();
+      setTimeout(() => console.log(typeof Error.prepareStackTrace), 10);
+    })`;
+  const { stdout } = spawnSync(process.execPath, ["-e", start], { cwd: root, encoding: "utf8" });
+  expect(stdout.trim()).toBe("undefined");
+});
+
 describe("the plugin, started by PulumiPlugin.yaml as the language host does it", () => {
   const heard: { urn: string; message: string }[] = [];
   let cluster: SimulatedCluster;
