@@ -1,11 +1,11 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** The commands that the documentation tells people to run, taken apart. */
+/** Parses the commands that the documentation tells people to run. */
 
 const root = join(import.meta.dirname, "..");
 
-/** A command as it stands on a page. */
+/** A command found on a page. */
 export interface DocumentedCommand {
   page: string;
   /** As written, without its comment, on one line. */
@@ -16,7 +16,7 @@ export interface DocumentedCommand {
   options: string[];
 }
 
-/** Options that take no value; any other takes the next word as its own, unless it has one behind a `=`. */
+/** Options that take no value. Any other option takes the next word as its value, unless it uses `=`. */
 const switches = new Set(
   [
     "--dry-run --diff --expect-no-changes --follow --graceful --help --insecure --json --overwrite --path --previous",
@@ -28,7 +28,7 @@ export const commandPages = globSync(["README.md", "CONTRIBUTING.md", "docs/*.md
   cwd: root,
 }).sort();
 
-/** Every command in a fenced block of shell. */
+/** Every command in fenced shell blocks. */
 export function fencedCommands(page: string): DocumentedCommand[] {
   const blocks = [...readPage(page).matchAll(/^```(?:sh|bash|shell|console)\n([\s\S]*?)^```/gm)].map(
     ([, block = ""]) => block,
@@ -44,7 +44,7 @@ export function fencedCommands(page: string): DocumentedCommand[] {
   );
 }
 
-/** Commands of the tools that are mentioned in running text: `pulumi up --refresh`. */
+/** Tool commands mentioned in running text: `pulumi up --refresh`. */
 export function mentionedCommands(page: string): DocumentedCommand[] {
   const prose = readPage(page).replace(/^```[\s\S]*?^```/gm, "");
   return [...prose.matchAll(/`((?:pulumi|talosctl|kubectl|npm run) [^`]+)`/g)].map(([, text = ""]) =>
@@ -73,13 +73,13 @@ function parseCommand(page: string, text: string): DocumentedCommand {
   return { page, text, words, options: [...new Set(options)].sort() };
 }
 
-/** What runs a command, or why nothing does. */
+/** The test that runs a command, or the reason why none does. */
 export interface CommandProof {
-  /** Its first words and all of its options, in any order: `pulumi config set --secret --path`. */
+  /** First words plus all options, in any order: `pulumi config set --secret --path`. */
   command: string;
   /** The test that runs it. */
   test?: string;
-  /** What stands in that test and runs it. */
+  /** The code in that test that runs it. */
   by?: string;
   /** Why no test can. */
   why?: string;
@@ -89,7 +89,7 @@ export const proofs = JSON.parse(
   readFileSync(join(root, "test", "docsCommands.json"), "utf8"),
 ) as CommandProof[];
 
-/** Does the entry speak of this command? */
+/** Does the entry cover this command? */
 export function provesCommand(proof: CommandProof, { words, options }: DocumentedCommand): boolean {
   const tokens = proof.command.split(" ");
   const wanted = tokens.filter((token) => token.startsWith("-")).sort();

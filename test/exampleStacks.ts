@@ -3,16 +3,16 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import { withValues } from "./unit/settings/example.ts";
 
-/** The stack files under `examples/`, as a reader finds them. */
+/** The stack files under `examples/`. */
 
 const folder = join(import.meta.dirname, "..", "examples");
 
-/** An example, and what a reader has to do beside copying it. */
+/** An example, and what a reader has to do besides copying it. */
 export interface Example {
   name: string;
-  /** The stack's file as it stands. */
+  /** The stack file's content. */
   text: string;
-  /** The paths of the commands in it that set a secret, without quotes. */
+  /** Paths of its commands that set a secret, without quotes. */
   secrets: string[];
 }
 
@@ -29,7 +29,7 @@ export function exampleNamed(name: string): Example {
   return { name, text, secrets: commands.map((command) => command[2] ?? "") };
 }
 
-/** The settings in an example as the program gets them: its secrets are set unless that is asked for. */
+/** An example's settings as the program gets them, with or without its secrets set. */
 export function settingsIn(
   { text, secrets }: Example,
   set: { secrets: boolean } = { secrets: true },

@@ -10,8 +10,9 @@ import { createHarness, inputsFor } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /**
- * The engine was killed, by a closed terminal or `pulumi up | head -1`, while an operation waits for something that never comes. The plugin's process has to
- * end soon, whatever it waits for, and to leave the rest to the next `pulumi up`. In these tests nothing runs out of patience by itself.
+ * 
+ * The engine was killed, by a closed terminal or `pulumi up | head -1`, while an operation waits for something that never comes. Whatever it waits for, the
+ * plugin's process must exit soon and leave the rest to the next `pulumi up`. Timeouts here are an hour, so no operation gives up by itself.
  */
 
 const hour = 3_600_000;
@@ -19,7 +20,7 @@ const endless: Partial<Timeouts> = {
   ...{ contactMs: hour, guardMs: hour, recoveryMs: hour, kubernetesMs: hour, serviceMs: hour },
   ...{ rebootMs: hour, settleMs: hour, certificateMs: hour, leftoverMs: hour },
 };
-/** One answer of a node that is gone takes 500 ms here and 2 s in life; this is the time of several, on a busy machine. */
+/** A call to a dead node times out after 500 ms here and 2 s in production. This allows several calls on a busy machine. */
 const soonMs = 8_000;
 
 const urnOf = (type: string): string => `urn:pulumi:dev::talos-iscsi::talos-node:index:${type}::thing`;
@@ -43,7 +44,7 @@ async function start(): Promise<Scene> {
   return { cluster, kubernetes };
 }
 
-/** Everything that was ever done to a node or to Kubernetes. */
+/** Everything done to nodes or Kubernetes so far. */
 const done = ({ cluster, kubernetes }: Scene): unknown => [
   cluster.nodes.map((node) => {
     const { installs, reboots, upgrades, appliedConfigs, stage } = node.snapshot();
@@ -54,7 +55,7 @@ const done = ({ cluster, kubernetes }: Scene): unknown => [
 
 type Operation = (provider: TalosNodeProvider) => Promise<unknown>;
 
-/** Begins the operation, waits until it says this, and is killed then. */
+/** Starts the operation, waits for a matching status line, then kills the engine. */
 async function expectToEndSoon(
   scene: Scene,
   begin: Operation,
@@ -66,14 +67,14 @@ async function expectToEndSoon(
     (error: unknown) => String(error),
   );
   await vi.waitFor(() => expect(status.join("\n")).toMatch(waits), { timeout: 60_000 });
-  // Into the wait, past the step's first look.
+  // Lets the wait get past its first check.
   await new Promise((resolve) => setTimeout(resolve, 700));
   const begun = performance.now();
   await provider.abandon();
   expect(performance.now() - begun).toBeLessThan(soonMs);
   const before = done(scene);
   expect(await ended).not.toBe("finished");
-  // What goes on without the plugin is the node's affair; the plugin asks for nothing more.
+  // Whatever a node still does on its own, the plugin must not send anything more.
   await new Promise((resolve) => setTimeout(resolve, 500));
   expect(done(scene)).toEqual(before);
 }
@@ -143,7 +144,7 @@ it.concurrent.each<Case>([
   await expectToEndSoon(scene, upgrade(scene, name, change), waits);
 });
 
-it.concurrent("an upgrade whose installer runs ends with the installer, and before the drain", async () => {
+it.concurrent("an upgrade ends when its running installer does, before the drain", async () => {
   const scene = await start();
   const node = scene.cluster.node("w1");
   node.faults.set("slow-install", { value: 15 }); // 3 s
@@ -152,7 +153,7 @@ it.concurrent("an upgrade whose installer runs ends with the installer, and befo
   expect(scene.kubernetes.log).toEqual([]);
 });
 
-it.concurrent("a preflight whose nodes fetch an image ends soon", async () => {
+it.concurrent("a preflight that is pulling images ends soon", async () => {
   const scene = await start();
   const { schematicId, controlPlanes, clientConfiguration, drain, ...own } = inputsFor(scene.cluster, "w1");
   const { name, node, role, talosVersion, image, extensions, services, files } = own;
@@ -165,7 +166,7 @@ it.concurrent("a preflight whose nodes fetch an image ends soon", async () => {
 });
 
 it.concurrent.each(["before", "after"])(
-  "a configuration that waits for the control planes %s it ends soon",
+  "a configuration that waits for the control planes %s its apply ends soon",
   async (when) => {
     const scene = await start();
     const node = scene.cluster.node("cp1");
@@ -207,7 +208,7 @@ it.concurrent("a removal whose drain is blocked ends soon", async () => {
   expect(cluster.node("w2").snapshot().stage).toBe("running");
 });
 
-it.concurrent("an upgrade of Kubernetes whose kube-apiserver does not come back ends soon", async () => {
+it.concurrent("a Kubernetes upgrade whose kube-apiserver does not come back ends soon", async () => {
   const own = await KubernetesCluster.start({ subnet: `127.48.${subnets++}`, controlPlanes: 1, workers: 1 });
   scenes.push(own);
   const state = await own.adopted(own.provider().provider);

@@ -13,7 +13,7 @@ import {
 import { expectFailure, createHarness, inputsFor } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-/** What an approved plan lets through besides upgrades by one release, and what a look costs. */
+/** What an approved plan allows besides single-step upgrades, and how many calls a check makes. */
 
 const own = (type: string): string => `urn:pulumi:dev::talos-iscsi::talos-node:index:${type}::x`;
 const patient = (kubernetes?: FakeKubernetes) =>
@@ -22,7 +22,7 @@ const patient = (kubernetes?: FakeKubernetes) =>
 let cluster: SimulatedCluster;
 afterEach(async () => cluster?.stop());
 
-/** Inputs of a RolloutReadiness that takes these nodes to a release, with their configurations as they are. */
+/** Inputs of a RolloutReadiness that takes these nodes to a release and leaves their configurations unchanged. */
 function readiness(names: readonly string[], talosVersion: string, shared: Properties = {}): Properties {
   const nodes = Object.fromEntries(
     names.map((name) => {
@@ -50,7 +50,7 @@ async function checked(olds: Properties, news: Properties) {
   return { inputs: unwrap(result.inputs as Properties).values, failures: result.failures ?? [] };
 }
 
-/** What the run with this digest confirms, as the other resources get it. */
+/** The confirmed approval that the other resources get in the run with this digest. */
 async function confirmed(last: Properties, news: Properties): Promise<Properties> {
   const { inputs: preview } = await checked(last, news);
   const approvedPlan = { digest: String(preview["planDigest"]) };
@@ -61,7 +61,7 @@ async function confirmed(last: Properties, news: Properties): Promise<Properties
 }
 
 describe("with an approved plan", () => {
-  it("nodes go through every release on the way of the plan, and none does whose way was not approved", async () => {
+  it("takes nodes through every release of an approved plan, and refuses a node whose hops were not approved", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.48.41", version: "v1.11.6", workers: 1 });
     const names = ["cp1", "w1"];
     const hop = inputsFor(cluster, "cp1", { talosVersion: "v1.12.11" });
@@ -89,12 +89,12 @@ describe("with an approved plan", () => {
     expect(cluster.touched()).toEqual(was);
     await patient().provider.create(own("RolloutPreflight"), { ...rollout, approval });
     expect(names.map((name) => cluster.node(name).snapshot().version)).toEqual(["v1.12.11", "v1.12.11"]);
-    // Somebody else's way: a node that has come half of it by now is another plan.
+    // The nodes are now halfway, so the remaining hops are a different plan.
     const again = await checked(last, { ...news, approvedPlan: { digest: approval["digest"] } });
     expect(again.failures).toHaveLength(1);
   });
 
-  it("a machine is reset whose removal is in it, and none that was only to be left alone", async () => {
+  it("resets a machine whose reset was approved, and refuses one that was only approved to leave", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.48.42", version: "v1.13.7", workers: 2 });
     const kubernetes = new FakeKubernetes();
     for (const { name, address } of cluster.nodes) kubernetes.add(name, address);
@@ -126,7 +126,7 @@ describe("with an approved plan", () => {
     expect(kubernetes.log.join()).toContain("w2");
   });
 
-  it("Kubernetes is upgraded on the nodes that are in it; without one of them nothing is begun", async () => {
+  it("upgrades Kubernetes if every node of it is approved, and otherwise starts nothing", async () => {
     const kube = await KubernetesCluster.start({ subnet: "127.48.43", controlPlanes: 1, workers: 1 });
     ({ cluster } = kube);
     const names = ["cp1", "w1"];
@@ -159,8 +159,8 @@ describe("with an approved plan", () => {
   }, 60_000);
 });
 
-describe("the look at all nodes", () => {
-  /** Calls of the Talos API that a check of these inputs makes. */
+describe("the check of all nodes", () => {
+  /** Counts the Talos API calls that a check of these inputs makes. */
   async function calls(olds: Properties, news: Properties): Promise<number> {
     let count = 0;
     const counting: typeof connectActor = (connection) =>
@@ -179,7 +179,7 @@ describe("the look at all nodes", () => {
     return count;
   }
 
-  it("costs each node the same few calls, however many there are; without a change or an approval, none", async () => {
+  it("makes the same few calls per node at any cluster size, and none without a change or an approval", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.48.44", version: "v1.13.7", workers: 3 });
     const some = ["cp1", "w1"];
     const all = ["cp1", "w1", "w2", "w3"];

@@ -8,7 +8,7 @@ import { connectActor } from "../../talos/api/actor.ts";
 import { expectFailure, createHarness, inputsFor, urn as upgradeUrn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-/** The plan that was approved is the one that runs. */
+/** Only the approved plan runs. */
 
 const own = (type: string): string => `urn:pulumi:dev::talos-iscsi::talos-node:index:${type}::x`;
 const urn = own("RolloutReadiness");
@@ -54,7 +54,7 @@ function inputs(talosVersion = "v1.13.9", shared: Properties = {}, sysctl = "102
   };
 }
 
-/** The state of a deployment that has changed nothing. */
+/** The state after a deployment that changed nothing. */
 async function before(): Promise<Properties> {
   const news = {
     ...inputs("v1.13.7"),
@@ -79,8 +79,8 @@ const planned = (made: Properties): RolloutPlan => {
   return plan;
 };
 
-describe("the plan of a preview", () => {
-  it("has each node to which something is done, and no secret; the state keeps no configuration", async () => {
+describe("a preview's plan", () => {
+  it("contains every node that changes and no secret; the state stores no configuration", async () => {
     const { inputs: made } = await checked(await before(), inputs());
     const plan = planned(made);
     expect(Object.keys(plan.nodes).sort()).toEqual([...names].sort());
@@ -93,7 +93,7 @@ describe("the plan of a preview", () => {
     expect(plan.nodes["cp1"]).not.toHaveProperty("configuration");
     expect(plan.nodes["w2"]?.configuration?.lines).toEqual([expect.stringContaining("vm.nr_hugepages")]);
     expect(made["planDigest"]).toMatch(/^[0-9a-f]{64}$/);
-    // Looked at again, it is the same.
+    // A second check gives the same digest.
     expect((await checked(await before(), inputs())).inputs["planDigest"]).toBe(made["planDigest"]);
     const { cluster: keys } = parse(has("cp1")) as { cluster: { secret: string; ca: { key: string } } };
     const kept = JSON.stringify({ ...made, clientConfiguration: undefined });
@@ -101,7 +101,7 @@ describe("the plan of a preview", () => {
     expect(kept).not.toContain("v1alpha1");
   });
 
-  it("is there where only a configuration changes, or a node leaves; a preview without a change asks no node", async () => {
+  it("covers configuration-only changes and leaving nodes; a preview without changes contacts no node", async () => {
     const last = await before();
     const change = planned((await checked(last, inputs("v1.13.7"))).inputs);
     expect(names.filter((name) => change.nodes[name]?.configuration !== undefined)).toEqual(["w2"]);
@@ -123,12 +123,12 @@ describe("the plan of a preview", () => {
     expect(made).not.toHaveProperty("planDigest");
     expect(dials).toBe(0);
     expect((await provider.diff("readiness", urn, last, made, last)).changes).toBe(false);
-    // If asked for one, it looks anyway: something may be left over from a deployment that failed.
+    // With an approval it checks anyway: a failed deployment may have left work.
     await provider.check(urn, last, { ...same, approvedPlan: { digest: "none" } });
     expect(dials).toBeGreaterThan(0);
   });
 
-  it("of a new cluster is the same before its secrets are made and after", async () => {
+  it("is the same before and after a new cluster's secrets exist", async () => {
     const unknown = {
       ...inputs(),
       clientConfiguration: unknownValue,
@@ -143,14 +143,14 @@ describe("the plan of a preview", () => {
       clientConfiguration: { ...cluster.credentials, caCertificate: await strangersCa() },
     };
     expect(planned((await checked({}, strangers)).inputs)).toEqual(plan);
-    // Of a node that the state has, that is no news to approve.
+    // A node already in the state needs no approval to join.
     expect((await checked({ ...strangers, configurations: {} }, unknown)).inputs["planDigest"]).toBe(
       unknownValue,
     );
   });
 });
 
-/** A CA that no node knows: to a client with it every node is a stranger, as one that waits for its configuration. */
+/** A CA that no node trusts. To a client with this CA, every node looks like one in maintenance mode. */
 async function strangersCa(): Promise<string> {
   const other = await SimulatedCluster.start({ subnet: "127.48.18", controlPlanes: 1, workers: 0 });
   const { caCertificate } = other.credentials;
@@ -167,7 +167,7 @@ describe("an approved plan", () => {
     plan = planned(made);
   });
 
-  it("is confirmed for the run where nothing has changed; a saved plan fits both", async () => {
+  it("is confirmed when nothing has changed, and a saved plan fits both preview and deployment", async () => {
     const last = await before();
     const preview = await checked(
       last,
@@ -186,12 +186,12 @@ describe("an approved plan", () => {
     const { outs } = await provider.update("readiness", urn, last, news);
     expect(outs["confirmed"]).toMatchObject({ digest, upgrade: names, configuration: ["w2"], leaving: [] });
     expect(outs["confirmed"]).toMatchObject({ program: "program 2" });
-    // The next deployment without approval has nothing to do.
+    // The next deployment without an approval has nothing to do.
     const next = (await checked(news, inputs())).inputs;
     expect((await provider.diff("readiness", urn, unwrap(outs).values, next, news)).changes).toBe(false);
   });
 
-  it("refuses another plan before anything is changed, and names what differs", async () => {
+  it("that differs from the current plan is refused before anything changes, and the differences are named", async () => {
     const last = await before();
     const other = await checked(last, inputs("v1.13.9", { approvedPlan: { digest, plan } }, "2048"));
     expect(other.failures).toHaveLength(1);
@@ -201,7 +201,7 @@ describe("an approved plan", () => {
     expect(alone.failures[0]).toMatch(/cp1[^]*w2/);
   });
 
-  it("lets no resource disturb a node without it: of another run, or with a node that is not in it", async () => {
+  it("stops resources from changing a node that it omits, and resources that have another run's approval", async () => {
     const { provider } = patient();
     const was = cluster.touched();
     const approval = { digest, run: "", upgrade: ["cp1"], configuration: ["cp1"], leaving: ["w2"] };
@@ -268,7 +268,7 @@ describe("an approved plan", () => {
     expect(cluster.touched()).toEqual(was);
   });
 
-  it("is no change of what it approves", async () => {
+  it("causes no diff by itself", async () => {
     const { provider } = patient();
     const [old, news] = [{ digest: "a" }, { digest: "b" }];
     const changes = async (type: string, given: Properties, olds: Properties = { ...given, approval: old }) =>
@@ -291,7 +291,7 @@ describe("an approved plan", () => {
     expect(upgrade.details).toEqual({ talosVersion: "update" });
   });
 
-  it("does not fit a cluster where someone has upgraded a node by hand", async () => {
+  it("is refused after someone has upgraded a node by hand", async () => {
     const last = await before();
     await createHarness(undefined, { settleMs: 5_000, serviceMs: 5_000 }).provider.create(
       upgradeUrn,

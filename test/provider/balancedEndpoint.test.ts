@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// A load balancer in front of the control planes is the only endpoint. It gives each new connection to the next of them, down or not.
+// A load balancer in front of the control planes is the only endpoint. It sends each new connection to the next control plane, even one that is down.
 
 const host = "127.59.3.100";
 
@@ -59,7 +59,7 @@ afterAll(async () => {
 });
 
 it.each(["cp1", "cp2", "cp3", "w1"])(
-  "%s is upgraded through it, whichever control plane is down",
+  "%s is upgraded through the load balancer even when it reaches a control plane that is down",
   async (name) => {
     const patience = {
       probeMs: 5_000,

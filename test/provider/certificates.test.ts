@@ -12,7 +12,7 @@ import { pemCredentials, type TalosCredentials } from "../../talos/api/credentia
 import { createHarness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// Client certificates: what previews say of their end, and credentials from the cluster's own CA.
+// Client certificates: expiry warnings in previews, and credentials issued from the cluster's own CA.
 
 const day = 24 * 3600 * 1000;
 const now = Date.parse("2026-11-28T12:00:00Z");
@@ -46,14 +46,14 @@ async function goodFor(days: number, from: Authority = ca): Promise<TalosCredent
   };
 }
 
-/** A provider whose calendar is `days` ahead of the real one. */
+/** A provider whose calendar is `days` ahead. */
 const ahead = (days: number) => {
   const clock: Clock = { ...realClock, calendar: () => Date.now() + days * day };
   return createHarness(undefined, { probeMs: 3_000 }, undefined, clock);
 };
 
-describe("credentials that are issued", () => {
-  it("are an administrator's, signed by the cluster's CA, for a year", async () => {
+describe("issued credentials", () => {
+  it("are an administrator's, signed by the cluster's CA, and valid for a year", async () => {
     const issued = await issueCredentials(authority, now);
     const certificate = new X509Certificate(pemCredentials(issued).certificate);
     expect(certificate.verify(new X509Certificate(ca.pem).publicKey)).toBe(true);
@@ -63,7 +63,7 @@ describe("credentials that are issued", () => {
     expect(certificate.checkPrivateKey(createPrivateKey(pemCredentials(issued).key))).toBe(true);
   });
 
-  it("are the same in each preview and deployment of 180 days, and always good for half a year more", async () => {
+  it("stay the same for 180 days, and are always valid for at least half a year more", async () => {
     for (let days = 0; days < 400; days += 7) {
       const at = now + days * day;
       const [one, again] = [await issueCredentials(authority, at), await issueCredentials(authority, at)];
@@ -76,14 +76,14 @@ describe("credentials that are issued", () => {
     expect(new Set(all.map(({ clientKey }) => clientKey)).size).toBe(3);
   });
 
-  it("are another cluster's for another CA", async () => {
+  it("differ for another CA", async () => {
     const other = await createAuthority("talos", "ed25519");
     const theirs = { cert: base64(other.pem), key: base64(await keyOf(other, "PRIVATE KEY")) };
     const [one, two] = [await issueCredentials(authority, now), await issueCredentials(theirs, now)];
     expect(two.clientKey).not.toBe(one.clientKey);
   });
 
-  it("come from the plugin's function, as a secret; it refuses a CA that it cannot use without showing it", async () => {
+  it("come from the plugin's function as a secret; an unusable CA is refused without being shown", async () => {
     const { provider } = createHarness();
     const token = "talos-node:index:clientCredentials";
     const result = await provider.invoke(token, wrap({ authority: { ...authority } }, ["authority"]));
@@ -102,7 +102,7 @@ describe("credentials that are issued", () => {
   });
 });
 
-describe("with a cluster", () => {
+describe("with a running cluster", () => {
   let cluster: SimulatedCluster;
   let own: TalosAuthority;
   beforeAll(async () => {
@@ -140,7 +140,7 @@ describe("with a cluster", () => {
     return { warnings, reasons: failures.map(({ reason }) => reason) };
   };
 
-  it("the preview warns 60 days before the talosconfig expires, and fails afterwards without asking a node", async () => {
+  it("the preview warns 60 days before the talosconfig expires, and after expiry fails without contacting a node", async () => {
     const year = { ...cluster.credentials };
     expect((await preview(300, year)).warnings.join()).not.toContain("expires");
     const soon = await preview(310, year);
@@ -151,15 +151,15 @@ describe("with a cluster", () => {
     const over = await preview(366, year);
     expect(over.reasons).toHaveLength(1);
     expect(over.reasons[0]).toMatch(/talosconfig expired on .*renewCredentials.*new talosconfig/);
-    // No node was asked: what does not fit is not among the warnings.
+    // No node was contacted: the hardware mismatch is not among the warnings.
     expect(over.warnings).toEqual([]);
   });
 
-  it("credentials of its own CA are let in where those of the talosconfig have expired", async () => {
+  it("nodes accept issued credentials after the talosconfig has expired", async () => {
     const issued = await issueCredentials(own, Date.now());
     const { warnings, reasons } = await preview(0, issued);
     expect(reasons).toEqual([]);
-    // The node was asked.
+    // The node was contacted.
     expect(warnings.join()).toContain("there is no disk /dev/sdz; the node has sda 107 GB.");
     const talos = connectActor({ endpoint: cluster.node("w1").address, credentials: issued });
     try {
@@ -169,7 +169,7 @@ describe("with a cluster", () => {
     }
   });
 
-  it("a node whose clock is wrong is not an expired talosconfig", async () => {
+  it("a wrong clock on a node is not reported as an expired talosconfig", async () => {
     cluster.node("w1").faults.set("clock-skewed");
     try {
       const { warnings, reasons } = await preview(0, { ...cluster.credentials });
@@ -196,7 +196,7 @@ describe("a kubeconfig", () => {
   };
   const kubeconfigOf = (user: object) => stringify({ users: [{ name: "admin", user }] });
 
-  it("is judged where a deployment has it, by its client certificate", async () => {
+  it("is checked for expiry of its client certificate once a deployment has it", async () => {
     const { clientCertificate } = await goodFor(100);
     const kubeconfig = kubeconfigOf({ "client-certificate-data": clientCertificate });
     expect(await judged(kubeconfig)).toEqual({ warnings: [], reasons: [] });
@@ -205,14 +205,14 @@ describe("a kubeconfig", () => {
   });
 
   it.each<unknown>([unknownValue, "no: [yaml", kubeconfigOf({ token: "abc" })])(
-    "is nothing to judge: %j",
+    "is not checked when it is unknown or has no certificate: %j",
     async (kubeconfig) => {
       expect(await judged(kubeconfig, 1000)).toEqual({ warnings: [], reasons: [] });
     },
   );
 });
 
-describe("new credentials alone", () => {
+describe("new credentials", () => {
   const credentials = (text: string): Properties => ({
     clientConfiguration: { caCertificate: text, clientCertificate: text, clientKey: text },
     kubeconfig: text,
@@ -240,7 +240,7 @@ describe("new credentials alone", () => {
     ["RolloutPreflight", { ...shared, nodes, plan: {} }],
     ["RolloutReadiness", { ...shared, nodes, onRemove: "keep" }],
     ["ClusterMembership", { nodes, onRemove: "keep", drain: { enabled: false }, timeoutSeconds: 60 }],
-  ])("are no change of a %s, known or not", async (type, inputs) => {
+  ])("cause no diff of a %s, known or not", async (type, inputs) => {
     const { provider } = createHarness();
     const before = { ...inputs, ...old };
     for (const next of [renewed, talosOnly, { clientConfiguration: unknownValue, kubeconfig: unknownValue }])
@@ -250,7 +250,7 @@ describe("new credentials alone", () => {
       ).toMatchObject({ changes: false });
   });
 
-  it("leave a configuration settled, though they are not known yet", async () => {
+  it("leave a configuration settled even while they are unknown", async () => {
     const { provider } = createHarness();
     const inputs: Properties = {
       ...{ name: "cp1", node: "127.0.0.1", role: "controlplane", controlPlanes: ["127.0.0.1"] },

@@ -11,7 +11,7 @@ import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { createHarness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// A configuration beside a run that shares nothing with this one but the cluster: another process, as on another machine.
+// A configuration change alongside another run, on what could be another machine: the two processes share only the cluster.
 
 const urn =
   "urn:pulumi:dev::talos-iscsi::talos-iscsi:index:TalosCluster$talos-node:index:NodeConfiguration::cluster-config";
@@ -46,7 +46,7 @@ afterEach(async () => {
   leases.close();
 });
 
-/** Another process that asks for the turn, says when it has it, and gives it back at the next line that it reads. */
+/** Another process that requests the turn, prints when it has it, and returns it when it reads the next line. */
 async function otherRun(): Promise<{ says: (word: string) => Promise<void>; end: () => void }> {
   const module = join(import.meta.dirname, "../../provider/gate/clusterLock.ts");
   const url = `http://127.0.0.1:${(leases.address() as AddressInfo).port}`;
@@ -105,7 +105,7 @@ const sysctl = (machine: Record<string, unknown>): void => {
   machine["sysctls"] = { "vm.nr_hugepages": "1024" };
 };
 const applied = (name: string): number => cluster.node(name).snapshot().appliedConfigs.length;
-// Enough for a machine that is busy with other tests.
+// Generous, for a machine that also runs other tests.
 const patient = {
   probeMs: 10_000,
   contactMs: 30_000,
@@ -115,7 +115,7 @@ const patient = {
 };
 
 describe("a control plane's configuration", () => {
-  it("waits for the upgrade of another run, and has its turn then", async () => {
+  it("waits for the upgrade of another run, then takes its turn", async () => {
     const run = await otherRun();
     await run.says("mine");
     const { provider, status } = createHarness(kubernetes, patient);
@@ -128,11 +128,11 @@ describe("a control plane's configuration", () => {
     run.end();
     await apply;
     expect(applied("cp2")).toBe(1);
-    // Given back.
+    // The turn was returned.
     expect(kubernetes.lease?.holder).toBeUndefined();
   });
 
-  it("is over before another run has its turn", async () => {
+  it("finishes before another run gets its turn", async () => {
     const { provider, status } = createHarness(kubernetes, { ...patient, steadyMs: 1_500 });
     const apply = provider.create(urn, inputsOf("cp1", sysctl));
     while (applied("cp1") === 0) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -148,7 +148,7 @@ describe("a control plane's configuration", () => {
     expect(status.join()).not.toContain("another run");
   });
 
-  it("is applied without a turn where Kubernetes does not answer: it may be the cure", async () => {
+  it("is applied without a turn if Kubernetes does not answer, since it may be the fix", async () => {
     kubernetes.down = "connect ECONNREFUSED";
     const { provider } = createHarness(kubernetes, { ...patient, kubernetesMs: 200 });
     await provider.create(urn, inputsOf("cp3", sysctl));
@@ -156,8 +156,8 @@ describe("a control plane's configuration", () => {
   });
 });
 
-describe("what disturbs no control plane", () => {
-  it("takes no turn: a worker, what the next installation reads, what the node has", async () => {
+describe("a change that disturbs no control plane", () => {
+  it("takes no turn: on a worker, in settings that only an installer reads, or when the node is up to date", async () => {
     kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: "1" };
     const { provider } = createHarness(kubernetes, patient);
     const before = [applied("cp1"), applied("cp2")];

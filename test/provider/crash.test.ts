@@ -19,7 +19,7 @@ afterAll(async () => {
 
 const never = new Promise<never>(() => undefined);
 
-/** A provider that can be killed: from then on nothing leaves it and nothing reaches it, mid-call or between calls. */
+/** A provider that can be killed, in the middle of a call or between calls. After that it sends and receives nothing. */
 function killable(kubernetes: FakeKubernetes): { provider: TalosNodeProvider; kill: () => void } {
   let dead = false;
   const connections: { close(): void }[] = [];
@@ -65,12 +65,12 @@ function killable(kubernetes: FakeKubernetes): { provider: TalosNodeProvider; ki
   };
 }
 
-// Spread over the whole of an upgrade, which takes about a second here.
+// Spread over a whole upgrade, which takes about a second here.
 const points = Array.from({ length: 14 }, (_, i) => 20 + i * 75);
 
 describe.each(["v1.12.7", "v1.13.7"])("an upgrade from %s whose provider is killed", (version) => {
   it.concurrent.each(points)(
-    "after %i ms is finished by the next run: one upgrade, no cordon left",
+    "after %i ms is finished by the next run, with one upgrade in total and no cordon left",
     async (ms) => {
       const subnet = `127.44.${200 + subnets++}`;
       const kubernetes = new FakeKubernetes().add("cp1", `${subnet}.11`).add("w1", `${subnet}.21`);

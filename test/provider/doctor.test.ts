@@ -34,7 +34,7 @@ afterAll(async () => {
   await cluster.stop();
 });
 
-/** What any action would change. */
+/** Everything that an action could change. */
 const states = (): string =>
   JSON.stringify(
     cluster.nodes.map((node) => {
@@ -64,7 +64,7 @@ function look(
 
 const problems = ({ findings }: Verdict) => findings.filter(({ severity }) => severity === "problem");
 
-it("a cluster in good health has no problem, and nothing is done to it", async () => {
+it("reports no problem for a healthy cluster, and changes nothing", async () => {
   const verdict = await look();
   expect(problems(verdict)).toEqual([]);
   expect(verdict.nodes.map(({ name, role, version }) => [name, role, version])).toEqual([
@@ -79,13 +79,13 @@ it("a cluster in good health has no problem, and nothing is done to it", async (
   expect(verdict.certificates).toMatchObject([{ of: "talosconfig" }]);
   const text = verdictText(verdict);
   expect(text).toContain("5 nodes, 0 problems");
-  // A key or a certificate in it would be the cluster's.
+  // No key or certificate of the cluster may be printed.
   expect(text + JSON.stringify(verdict)).not.toMatch(/LS0tLS1CRUdJTi|BEGIN /);
   expect(states()).toBe(before);
 });
 
-describe("an upgrade that is asked about", () => {
-  it("would begin, or is refused with the guard's own reason for the one node", async () => {
+describe("with --to", () => {
+  it("says that the upgrade would begin, or which node the guard refuses and why", async () => {
     const verdict = await look({ to: "v1.14.0" });
     const refused = verdict.nodes.filter((node) => (node.refused ?? []).length > 0);
     expect(refused.map(({ name }) => name)).toEqual(["w2"]);
@@ -95,47 +95,47 @@ describe("an upgrade that is asked about", () => {
     expect(states()).toBe(before);
   });
 
-  it("over several minor releases is refused everywhere, once for all nodes", async () => {
+  it("refuses several minor releases at once, and reports it once for all nodes", async () => {
     const verdict = await look({ to: "v1.10.9" });
-    // The control planes have a reason more: etcd's data is of a newer release.
+    // The control planes have one more reason: etcd's data is of a newer release.
     const concerned = problems(verdict).map(({ nodes }) => nodes);
     expect(concerned).toContainEqual(["cp1", "cp2", "cp3"]);
     expect(concerned.flat()).toContain("w1");
     expect(verdict.nodes.every(({ refused }) => refused?.length === 1)).toBe(true);
-    // From 1.10 on the name comes from the machine's id: it is the same on both sides.
+    // From 1.10 on, the initiator name is derived from the machine ID, so it stays the same.
     expect(verdict.nodes.some(({ initiatorNameChanges }) => initiatorNameChanges)).toBe(false);
     expect(
       (await look({ to: "v1.9.6" })).nodes.every(({ initiatorNameChanges }) => initiatorNameChanges),
     ).toBe(true);
   });
 
-  it("to a release that the settings do not take is refused as they do it", async () => {
+  it("refuses a release that the settings would refuse, with the same message", async () => {
     const newer = await look({ to: "v1.15.0" });
     expect(newer.nodes.every(({ refused }) => refused?.length === 1)).toBe(true);
     expect(problems(newer)[0]?.text).toMatch(/newer than this version of the program supports/);
     expect(verdictText(newer)).not.toContain("would begin");
-    // Nothing is said twice, and nothing ends twice.
+    // No message has doubled punctuation.
     for (const { text } of (await look({ to: "v1.11.6" })).findings) expect(text).not.toMatch(/\.[.;]/);
   });
 
-  it("needs a release", async () => {
+  it("refuses a value that is not a release", async () => {
     await expect(look({ to: "next" })).rejects.toThrow(/--to: .*next/);
   });
 });
 
-describe("what is wrong", () => {
-  it("a node that does not answer is a problem; the others are examined", async () => {
+describe("findings", () => {
+  it("report a node that does not answer as a problem, and cover the other nodes", async () => {
     const verdict = await look({ nodes: [...addresses().slice(0, 3), "127.86.0.99"], to: "v1.14.0" });
     expect(verdict.nodes).toHaveLength(3);
     expect(verdict.unread).toEqual(["127.86.0.99"]);
-    // The preflight begins with no node missing.
+    // The preflight never starts with a node missing.
     expect(verdictText(verdict)).toContain("An upgrade to v1.14.0 would be refused because of 127.86.0.99.");
     expect(problems(verdict)).toMatchObject([
       { nodes: ["127.86.0.99"], text: expect.stringContaining("could not be read") as string },
     ]);
   });
 
-  it("a certificate that ends is told before it does", async () => {
+  it("warn before a certificate expires", async () => {
     const later = (days: number) => () => new Date(Date.now() + days * 86_400_000);
     const { certificates } = await look();
     const left = certificates[0]?.days ?? 0;
@@ -151,7 +151,7 @@ describe("what is wrong", () => {
     expect(problems(over)).toMatchObject([{ text: expect.stringContaining("expired on") as string }]);
   });
 
-  it("Kubernetes that does not answer is a problem; the nodes are examined all the same", async () => {
+  it("report a Kubernetes API that does not answer as a problem, and still cover the nodes", async () => {
     const away: KubernetesReader = {
       nodes: () => Promise.reject(new KubernetesError("no answer within 15 s")),
       verdict: () => Promise.reject(new KubernetesError("no answer within 15 s")),
@@ -161,7 +161,7 @@ describe("what is wrong", () => {
     expect(problems(verdict)[0]?.text).toMatch(/Kubernetes API could not be read.*no answer within 15 s/);
   });
 
-  it("the nodes are those of Kubernetes, with its drivers and volumes", async () => {
+  it("cover the nodes, drivers and volumes that Kubernetes lists", async () => {
     const there: KubernetesReader = {
       clientCertificate: cluster.credentials.clientCertificate,
       nodes: () => Promise.resolve(cluster.nodes.slice(0, 2).map(({ name, address }) => ({ name, address }))),
@@ -205,7 +205,7 @@ describe("npm run doctor", () => {
     }
   }
 
-  it("says that a kubeconfig cannot be read, and examines the nodes all the same", async () => {
+  it("reports an unreadable kubeconfig, and still examines the nodes", async () => {
     const broken = join(folder, "kubeconfig");
     writeFileSync(broken, "{");
     const { code, stdout, stderr } = await doctor("--talosconfig", file, "--kubeconfig", broken);
@@ -214,7 +214,7 @@ describe("npm run doctor", () => {
     expect(stdout).toContain("the kubeconfig cannot be read");
   });
 
-  it("tells by its exit code: 0 well, 1 a problem, 2 could not look", async () => {
+  it("exits with 0 if healthy, 1 on a problem, 2 if nothing could be examined", async () => {
     const well = await doctor("--talosconfig", file, "--json");
     expect(well).toMatchObject({ code: 0, stderr: "" });
     expect((JSON.parse(well.stdout) as Verdict).nodes).toHaveLength(5);

@@ -41,7 +41,7 @@ function look(options: Partial<DoctorOptions> = {}, of = own): Promise<Verdict> 
 const problems = ({ findings }: Verdict): string[] =>
   findings.flatMap(({ severity, text }) => (severity === "problem" ? [text] : []));
 
-it("tells each component's release, and that an upgrade would begin", async () => {
+it("reports each component's release, and that an upgrade would begin", async () => {
   const verdict = await look({ toKubernetes: newRelease });
   expect(verdict.components).toEqual({
     cp1: componentReleases(oldRelease, "controlplane"),
@@ -58,14 +58,14 @@ it.each([
   ["more than one minor release", "v1.37.0", undefined, /more than one minor release away/],
   ["a minor release back", "v1.34.1", undefined, /cannot go back/],
   ["a Talos that does not run it", newRelease, "v1.12.7", /Talos v1.12.7 runs Kubernetes v1.30 to v1.35/],
-])("%s would be refused", async (_, toKubernetes, to, why) => {
+])("refuses %s", async (_, toKubernetes, to, why) => {
   const verdict = await look({ toKubernetes, ...(to === undefined ? {} : { to }) });
   expect(verdict.kubernetesRefused?.join()).toMatch(why);
   expect(problems(verdict).join()).toMatch(why);
   expect(verdictText(verdict)).toContain(`An upgrade of Kubernetes to ${toKubernetes} would be refused.`);
 });
 
-it("tells the minor releases on the way, and what stands against it beside them", async () => {
+it("lists the minor releases in between, and problems that would stop the upgrade", async () => {
   const warned = async (options: Partial<DoctorOptions>): Promise<string> =>
     (await look({ to: "v1.14.1", ...options })).findings
       .flatMap(({ severity, text }) => (severity === "warning" ? [text] : []))
@@ -83,7 +83,7 @@ it("tells the minor releases on the way, and what stands against it beside them"
   expect(await warned({ toKubernetes: newRelease })).toBe("");
 });
 
-it("tells where Kubernetes is upgraded on a way of Talos hops", async () => {
+it("reports where Kubernetes is upgraded between Talos hops", async () => {
   const far = await KubernetesCluster.start({
     ...{ subnet: "127.49.79", controlPlanes: 1, workers: 0 },
     ...{ version: "v1.10.9", kubernetesVersion: "v1.29.6" },
@@ -100,7 +100,7 @@ it("tells where Kubernetes is upgraded on a way of Talos hops", async () => {
   }
 });
 
-it("names removed APIs that are in use, and components that are apart", async () => {
+it("names removed APIs still in use, and components that run different releases", async () => {
   own.kubernetes.deprecated = [
     { group: "batch", version: "v1beta1", resource: "cronjobs", removedRelease: "1.36" },
   ];
@@ -112,7 +112,7 @@ it("names removed APIs that are in use, and components that are apart", async ()
   );
 });
 
-it("without a kubeconfig tells what it did not judge", async () => {
+it("says what it could not check without a kubeconfig", async () => {
   const { kubeconfig: _none, ...options } = { kubeconfig: "", toKubernetes: newRelease };
   const nodes = own.cluster.nodes.map(({ address }) => address);
   const talosconfig = { context: "prod", ...own.cluster.credentials, endpoints: nodes, nodes };
@@ -125,6 +125,6 @@ it("without a kubeconfig tells what it did not judge", async () => {
   expect(verdict.findings.map(({ text }) => text).join()).toContain("removed APIs");
 });
 
-it("needs a release", async () => {
+it("refuses a value that is not a release", async () => {
   await expect(look({ toKubernetes: "next" })).rejects.toThrow(/--to-kubernetes: .*next/);
 });

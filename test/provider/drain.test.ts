@@ -34,7 +34,7 @@ afterEach(async () => {
 });
 
 describe("drain", () => {
-  it("evicts what a drain evicts, and gives the node back at the end", async () => {
+  it("evicts what a drain evicts, and uncordons the node at the end", async () => {
     kubernetes
       .pod("w1", "web")
       .pod("w1", "logs", { owner: "DaemonSet" })
@@ -53,7 +53,7 @@ describe("drain", () => {
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
   });
 
-  it("tells which pods would not leave and why, and uncordons the node, which was not rebooted", async () => {
+  it("names the pods that would not leave and why, and uncordons the node without a reboot", async () => {
     kubernetes.pod("w1", "web").pod("w1", "db-0", { owner: "StatefulSet" });
     kubernetes.blocked.set("db-0", "The disruption budget db needs 1 healthy pods and has 1 currently");
     const { provider } = createHarness(kubernetes);
@@ -101,7 +101,7 @@ describe("drain", () => {
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 0, reboots: 0 });
   });
 
-  it("says that the node stays cordoned when the API goes away in the middle of the drain", async () => {
+  it("reports that the node stays cordoned when the API goes away during the drain", async () => {
     kubernetes.pod("w1", "web");
     kubernetes.blocked.set("web", "not now");
     const { provider } = createHarness(kubernetes);
@@ -112,7 +112,7 @@ describe("drain", () => {
     expect(message).toMatch(
       /step "drain": the Kubernetes API did not answer.*It stays cordoned until a later/,
     );
-    // Room for pods is no help here.
+    // Capacity does not help here.
     expect(message).not.toMatch(/PodDisruptionBudgets|replicas/);
 
     kubernetes.down = undefined;
@@ -121,14 +121,14 @@ describe("drain", () => {
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
   });
 
-  it("refuses a Kubernetes that the target does not run, as the cluster says and not as the settings do", async () => {
+  it("refuses a Kubernetes release that the target does not run, based on the cluster and not on the settings", async () => {
     kubernetes.gitVersion = "v1.29.4";
     const inputs = inputsFor(cluster, "w1", { ...drained, kubernetesVersion: "v1.35.4" });
     const { message } = await expectFailure(createHarness(kubernetes).provider.create(urn, inputs));
     expect(message).toMatch(/step "guard": Talos v1\.13\.9 runs Kubernetes v1\.31 to v1\.36, not v1\.29\.4/);
   });
 
-  it("waits until Kubernetes says Ready in the new boot", async () => {
+  it("uncordons only after Kubernetes reports Ready in the new boot", async () => {
     const { provider } = createHarness(kubernetes);
     const before = cluster.node("w1").snapshot().bootId;
     Object.assign(kubernetes.get("w1"), { bootId: before });
@@ -137,8 +137,8 @@ describe("drain", () => {
   });
 });
 
-describe("what a run that was killed has left", () => {
-  it("an uncordon of ours is done by the next run", async () => {
+describe("after a run was killed", () => {
+  it("the next run removes our cordon", async () => {
     const inputs = inputsFor(cluster, "w1", drained);
     await createHarness(kubernetes).provider.create(urn, inputs);
     Object.assign(kubernetes.get("w1"), {
@@ -180,7 +180,7 @@ describe("what a run that was killed has left", () => {
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
   });
 
-  it("an installer that is still at work is waited for, not doubled", async () => {
+  it("a running installer is waited for, and no second one starts", async () => {
     const inputs = inputsFor(cluster, "w1", drained);
     const node = cluster.node("w1");
     const image = String(inputs["image"]);
@@ -203,7 +203,7 @@ describe("what a run that was killed has left", () => {
 });
 
 describe("an image that was installed, blocked by a drain, and is no longer wanted", () => {
-  it("is told: the node runs what is wanted, and the next reboot would start the other image", async () => {
+  it("is reported: the node runs the wanted image, but the next reboot would start the other one", async () => {
     const back = { ...drained, talosVersion: "v1.13.7" };
     const settled = inputsFor(cluster, "w1", back);
     await createHarness(kubernetes).provider.create(urn, settled);
@@ -218,7 +218,7 @@ describe("an image that was installed, blocked by a drain, and is no longer want
     );
     expect(cluster.node("w1").snapshot().reboots).toBe(before.reboots);
 
-    // As the message says: it is rebooted, and the next run brings it back.
+    // Follow the message: reboot the node. The next run brings it back to the wanted image.
     kubernetes.blocked.clear();
     const { connectActor } = await import("../../talos/api/actor.ts");
     const somebody = connectActor({ endpoint: "127.44.5.21", credentials: cluster.credentials });
@@ -230,7 +230,7 @@ describe("an image that was installed, blocked by a drain, and is no longer want
   });
 });
 
-describe("an error of the reboot call that nobody foresaw", () => {
+describe("an unexpected error of the reboot call", () => {
   const failing = (before: boolean) => {
     return async () => {
       const { connectActor } = await import("../../talos/api/actor.ts");
@@ -246,7 +246,7 @@ describe("an error of the reboot call that nobody foresaw", () => {
     };
   };
 
-  it("before the request got out: the node works on, and is uncordoned", async () => {
+  it("before the request got out: the node keeps running and is uncordoned", async () => {
     const { provider } = createHarness(kubernetes, {}, await failing(true)());
     const { message } = await expectFailure(provider.create(urn, inputsFor(cluster, "w1", drained)));
     expect(message).toMatch(/step "reboot": an unexpected error: nobody foresaw this.*It was uncordoned\.$/s);
@@ -265,7 +265,7 @@ describe("an error of the reboot call that nobody foresaw", () => {
 });
 
 describe("a node that Kubernetes does not know", () => {
-  it("is not rebooted, whose pods would go down with it, unless the drain is turned off", async () => {
+  it("is not rebooted, whose pods would go down with it, unless drains are off", async () => {
     kubernetes.cluster.delete("w1");
     kubernetes.add("other", "10.9.9.9");
     const inputs = inputsFor(cluster, "w1", drained);
@@ -278,7 +278,7 @@ describe("a node that Kubernetes does not know", () => {
 });
 
 describe("cancel", () => {
-  it("takes effect within a second, says what is left undone, and gives the node back", async () => {
+  it("takes effect within a second, reports what is left undone, and uncordons the node", async () => {
     kubernetes.pod("w1", "web");
     kubernetes.blocked.set("web", "not now");
     const { provider } = createHarness(kubernetes);
@@ -300,7 +300,7 @@ describe("cancel", () => {
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false, annotations: {} });
   });
 
-  it("lets a reboot that is under way go on, and the next run finishes", async () => {
+  it("lets a running reboot continue, and the next run finishes", async () => {
     const first = createHarness(kubernetes);
     const inputs = inputsFor(cluster, "w1", drained);
     const work = expectFailure(first.provider.create(urn, inputs));

@@ -12,7 +12,7 @@ import { redactMachineConfig } from "../../talos/redact.ts";
 import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster, waitingMachine } from "./simulatedCluster.ts";
 
-// Nodes that are reached through others: w1 is in a network that only the control planes are in, w2 on another port.
+// Nodes reached through other endpoints: w1 is in a network that only the control planes can reach, w2 listens on another port.
 
 const configurationUrn =
   "urn:pulumi:dev::talos-iscsi::talos-iscsi:index:TalosCluster$talos-node:index:NodeConfiguration::cluster-config";
@@ -73,9 +73,9 @@ function configurationInputs(name: string, more: Properties = {}): Properties {
   };
 }
 
-describe("a node that is reached through others", () => {
+describe("a node that is reached through other endpoints", () => {
   it.each(["w1", "w2"])(
-    "%s cannot be reached at its own address, and is through its endpoint",
+    "%s does not answer at its own address, but does through its endpoint",
     async (name) => {
       const direct = dial(name, [cluster.node(name).address]);
       const through = dial(name);
@@ -90,7 +90,7 @@ describe("a node that is reached through others", () => {
     },
   );
 
-  it("is read through the next endpoint while one of them is away", async () => {
+  it("is read through the next endpoint while one is down", async () => {
     await downWhile("cp1", async () => {
       const talos = dial("w1");
       try {
@@ -102,7 +102,7 @@ describe("a node that is reached through others", () => {
     });
   });
 
-  it("is not said to be away when all its endpoints are", async () => {
+  it("reports that none of its endpoints answers, instead of calling the node down", async () => {
     const talos = dial("w1", ["127.58.1.111", "127.58.1.112"]);
     try {
       const failure = (await talos
@@ -134,7 +134,7 @@ describe("a node that is reached through others", () => {
     expect(cluster.node(name).snapshot()).toMatchObject({ upgrades: 1, reboots: 1 });
   });
 
-  it("lets a control plane be upgraded that is an endpoint itself", async () => {
+  it("lets a control plane that is an endpoint itself be upgraded", async () => {
     const { provider } = createHarness(undefined, { recoveryMs: 5_000, guardMs: 5_000 });
     const { outs } = await provider.create(urn, inputsFor(cluster, "cp1", { endpoints, timeoutSeconds: 15 }));
     expect(outs).toMatchObject({ runningVersion: "v1.13.9" });
@@ -170,7 +170,7 @@ describe("a machine without a configuration at an endpoint's address", () => {
   });
   afterAll(async () => stray?.stop());
 
-  it("is not taken for the node, and gets no configuration", async () => {
+  it("is not mistaken for the node, and gets no configuration", async () => {
     const inputs = configurationInputs("w3", { endpoints: { "*": ["127.58.1.99"] } });
     const { provider, warnings } = createHarness();
     const checked = await provider.check(configurationUrn, {}, inputs);
@@ -184,7 +184,7 @@ describe("a machine without a configuration at an endpoint's address", () => {
     expect(stray.snapshot().appliedConfigs).toEqual([]);
   });
 
-  it("makes no node a stranger", async () => {
+  it("does not make the node's certificate look foreign", async () => {
     const { provider } = createHarness();
     const inputs = inputsFor(cluster, "w3", { endpoints: { "*": ["127.58.1.99"] }, controlPlanes: [] });
     const failed = await expectFailure(provider.create(urn, inputs));
@@ -193,7 +193,7 @@ describe("a machine without a configuration at an endpoint's address", () => {
   });
 });
 
-describe("a new machine that is reached through others once it has a configuration", () => {
+describe("a new machine that is reachable through other endpoints only once it is configured", () => {
   it.each([
     ["on another port", "127.58.1.31", 50031, ["127.58.1.31:50031"]],
     ["in a network that only the control planes are in", "127.58.1.32", "closed", undefined],
@@ -228,13 +228,13 @@ describe("a new machine that is reached through others once it has a configurati
   });
 });
 
-describe("another worker that has an endpoint of its own", () => {
-  it("is among the nodes that are left when a window closes", async () => {
+describe("another worker with its own endpoint", () => {
+  it("is listed among the remaining nodes when a window closes", async () => {
     const members = ["w3", "w2"].map((name) => ({ name, node: cluster.node(name).address }));
     const standing = async (endpoints: Properties): Promise<unknown> => {
       const inputs = inputsFor(cluster, "w3", {
         ...{ talosVersion: "v1.13.6", extensions: [], services: [], files: [] },
-        // As the components give them to one node: its own, and those of the control planes.
+        // What the components pass for one node: its own endpoints and those of the control planes.
         endpoints: { "127.58.1.23": ["127.58.1.11"] },
         rollout: {
           nodes: formatMembers(members, { talosVersion: "v1.13.6", schematicId: "" }),

@@ -5,7 +5,7 @@ import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { expectFailure, createHarness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// Nodes that leave and are reached through control planes alone: what is seen at an endpoint must neither wipe nor forget one that runs.
+// Removal of nodes that are reachable only through control planes. What an endpoint reports must not wipe or forget a running node.
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:ClusterMembership::members";
 const controlPlanes = ["cp1", "cp2", "cp3"];
@@ -21,7 +21,7 @@ beforeEach(async () => {
 });
 afterEach(async () => cluster?.stop());
 
-/** From outside of its network nobody sees that a machine waits in maintenance mode. */
+/** From outside its network, nobody can see that a machine is in maintenance mode. */
 const fromOutside: typeof connectActor = (connection) =>
   Object.assign(connectActor(connection), { inMaintenance: () => Promise.resolve(false) });
 
@@ -41,7 +41,7 @@ function without(...names: string[]): Properties {
 
 const listed = (state: Properties | undefined): string[] => Object.keys(state?.["members"] as object);
 
-describe("a node behind control planes that leaves", () => {
+describe("removing a node behind control planes", () => {
   it.each(["w1", "w2", "cp1"])("%s is drained, reset and forgotten", async (name) => {
     const own = createHarness(kubernetes, {}, fromOutside);
     const { outs } = await own.provider.create(urn, without());
@@ -53,7 +53,7 @@ describe("a node behind control planes that leaves", () => {
     expect(own.warnings.join()).not.toContain("another address");
   });
 
-  it("w1 stays while no endpoint answers: that says nothing about it", async () => {
+  it("w1 stays while no endpoint answers, since that says nothing about the node", async () => {
     const own = createHarness(kubernetes);
     const { outs } = await own.provider.create(urn, without());
     for (const name of controlPlanes) cluster.node(name).faults.set("node-down");

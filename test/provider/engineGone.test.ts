@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 
-/** The engine is killed and nobody reads the plugin's output any more: its process must not stay behind. */
+/** When the engine is killed and nobody reads the plugin's output, the plugin's process must exit. */
 
 const root = join(import.meta.dirname, "../..");
 const sessions = new Set<ServerHttp2Session>();
@@ -22,7 +22,7 @@ afterEach(() => {
   killEngine();
 });
 
-/** Starts the plugin of this folder, and waits until it serves. */
+/** Starts the plugin of this folder and waits until it serves. */
 async function start(folder: string, port: number, env: NodeJS.ProcessEnv = process.env) {
   const plugin = spawn(process.execPath, [join(folder, "start.cjs"), `127.0.0.1:${port}`], {
     cwd: root,
@@ -31,13 +31,13 @@ async function start(folder: string, port: number, env: NodeJS.ProcessEnv = proc
   });
   child = plugin;
   const exited = once(plugin, "exit");
-  // It serves: its own port is the first line.
+  // It serves once its first line, the port, is printed.
   expect(String((await once(plugin.stdout, "data"))[0])).toMatch(/^\d+/);
   return { plugin, exited };
 }
 
 async function listen(): Promise<number> {
-  // To a channel that only watches its connection, any HTTP/2 server is an engine.
+  // Any HTTP/2 server passes for an engine, since the channel only watches the connection.
   const listening = createServer().listen(0, "127.0.0.1");
   engine = listening;
   listening.on("session", (session) => sessions.add(session));
@@ -48,7 +48,7 @@ async function listen(): Promise<number> {
 const folders = ["provider", "plugin"];
 
 it.each(folders)(
-  "the plugin in %s/ ends with its engine",
+  "the plugin in %s/ exits with its engine",
   async (folder) => {
     const { plugin, exited } = await start(folder, await listen());
     await expect.poll(() => sessions.size, { timeout: 10_000 }).toBeGreaterThan(0);
@@ -61,7 +61,7 @@ it.each(folders)(
 );
 
 it.each(folders)(
-  "the plugin in %s/ ends with an engine that is gone before it was reached: `pulumi preview | head -1`",
+  "the plugin in %s/ exits if its engine is gone before the first connection, as in `pulumi preview | head -1`",
   async (folder) => {
     const port = await listen();
     killEngine();
@@ -71,7 +71,7 @@ it.each(folders)(
   30_000,
 );
 
-it("a proxy of the environment is not asked for the engine, which is on this machine", async () => {
+it("a proxy of the environment is not used for the local engine", async () => {
   const proxy = "http://127.0.0.1:9";
   const { plugin } = await start("provider", await listen(), {
     ...process.env,

@@ -6,7 +6,7 @@ import { unwrap, type Properties } from "../../provider/secrets.ts";
 import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-/** Upgrades and rollbacks over etcd's minor releases, and the snapshot before them, on simulated nodes. */
+/** Upgrades and rollbacks across etcd minor releases, and the snapshot before them, on simulated nodes. */
 
 const clusters: SimulatedCluster[] = [];
 let directory: string;
@@ -27,7 +27,7 @@ async function started(subnet: string, version: string, controlPlanes: number): 
   return cluster;
 }
 
-/** Where the data is converted it takes etcd a moment, and a boot some. */
+/** Converting etcd's data takes a moment, and so does a boot. */
 const patience = { serviceMs: 10_000, guardMs: 5_000 };
 
 async function bring(cluster: SimulatedCluster, name: string, change: Properties): Promise<Properties> {
@@ -71,7 +71,7 @@ describe("three control planes on etcd 3.7", () => {
     expect(untouched(cluster)).toBe(true);
   });
 
-  test("go back with etcdDowngrade: etcd converts its data first, then one node at a time", async () => {
+  test("go back with etcdDowngrade: etcd converts its data first, then nodes follow one at a time", async () => {
     const back = { talosVersion: "v1.13.9", etcdDowngrade: true };
     await bring(cluster, "cp1", back);
     expect(cluster.nodes.map(({ version }) => version)).toEqual(["v1.13.9", "v1.14.1", "v1.14.1"]);
@@ -82,7 +82,7 @@ describe("three control planes on etcd 3.7", () => {
     expect(cluster.nodes.every(({ disk }) => disk.etcd?.downgradeTo === undefined)).toBe(true);
   });
 
-  test("go forward again, and a downgrade that was left half done is cancelled", async () => {
+  test("go forward again, which cancels a half-finished downgrade", async () => {
     for (const name of ["cp1", "cp2", "cp3"]) await bring(cluster, name, { talosVersion: "v1.14.1" });
     await bring(cluster, "cp1", { talosVersion: "v1.13.9", etcdDowngrade: true });
     expect(cluster.node("cp2").disk.etcd?.downgradeTo).toBe("3.6");
@@ -107,7 +107,7 @@ describe("a single control plane", () => {
     expect(takenSnapshot).toMatchObject({ path: join(directory, snapshots()[0] ?? ""), revision: 1001 });
   });
 
-  test("that fell back once the new etcd had run gets an error that names the cause", async () => {
+  test("that fell back after the new etcd had run gets an error that names the cause", async () => {
     const cluster = await started("127.45.44", "v1.13.9", 1);
     const node = cluster.node("cp1");
     node.faults.set("falls-back-late", { once: true });
@@ -119,7 +119,7 @@ describe("a single control plane", () => {
 });
 
 describe("the snapshot", () => {
-  test("is taken before the first control plane is disturbed, and once in a rollout", async () => {
+  test("is taken before the first control plane is disturbed, once per rollout", async () => {
     const cluster = await started("127.45.45", "v1.13.9", 3);
     const change = { talosVersion: "v1.13.7", etcdSnapshot };
     const first = await bring(cluster, "cp1", change);
@@ -132,7 +132,7 @@ describe("the snapshot", () => {
     expect(snapshots()).toHaveLength(2);
   });
 
-  test("that cannot be taken stops the upgrade before anything is touched", async () => {
+  test("stops the upgrade before anything is touched if it cannot be taken", async () => {
     const cluster = await started("127.45.46", "v1.13.9", 1);
     writeFileSync(join(directory, "taken"), "a file where the folder should be");
     const blocked = { ...etcdSnapshot, directory: join(directory, "taken") };
@@ -142,7 +142,7 @@ describe("the snapshot", () => {
     expect(cluster.node("cp1").snapshot().reboots).toBe(0);
   });
 
-  test("is not taken for a node that runs what it should, and the state keeps what it knew", async () => {
+  test("is not taken for a node that is up to date, and the state keeps the last one", async () => {
     const cluster = await started("127.45.47", "v1.13.9", 1);
     const { provider } = createHarness(undefined, patience);
     const inputs = inputsFor(cluster, "cp1", { talosVersion: "v1.13.7", etcdSnapshot, timeoutSeconds: 60 });

@@ -17,7 +17,7 @@ type FakePod = KubernetesPod & { node: string };
 
 const aliveAndWell = { running: true, ready: true, reason: "", registersDriver: false };
 
-/** A cluster's Kubernetes in memory: nodes, pods, and what tests make go wrong with them. */
+/** An in-memory Kubernetes cluster: nodes, pods, and the failures that tests inject. */
 export class FakeKubernetes implements KubernetesClient, NodeRemover {
   readonly cluster = new Map<string, KubernetesNode>();
   readonly #pods = new FakeObjects<FakePod>();
@@ -27,11 +27,11 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
   /** Calls by method. */
   readonly calls = new Map<string, number>();
   gitVersion = "v1.35.4";
-  /** Not undefined: nothing answers. */
+  /** If set, nothing answers, and this is the error. */
   down: string | undefined;
-  /** Pods that a budget protects, and what it says. */
+  /** Pods that a budget protects, with the budget's message. */
   readonly blocked = new Map<string, string>();
-  /** Every write, in words. */
+  /** Every write, as text. */
   readonly log: string[] = [];
   /** Called before each answer; may throw. */
   before: (method: string) => void = () => undefined;
@@ -101,7 +101,7 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
     if (this.cluster.delete(name)) this.#write(`delete ${name}`);
   }
 
-  /** Who has the turn. */
+  /** Who holds the turn. */
   lease: LockLease | undefined;
 
   async readLease(): Promise<LockLease | undefined> {
@@ -153,7 +153,7 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
     return { outcome: "accepted" };
   }
 
-  /** What the API server's metrics tell. */
+  /** Deprecated API requests in the API server's metrics. */
   deprecated: DeprecatedApi[] = [];
 
   async deprecatedApis(): Promise<DeprecatedApi[]> {
@@ -163,7 +163,7 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
 
   /** What the field manager `talos` has applied, by kind, namespace and name. */
   readonly applied = new Map<string, Manifest>();
-  /** Why the API server refuses an object, by the same key. */
+  /** The API server's reason for refusing an object, by the same key. */
   readonly refused = new Map<string, KubernetesError>();
 
   async liveManifest(manifest: Manifest): Promise<Manifest | undefined> {
@@ -226,7 +226,7 @@ function typeOf({ apiVersion, kind }: Manifest): Pick<Manifest, "apiVersion" | "
   return { apiVersion, kind };
 }
 
-/** A server-side apply: what the manager applied before and leaves out now goes, unless somebody else has set it. Lists are one value. */
+/** Server-side apply: fields that the manager applied before and now omits are removed unless another manager owns them. Lists are one value. */
 function serverSideApply(live: object, before: object, now: object): object {
   const result: Record<string, unknown> = { ...structuredClone(live) };
   for (const key of Object.keys(before)) if (!(key in now)) delete result[key];

@@ -14,7 +14,7 @@ import type {
   Warning,
 } from "../../provider/storage/probe/cluster.ts";
 
-/** Time that goes by when everybody waits for it: the one who waits shortest is woken first. */
+/** Time that passes when everyone waits: the shortest waiter wakes first. */
 export class VirtualClock implements Clock {
   #now = 0;
   #turning = false;
@@ -76,7 +76,7 @@ interface Claim extends ClaimSpec {
 interface Pod extends PodSpec {
   namespace: string;
   since: number;
-  /** When it was asked to go. */
+  /** When its deletion was requested. */
   until?: number;
 }
 
@@ -85,13 +85,13 @@ interface Volume {
   claim: string;
   retained: boolean;
   content: string;
-  /** Where it is attached, from when, and when it is to be detached. */
+  /** The node it is attached to, since when, and when it is to be detached. */
   on: { node: string; since: number; until?: number }[];
-  /** When its claim went. */
+  /** When its claim was deleted. */
   released?: number;
 }
 
-/** How long things take in it, in milliseconds. */
+/** How long each operation takes, in milliseconds. */
 const slow = {
   provision: 2_000,
   attach: 1_000,
@@ -103,7 +103,7 @@ const slow = {
 };
 const driver = "iscsi.csi.joviandss.open-e.com";
 
-/** A cluster with a CSI driver in memory. What happens in it follows from when it was asked for, and from what tests make go wrong. */
+/** An in-memory cluster with a CSI driver. Its state follows from the times of requests and the failures that tests inject. */
 export class FakeProbeCluster implements ProbeCluster {
   readonly #clock: Clock;
   readonly classes = new Map<string, ProbedClass & { retain: boolean }>();
@@ -119,20 +119,20 @@ export class FakeProbeCluster implements ProbeCluster {
   before: (method: string) => void = () => undefined;
   /** Classes whose claims stay unbound. */
   readonly unprovisioned = new Set<string>();
-  /** What attaching to a node says. */
+  /** The error of attaching to a node. */
   readonly unattachable = new Map<string, string>();
-  /** What becomes of a volume's content between the pods. */
+  /** Changes a volume's content between pods. */
   damage: (content: string) => string = (content) => content;
-  /** What a pod reads of what it has just written. */
+  /** What a pod reads back right after it writes. */
   readBack: (content: string) => string = (content) => content;
-  /** Volumes that the driver does not delete. */
+  /** Volumes that the driver fails to delete. */
   undeletable = false;
   attachRequired = true;
-  /** The most claims that there were at one time. */
+  /** The highest number of claims at any time. */
   mostClaims = 0;
   readonly podSpecs: PodSpec[] = [];
   readonly claimSpecs: ClaimSpec[] = [];
-  /** Pods that were made while their volume was still on another node, or had another pod. */
+  /** Pods created while their volume was still attached to another node, or used by another pod. */
   readonly collisions: string[] = [];
 
   constructor(clock: Clock) {
@@ -151,7 +151,7 @@ export class FakeProbeCluster implements ProbeCluster {
     return this;
   }
 
-  /** Everything of any probe that is there now. */
+  /** Every object of any probe that exists now. */
   contents(): string[] {
     this.#settle();
     return [
@@ -314,7 +314,7 @@ export class FakeProbeCluster implements ProbeCluster {
     this.before(method);
   }
 
-  /** What has happened until now. */
+  /** Brings the state up to the current time. */
   #settle(): void {
     const now = this.#clock.now();
     for (const claim of this.#claims) {

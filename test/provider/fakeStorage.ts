@@ -2,7 +2,7 @@ import type { KubernetesPod } from "../../provider/kubernetes.ts";
 import type { Attachment, Budget, StorageReader, Volume } from "../../provider/storage/reader.ts";
 import type { WatchEvent, WatchSource } from "../../provider/watchedObjects.ts";
 
-/** Objects that are listed and watched, in memory. */
+/** Objects in memory that can be listed and watched. */
 export class FakeObjects<T extends { uid: string }> {
   #all: T[] = [];
   readonly #watches = new Set<() => void>();
@@ -16,7 +16,7 @@ export class FakeObjects<T extends { uid: string }> {
     for (const changed of this.#watches) changed();
   }
 
-  /** @param asked is told of each call; may throw */
+  /** @param asked is called on each request; may throw */
   source(which: (object: T) => boolean, asked: (what: "list" | "watch") => void): WatchSource<T> {
     return {
       list: async () => {
@@ -50,7 +50,7 @@ export class FakeObjects<T extends { uid: string }> {
   }
 }
 
-/** A cluster's volumes in memory. */
+/** A cluster's volumes, in memory. */
 export class FakeStorage implements StorageReader {
   readonly attached = new FakeObjects<Attachment>();
   persistent: Volume[] = [];
@@ -62,7 +62,7 @@ export class FakeStorage implements StorageReader {
   readonly attachments: WatchSource<Attachment>;
   readonly #asked: (method: string) => void;
 
-  /** @param asked is told of each call by its name; may throw */
+  /** @param asked is called with each request's name; may throw */
   constructor(asked: (method: string) => void) {
     this.#asked = asked;
     this.attachments = this.attached.source(

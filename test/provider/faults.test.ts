@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// Each case has a cluster of its own, so that several can run at once.
+// Each case has its own cluster, so cases can run in parallel.
 const clusters: SimulatedCluster[] = [];
 let subnets = 0;
 async function start(version: string, controlPlanes = 1): Promise<SimulatedCluster> {
@@ -21,14 +21,14 @@ afterAll(async () => {
 interface Case {
   fault: string;
   value?: number;
-  /** Where the fault is; the node that is upgraded is cp1. */
+  /** Where the fault is. The upgraded node is cp1. */
   on?: string;
   from?: "v1.12.7" | "v1.13.7";
   step: string;
   says: RegExp;
-  /** How the old or new node is left. */
+  /** The version that the node runs afterwards. */
   runs: "v1.12.7" | "v1.13.7" | "v1.13.9" | "nothing";
-  /** Reboots before the fault is lifted. */
+  /** Reboots before the fault clears. */
   reboots: number;
 }
 
@@ -200,7 +200,7 @@ const cases: Case[] = [
   },
 ];
 
-/** What the message says of the node is what the node did, and each command in it says which node it is for. */
+/** What the message claims about the node must be true, and each command in it must name its node. */
 function expectTrue(
   message: string,
   node: ReturnType<ReturnType<SimulatedCluster["node"]>["snapshot"]>,
@@ -214,7 +214,7 @@ function expectTrue(
   for (const [command] of message.matchAll(/`talosctl [^`]*`/g)) expect(command).toContain("--nodes 127.");
 }
 
-describe("a fault stops the upgrade with an error that names it; once it is lifted the next run finishes", () => {
+describe("a fault stops the upgrade with an error that names it, and the next run finishes once the fault clears", () => {
   it.concurrent.each(cases)("$fault on $on (from $from): step $step", async (test) => {
     const { fault, value, on = "cp1", from = "v1.12.7", step, says, runs, reboots } = test;
     const inThree = on !== "cp1";
@@ -254,7 +254,7 @@ describe("a fault stops the upgrade with an error that names it; once it is lift
   });
 });
 
-describe("a fault that passes is lived with", () => {
+describe("a temporary fault does not stop the upgrade", () => {
   it.concurrent.each([
     ["reply-lost", "v1.13.7"],
     ["reply-lost", "v1.12.7"],
@@ -277,7 +277,7 @@ describe("a fault that passes is lived with", () => {
 });
 
 describe("a node that comes back from its reboot with a wrong clock", () => {
-  it("is reported as up, with what to check: nobody walks to its console", async () => {
+  it("is reported as running, and the error points to the clocks instead of the console", async () => {
     const cluster = await start("v1.13.7");
     const node = cluster.node("cp1");
     node.faults.set("slow-boot", { value: 5 });

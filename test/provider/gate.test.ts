@@ -14,7 +14,7 @@ import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { expectFailure, createHarness, inputsFor, shortTimeouts, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// What each look of the gate sees. test/night/mutants.json lists which test fails without which look.
+// What each check of the gate sees. test/night/mutants.json names the test for each check.
 
 const configurationUrn = "urn:pulumi:dev::talos-iscsi::talos-node:index:NodeConfiguration::config";
 const membershipUrn = "urn:pulumi:dev::talos-iscsi::talos-node:index:ClusterMembership::members";
@@ -47,7 +47,7 @@ function addresses(except: string[] = []): string[] {
     .map(({ address }) => address);
 }
 
-/** A configuration with one more sysctl, for a node as it is. */
+/** The node's current configuration with one more sysctl. */
 function changed(name: string, more: Properties = {}): Properties {
   const node = cluster.node(name);
   const config = parse(node.config?.text ?? "") as { machine: Record<string, unknown> };
@@ -75,7 +75,7 @@ async function configure(name: string, more: Properties = {}): Promise<void> {
 
 const appliesOf = (name: string): number => cluster.node(name).snapshot().appliedConfigs.length;
 
-/** The list without that node, whose machine is to be reset. */
+/** Takes the node off the list, with onRemove: reset. */
 async function remove(name: string): Promise<void> {
   const own = createHarness(kubernetes);
   const all = cluster.nodes.map((node) => ({
@@ -95,7 +95,7 @@ async function remove(name: string): Promise<void> {
   await own.provider.update("membership", membershipUrn, outs, { ...inputs, nodes });
 }
 
-describe("etcd, before a configuration", () => {
+describe("etcd, before a configuration is applied", () => {
   beforeEach(() => start("127.44.171", 3));
 
   it.each<[FaultId, string, RegExp]>([
@@ -103,7 +103,7 @@ describe("etcd, before a configuration", () => {
     ["etcd-alarm-nospace", "cp1", /etcd alarm NOSPACE at cp1/],
     ["etcd-member-not-started", "cp3", /etcd member 192\.0\.2\.1.* was added and has never started/],
     ["etcd-learner", "cp3", /etcd member cp3 is a learner/],
-  ])("%s at %s: neither a control plane nor a worker is configured", async (fault, at, expected) => {
+  ])("%s at %s: no node is configured, control plane or worker", async (fault, at, expected) => {
     cluster.node(at).faults.set(fault);
     for (const name of ["cp1", "w1"]) {
       const { message } = await expectFailure(configure(name));
@@ -117,7 +117,7 @@ describe("etcd, before a configuration", () => {
     expect([appliesOf("cp1"), appliesOf("w1")]).toEqual([1, 1]);
   });
 
-  it("has to keep a majority without the node: a member on no known control plane counts", async () => {
+  it("has to keep a majority without the node, and a member on an unknown machine counts", async () => {
     const two = { controlPlanes: addresses(["cp3"]) };
     cluster.node("cp3").faults.set("node-down");
     const { message } = await expectFailure(configure("cp1", two));
@@ -133,7 +133,7 @@ describe("etcd, before a configuration", () => {
 describe("two control planes", () => {
   beforeEach(() => start("127.44.172", 2));
 
-  it("are configured, as long as the other one is well; neither is upgraded", async () => {
+  it("are configured while the other one is healthy; neither is upgraded", async () => {
     await configure("cp1");
     expect(appliesOf("cp1")).toBe(1);
     cluster.node("cp1").faults.set("etcd-member-unhealthy");
@@ -154,7 +154,7 @@ describe("the control planes, before a worker is disturbed", () => {
     ["etcd-member-unhealthy", "cp3", /etcd on 127\.44\.173\.13 .*\[etcd-no-leader\]/],
     ["not-ready", "cp1", /control plane 127\.44\.173\.11 is running, not ready/],
     ["node-down", "cp2", /control plane 127\.44\.173\.12 is down/],
-  ])("%s at %s: it is neither upgraded nor removed", async (fault, at, expected) => {
+  ])("%s at %s: the worker is neither upgraded nor removed", async (fault, at, expected) => {
     cluster.node(at).faults.set(fault);
     while (fault === "not-ready" && cluster.node(at).snapshot().ready)
       await new Promise((resolve) => setTimeout(resolve, 5));
@@ -167,7 +167,7 @@ describe("the control planes, before a worker is disturbed", () => {
     expect(kubernetes.log.filter((line) => line.startsWith("delete"))).toEqual([]);
   });
 
-  it("are looked at again after the drain: one that fails meanwhile keeps the worker from its reboot", async () => {
+  it("are checked again after the drain: one that fails meanwhile keeps the worker from its reboot", async () => {
     kubernetes.pod("w1", "web");
     kubernetes.after = (entry) => {
       if (entry === "evict web") cluster.node("cp2").faults.set("node-down");
@@ -179,7 +179,7 @@ describe("the control planes, before a worker is disturbed", () => {
     expect(kubernetes.get("w1")).toMatchObject({ unschedulable: false });
   });
 
-  it("one that fails while the installer runs keeps another from its reboot, and from its drain", async () => {
+  it("one that fails while the installer runs keeps another from its drain and reboot", async () => {
     const peer = cluster.node("cp2");
     const talos = (connection: Parameters<typeof connectActor>[0]) => {
       const actor = connectActor(connection);
@@ -204,7 +204,7 @@ describe("the control planes, before a worker is disturbed", () => {
 describe("a worker in the state", () => {
   beforeEach(() => start("127.44.178", 1));
 
-  it("is no other one because control planes come or go, or because its state is from before it knew them", async () => {
+  it("causes no diff if control planes come or go, or if its state predates them", async () => {
     const { provider } = createHarness(kubernetes);
     const { id, outs } = await provider.create(
       urn,
@@ -224,7 +224,7 @@ describe("a worker in the state", () => {
 describe("a turn at the cluster", () => {
   beforeEach(() => start("127.44.177", 3));
 
-  it("that another run holds now keeps the node from its reboot", async () => {
+  it("that another run takes over keeps the node from its reboot", async () => {
     kubernetes.pod("cp1", "web");
     kubernetes.after = (entry) => {
       if (entry === "evict web") kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: "99" };
@@ -235,7 +235,7 @@ describe("a turn at the cluster", () => {
     expect(cluster.node("cp1").snapshot()).toMatchObject({ upgrades: 1, reboots: 0 });
   });
 
-  it("is given back at the end, and no worker takes one", async () => {
+  it("is returned at the end, and a worker takes none", async () => {
     await createHarness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
     expect(kubernetes.lease).toBeUndefined();
     await createHarness(kubernetes).provider.create(urn, inputsFor(cluster, "cp1", drained));
@@ -255,7 +255,7 @@ describe("a control plane that leaves for good", () => {
     expect(cluster.node("cp4").snapshot()).toMatchObject({ stage: "maintenance" });
   });
 
-  it("stays while another is away, though the votes would do", async () => {
+  it("stays while another one is not ready, even with enough votes", async () => {
     cluster.node("cp1").faults.set("not-ready");
     while (cluster.node("cp1").snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 5));
     expect((await expectFailure(remove("cp4"))).message).toMatch(
@@ -293,7 +293,7 @@ describe("a Node object", () => {
     }
   }
 
-  it("stays while its machine answers as a member of the cluster, whatever the caller says", async () => {
+  it("stays while its machine answers as a cluster member, even if the state says it was reset", async () => {
     await expect(forget(true)).rejects.toThrow(
       /127\.44\.175\.21 still answers as a member.*\[node-still-member\]/,
     );
@@ -301,7 +301,7 @@ describe("a Node object", () => {
     expect(kubernetes.cluster.has("w1")).toBe(true);
   });
 
-  it("of a machine that is away goes only when it is not Ready", async () => {
+  it("of a machine that is down goes only when it is not Ready", async () => {
     await cluster.node("w1").stop();
     await expect(forget()).rejects.toThrow(/w1 as Ready.*\[node-still-ready\]/);
     kubernetes.get("w1").ready = false;
@@ -309,7 +309,7 @@ describe("a Node object", () => {
     expect(kubernetes.cluster.has("w1")).toBe(false);
   });
 
-  it("of a machine without our configuration goes only where it was reset by us", async () => {
+  it("of a machine in maintenance mode goes only if this program reset it", async () => {
     const node = cluster.node("w1");
     const actor = connectActor({ endpoint: node.address, credentials: cluster.credentials });
     await actor.reset();
@@ -326,7 +326,7 @@ describe("a Node object", () => {
 describe("a control plane in maintenance mode whose state is lost", () => {
   beforeEach(() => start("127.44.176", 3));
 
-  it("is sent nothing while etcd has its member: taking that out is the consent", async () => {
+  it("is sent nothing while etcd has its member: removing that member is the consent", async () => {
     const inputs = changed("cp3");
     const node = cluster.node("cp3");
     const { etcd } = node.disk;
@@ -334,7 +334,7 @@ describe("a control plane in maintenance mode whose state is lost", () => {
     await actor.reset();
     actor.close();
     while (node.snapshot().stage !== "maintenance") await new Promise((resolve) => setTimeout(resolve, 10));
-    // A machine that is installed anew leaves nothing by itself.
+    // A reinstalled machine does not leave etcd by itself.
     if (etcd !== undefined) node.disk.etcd = etcd;
     const { message } = await expectFailure(createHarness().provider.create(configurationUrn, inputs));
     expect(message).toMatch(/cp3 .*etcd still has its member \d+: .*\[etcd-former-member\]/);

@@ -6,13 +6,13 @@ import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// How a real node goes down, and how its readiness flaps: what a program that believes `ready` would take for the end of a reboot or of a restart.
+// How a real node goes down, and how its readiness flaps. A program that trusts `ready` alone would mistake this for the end of a reboot or restart.
 
 let cluster: SimulatedCluster;
 afterEach(async () => cluster?.stop());
 
 describe("a machine on its way down", () => {
-  it("answers with its old boot ID, and that it is ready; its reboot is waited for and asked for once", async () => {
+  it("still reports ready with its old boot ID; its reboot is waited for and requested once", async () => {
     cluster = await SimulatedCluster.start({
       ...{ subnet: "127.44.91", version: "v1.13.7" },
       timings: { rebootSeconds: 6 },
@@ -40,7 +40,7 @@ describe("a machine on its way down", () => {
         () => undefined,
       );
     }, 50);
-    // It is asked again after a tenth of the time that it still answers.
+    // The node still answers for 10 times longer than the retry interval.
     const patience = { rebootMs: 150, settleMs: 10_000, serviceMs: 10_000, guardMs: 10_000 };
     const inputs = inputsFor(cluster, "cp1", { timeoutSeconds: 60 });
     await createHarness(undefined, patience, counting).provider.create(urn, inputs);
@@ -51,7 +51,7 @@ describe("a machine on its way down", () => {
     expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
   });
 
-  it("whose older upgrade failed reboots by itself; it is installed once, and given back", async () => {
+  it("whose older upgrade failed reboots by itself; it is installed once, then uncordoned", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.92", version: "v1.12.7", workers: 2 });
     const kubernetes = new FakeKubernetes();
     for (const { name, address } of cluster.nodes) kubernetes.add(name, address);
@@ -71,7 +71,7 @@ describe("a machine on its way down", () => {
 });
 
 describe("a control plane whose API server restarts", () => {
-  it("is ready for a moment, and then not again: the configuration is over when it stays ready", async () => {
+  it("flaps, and the configuration is done only once it stays ready", async () => {
     cluster = await SimulatedCluster.start({
       ...{ subnet: "127.44.93", version: "v1.13.9" },
       timings: { bootSeconds: 4 },

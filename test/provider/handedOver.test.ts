@@ -4,7 +4,7 @@ import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { expectFailure, createHarness, inputsFor, urn, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-/** What every node of a cluster is given alike: the state of each has a digest of it, and its upgrade what the program said. */
+/** Inputs that every node of a cluster shares: each node's state has only a digest of them, and its upgrade uses what the program passed. */
 
 let cluster: SimulatedCluster;
 let kubernetes: FakeKubernetes;
@@ -35,8 +35,8 @@ async function checked(own: Harness, news: Properties): Promise<Properties> {
   return (await own.provider.check(urn, {}, news)).inputs as Properties;
 }
 
-describe("what all nodes are given alike", () => {
-  it("is a digest in the state of each, however many there are, and no change of a node", async () => {
+describe("inputs shared by all nodes", () => {
+  it("are one digest in each node's state, at any cluster size, and cause no diff", async () => {
     const own = createHarness(kubernetes);
     const { provider } = own;
     expect((await provider.check(urn, {}, given(500))).failures).toEqual([]);
@@ -47,14 +47,14 @@ describe("what all nodes are given alike", () => {
     expect(unwrap(first).secrets).toContain("kubeconfig");
     const renewed = await checked(own, given(500, { kubeconfig: "renewed" }));
     expect(await provider.diff("id", urn, first, renewed)).toEqual({ changes: false });
-    // A state of before has the values themselves.
+    // Older state has the values themselves.
     expect(await provider.diff("id", urn, given(0), second)).toEqual({ changes: false });
     expect(await provider.diff("id", urn, given(0), { ...second, talosVersion: "v1.13.8" })).toMatchObject({
       details: { talosVersion: "update" },
     });
   });
 
-  it("counts in the upgrade of a node whose inputs were checked: its budget is kept, and it is drained", async () => {
+  it("apply to an upgrade whose inputs were checked: it keeps the budget and drains", async () => {
     const own = createHarness(kubernetes);
     const { provider } = own;
     const inputs = await checked(own, given());
@@ -69,7 +69,7 @@ describe("what all nodes are given alike", () => {
     expect(JSON.stringify(outs)).not.toContain("maxUnavailable");
   });
 
-  it("without a check in this run there is no upgrade", async () => {
+  it("without a check in this run stop the upgrade", async () => {
     const inputs = await checked(createHarness(kubernetes), given());
     const { message } = await expectFailure(createHarness(kubernetes).provider.create(urn, inputs));
     expect(message).toMatch(/^w1 \(127\.49\.41\.21\): the node was not touched, .* Run `pulumi up` again/);
@@ -77,7 +77,7 @@ describe("what all nodes are given alike", () => {
     expect(kubernetes.log).toEqual([]);
   });
 
-  it("a refresh needs none of it, and leaves it is", async () => {
+  it("are not needed for a refresh, which leaves them unchanged", async () => {
     const inputs = await checked(createHarness(kubernetes), given());
     const read = await createHarness(kubernetes).provider.read("id", urn, inputs);
     expect(read.inputs).toMatchObject({ rollout: inputs["rollout"] });
@@ -85,7 +85,7 @@ describe("what all nodes are given alike", () => {
     expect(read.props).toMatchObject({ runningVersion: "v1.13.7" });
   });
 
-  it("an approval is kept as far as it is about the node", async () => {
+  it("include an approval, of which each node keeps only its own part", async () => {
     const names = Array.from({ length: 500 }, (_, index) => `x${index}`);
     const approval = { digest: "d", run: "r", program: "p", upgrade: [...names, "w1"], configuration: names };
     const inputs = await checked(createHarness(kubernetes), given(0, { approval }));

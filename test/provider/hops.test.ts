@@ -12,7 +12,7 @@ import { SimulatedCluster } from "./simulatedCluster.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
 const names = ["cp1", "w1"];
-/** Who comes before whom, as the component has it. */
+/** The order of nodes, as the component sets it. */
 const after: Record<string, string[]> = { cp1: [], w1: ["cp1"] };
 
 let cluster: SimulatedCluster;
@@ -21,7 +21,7 @@ beforeEach(async () => {
 });
 afterEach(async () => cluster?.stop());
 
-/** Inputs of a preflight with `through: automatic`, as the component gives them. */
+/** Inputs of a preflight with `through: automatic`, as the component passes them. */
 function inputsTo(
   talosVersion: string,
   shared: Properties = {},
@@ -51,7 +51,7 @@ function inputsTo(
   };
 }
 
-/** The nodes answer late on a busy machine. */
+/** Nodes answer late on a busy machine. */
 const patient = (clock?: Clock) => createHarness(undefined, { probeMs: 5_000 }, undefined, clock);
 
 const versions = () => names.map((name) => cluster.node(name).snapshot().version);
@@ -64,12 +64,12 @@ async function checked(own: Harness, news: Properties): Promise<Properties> {
 }
 
 describe("nodes that are several minor releases behind", () => {
-  it("are taken through every one between, all nodes over each before the next begins", async () => {
+  it("take every minor release in between, and all nodes finish one hop before the next begins", async () => {
     const own = patient();
     const directory = mkdtempSync(join(tmpdir(), "hops-"));
     const etcdSnapshot = { cluster: "old", directory, keep: 5, ageRecipients: [] };
     await own.provider.create(urn, inputsTo("v1.12.11", { etcdSnapshot }));
-    // Each hop has a snapshot of its own, from before its first control plane.
+    // Each hop takes its own snapshot before its first control plane.
     const records = readdirSync(directory).filter((name) => name.endsWith(".json"));
     expect(
       records
@@ -91,12 +91,12 @@ describe("nodes that are several minor releases behind", () => {
       ...names.map((name) => `${name} v1.10.9`),
       ...names.map((name) => `${name} v1.11.6`),
     ]);
-    // Each hop has its own warnings: from 1.10 on the initiator has another name.
+    // Each hop has its own warnings: from 1.10 on, the initiator name changes.
     expect(own.warnings.filter((line) => /initiator/i.test(line))).toHaveLength(1);
     expect(names.every((name) => cluster.node(name).snapshot().dataWipes === 0)).toBe(true);
   });
 
-  it("are shown in the preview with every hop, their reboots and how long it takes", async () => {
+  it("are shown in the preview with every hop, the reboots and the estimated time", async () => {
     const own = patient();
     const { plan } = await checked(own, inputsTo("v1.13.9"));
     const way =
@@ -117,7 +117,7 @@ describe("nodes that are several minor releases behind", () => {
     expect(upgrades()).toEqual(names.map(() => 0));
   });
 
-  it("go on where they were stopped, and never take a hop twice", async () => {
+  it("resume where they were stopped, and never take a hop twice", async () => {
     for (const stop of [
       "cp1 (127.48.19.11) upgraded: runs v1.10.9",
       "w1 (127.48.19.21) upgraded: runs v1.11.6",
@@ -134,13 +134,13 @@ describe("nodes that are several minor releases behind", () => {
     expect(upgrades()).toEqual(names.map(() => 2));
   });
 
-  it("wait where the window closes within a hop, and the next deployment in a window goes on", async () => {
+  it("wait when the window closes within a hop, and continue in the next window", async () => {
     const none = { extensions: [], services: [], files: [] };
     const given = inputsTo("v1.11.6");
     const hops = given["hops"] as { ways: Record<string, Properties[]> };
     const inputs = {
       ...given,
-      // A node that lacks what the drivers need could not be passed over.
+      // A node that lacks what the drivers need could not be postponed.
       nodes: Object.fromEntries(
         Object.entries(given["nodes"] as Record<string, Properties>).map(([name, node]) => [
           name,
@@ -168,7 +168,7 @@ describe("nodes that are several minor releases behind", () => {
     });
     expect(outs["hopsTaken"]).toMatchObject([{ name: "cp1", timeline: { to: { version: "v1.10.9" } } }]);
 
-    // The inputs are the same, and the preview says what is left by now.
+    // The inputs are unchanged, and the preview shows what is left.
     const next = patient({ ...realClock, calendar: () => Date.parse("2026-12-07T11:00Z") });
     const before = { ...inputs, plan: { cp1: "old, 2 reboots", w1: "old, 2 reboots" } };
     const again = await next.provider.check(urn, before, inputs);
@@ -184,7 +184,7 @@ describe("nodes that are several minor releases behind", () => {
     expect(after).not.toHaveProperty("postponed");
   });
 
-  it("are told which hop was not begun, where that is not the first", async () => {
+  it("report which hop did not begin, if it is not the first", async () => {
     const own = patient();
     const work = expectFailure(own.provider.create(urn, inputsTo("v1.12.11")));
     while (!own.info.some((line) => line.startsWith("w1 ") && line.includes("v1.10.9")))
@@ -203,10 +203,10 @@ describe("nodes that are several minor releases behind", () => {
     expect(versions()).toEqual(["v1.10.9", "v1.9.6"]);
   });
 
-  it("are not begun with where Kubernetes does not fit a release in the middle", async () => {
+  it("are refused before the first hop if Kubernetes does not fit a release in the middle", async () => {
     const kubernetes = new FakeKubernetes();
     kubernetes.gitVersion = "v1.28.4";
-    // What the settings want comes after the rollout, and fits its last release alone.
+    // The Kubernetes release in the settings comes after the rollout and fits only its last Talos release.
     const inputs = inputsTo("v1.12.11", { kubeconfig: "in memory", kubernetesVersion: "v1.35.4" });
     const own = createHarness(kubernetes, { probeMs: 5_000 });
     await checked(own, inputs);
@@ -220,14 +220,14 @@ describe("nodes that are several minor releases behind", () => {
     );
     expect(message).toMatch(/^the rollout .*: 2 of 2 nodes .*\[rollout-refused\]/);
     expect(message).toMatch(steps);
-    // Before the first configuration there is no kubeconfig, and what the settings want is no reason.
+    // Before the first configuration there is no kubeconfig, and the release in the settings is no reason to refuse.
     const { kubeconfig: _later, ...early } = inputs;
     const readiness = urn.replace("RolloutPreflight", "RolloutReadiness");
     await patient().provider.create(readiness, early);
     expect(upgrades()).toEqual(names.map(() => 0));
   });
 
-  it("are refused where the way has a gap, and where no way is wanted", async () => {
+  it("are refused if the hops have a gap, and if no hops are set", async () => {
     const gap = inputsTo("v1.12.11", {}, ["v1.10.9"]);
     const { message } = await expectFailure(patient().provider.create(urn, gap));
     expect(message).toMatch(
@@ -239,7 +239,7 @@ describe("nodes that are several minor releases behind", () => {
     expect(upgrades()).toEqual(names.map(() => 0));
   });
 
-  it("are told by the doctor, with what stands against the way", async () => {
+  it("are reported by the doctor, with the hops in between", async () => {
     const addresses = names.map((name) => cluster.node(name).address);
     const talosconfig = {
       context: "old",
@@ -257,7 +257,7 @@ describe("nodes that are several minor releases behind", () => {
     expect(told[0]?.text).toMatch(/goes through v1\.10\.9, v1\.11\.6, with 3 reboots of each node$/);
   });
 
-  it("are left to their own upgrades where each is one step from the wanted release", async () => {
+  it("are left to their own upgrades if each is one step from the wanted release", async () => {
     const own = patient();
     const { plan } = await checked(own, inputsTo("v1.10.9"));
     expect((plan as Record<string, string>)["cp1"]).toMatch(

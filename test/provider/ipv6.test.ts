@@ -9,7 +9,7 @@ import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// IPv6 addresses, which can be written in several ways.
+// One IPv6 address can be written in several ways.
 
 const hasLoopback = Object.values(networkInterfaces()).some((all) =>
   all?.some(({ address }) => address === "::1"),
@@ -55,7 +55,7 @@ describe.runIf(hasLoopback)("a node with an IPv6 address", () => {
   it.each([
     ["v1.13.7", "::1", undefined],
     ["v1.13.9", "0:0:0:0:0:0:0:1", { "*": ["[::1]:50000"] }],
-  ])("is upgraded to %s as %s and read again", async (talosVersion, node, endpoints) => {
+  ])("is upgraded to %s as %s and refreshed", async (talosVersion, node, endpoints) => {
     const { provider } = createHarness(kubernetes, patience);
     const ways = endpoints === undefined ? {} : { endpoints };
     const inputs = inputsFor(cluster, "cp1", {
@@ -69,13 +69,13 @@ describe.runIf(hasLoopback)("a node with an IPv6 address", () => {
   });
 });
 
-describe("an address that is written in another way", () => {
-  it("is the same node of Kubernetes", () => {
+describe("a different spelling of an IPv6 address", () => {
+  it("finds the same Kubernetes node", () => {
     const node = { name: "w1", addresses: ["fd00::21"] } as Parameters<typeof findNode>[0][number];
     expect(findNode([node], undefined, "fd00:0:0::21")).toBe(node);
   });
 
-  it("lets no machine leave, though its name is another, too", () => {
+  it("does not count as a removal, even if the node's name changes too", () => {
     const before = [{ name: "w1", node: "fd00::21", role: "worker" as const }];
     const inputs = {
       nodes: [{ name: "w9", node: "FD00:0:0::21", role: "worker" as const }],

@@ -6,7 +6,7 @@ import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { expectFailure, createHarness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-/** `iscsi: false` on a node that runs: its label takes the CSI drivers away, and with them whatever could unmount a volume. */
+/** `iscsi: false` on a running node: the changed label removes the CSI drivers, and with them the only way to unmount a volume. */
 
 const urn =
   "urn:pulumi:dev::talos-iscsi::talos-iscsi:index:TalosCluster$talos-node:index:NodeConfiguration::cluster-config";
@@ -41,8 +41,8 @@ function inputs(): Properties {
 
 const applied = (): number => cluster.node("w1").snapshot().appliedConfigs.length;
 
-describe("iscsi: false on a node that runs", () => {
-  it("is refused, in the preview and at the deployment, while volumes of our drivers are on the node", async () => {
+describe("iscsi: false on a running node", () => {
+  it("is refused in preview and deployment while volumes of our drivers are on the node", async () => {
     kubernetes.storage.attach("w1", "pv-1");
     const { provider } = createHarness(kubernetes, patient);
     const { failures = [] } = await provider.check(urn, {}, inputs());
@@ -54,7 +54,7 @@ describe("iscsi: false on a node that runs", () => {
     expect(applied()).toBe(0);
   });
 
-  it("is refused while Kubernetes cannot tell", async () => {
+  it("is refused while Kubernetes does not answer", async () => {
     kubernetes.down = "connection refused";
     const { message } = await expectFailure(
       createHarness(kubernetes, patient).provider.create(urn, inputs()),
@@ -63,7 +63,7 @@ describe("iscsi: false on a node that runs", () => {
     expect(applied()).toBe(0);
   });
 
-  it("is applied when no volume is left", async () => {
+  it("is applied once no volume is left", async () => {
     const { provider } = createHarness(kubernetes, patient);
     const { failures } = await provider.check(urn, {}, inputs());
     expect(failures).toEqual([]);

@@ -10,7 +10,7 @@ import {
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { newRelease, componentReleases, oldRelease, KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
 
-// A machine configuration of another Kubernetes release: only the cluster's upgrade moves what runs.
+// Changing the Kubernetes release in a machine configuration changes nothing that runs. Only the cluster's Kubernetes upgrade does.
 
 interface Checked {
   inputs: Properties;
@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(async () => own.stop());
 
-/** The node's configuration as the settings give it, with another release of Kubernetes in it. */
+/** The node's configuration as the settings produce it, with another Kubernetes release. */
 function wantedOf(name: string, release: string, more = ""): string {
   const text = own.cluster.node(name).config?.text ?? "";
   const images = Object.keys(readImages(text)).map((component) => [
@@ -54,7 +54,7 @@ function inputsOf(name: string, machineConfiguration: string, change: Properties
 
 const watchdog = "---\napiVersion: v1alpha1\nkind: WatchdogTimerConfig\ndevice: /dev/watchdog0\n";
 
-it("changes nothing by its release alone, in no preview and in no deployment", async () => {
+it("a Kubernetes release alone causes no diff and no apply", async () => {
   const { provider } = own.provider();
   const first = inputsOf("cp1", wantedOf("cp1", oldRelease));
   const { outs } = await provider.create(urn, first);
@@ -67,7 +67,7 @@ it("changes nothing by its release alone, in no preview and in no deployment", a
   expect(own.applies()["cp1"]).toBe(0);
 });
 
-it("is applied for the rest of it, with the release that the node runs", async () => {
+it("other changes are applied with the Kubernetes release that the node runs", async () => {
   const { provider } = own.provider();
   const wanted = inputsOf("w1", wantedOf("w1", newRelease, watchdog));
   const { inputs } = (await provider.check(urn, {}, wanted)) as Checked;
@@ -79,13 +79,13 @@ it("is applied for the rest of it, with the release that the node runs", async (
   expect(own.configured()["w1"]).toEqual(componentReleases(oldRelease, "worker"));
   expect(own.cluster.node("w1").config?.text).toContain("watchdog0");
 
-  // A refresh does not take the difference for a change by hand.
+  // A refresh does not report the difference as a change by hand.
   const { inputs: live } = await provider.read("w1", urn, outs);
   expect(unwrap(live).values).not.toHaveProperty("changedByHand");
   expect((await provider.diff("w1", urn, outs, live, wanted)).changes).toBe(false);
 });
 
-it("moves an image that one of the owner's patches names", async () => {
+it("an image that a user's patch names is applied", async () => {
   const { provider } = own.provider();
   const image = "ghcr.io/siderolabs/kubelet:v1.35.9";
   const patch = `machine:\n  kubelet:\n    image: ${image}\n`;
@@ -94,7 +94,7 @@ it("moves an image that one of the owner's patches names", async () => {
   expect(own.configured()["w1"]).toEqual(componentReleases("v1.35.9", "worker"));
 });
 
-it("a machine that joins gets the release of the cluster, not that of the settings", async () => {
+it("a joining machine gets the cluster's Kubernetes release, not the one in the settings", async () => {
   const { cluster } = own;
   const machine = new SimulatedNode({
     name: "w9",

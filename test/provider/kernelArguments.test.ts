@@ -39,7 +39,7 @@ const start = async (subnet: string, version: string): Promise<void> => {
   await fetch(`${cluster.factory.url}/schematics`, { method: "POST", body: stringify(schematic) });
 };
 
-/** What an upgrade changes, and what comes before it. */
+/** What an upgrade or its preparation would change. */
 const touched = (node: SimulatedNode): unknown => {
   const { version, boots, installs, upgrades } = node.snapshot();
   return { version, boots: boots.length, installs, upgrades, images: Object.keys(node.disk.images) };
@@ -68,7 +68,7 @@ function preflightInputs(): Properties {
   return { nodes, schematicId: id, controlPlanes, clientConfiguration, drain, timeoutSeconds };
 }
 
-/** The second step: the arguments out of the configuration, and GRUB takes those of the image. */
+/** The second step: removes the arguments from the configuration and lets GRUB use the image's. */
 async function moveArguments(name: string, mode: ApplyMode): Promise<void> {
   const node = cluster.node(name);
   const config = parse(node.disk.config ?? "") as { machine: { install: Record<string, unknown> } };
@@ -86,7 +86,7 @@ describe("kernel arguments in the machine configurations, on 1.13", () => {
   beforeAll(async () => start("127.50.1", "v1.13.5"));
   afterAll(async () => cluster?.stop());
 
-  it("stop the rollout of a node that boots with GRUB, before anything is disturbed", async () => {
+  it("stop the rollout before anything is disturbed if a node boots with GRUB", async () => {
     const before = cluster.nodes.map(touched);
     const { message } = await expectFailure(createHarness().provider.create(preflightUrn, preflightInputs()));
     expect(message).toMatch(/2 of 4 nodes .*\[rollout-refused\]/);
@@ -96,7 +96,7 @@ describe("kernel arguments in the machine configurations, on 1.13", () => {
     expect(cluster.nodes.map(touched)).toEqual(before);
   });
 
-  it("are in the preview's plan", async () => {
+  it("are reported in the preview", async () => {
     const own = createHarness();
     await own.provider.check(preflightUrn, {}, preflightInputs());
     const warnings = own.warnings.join("\n");
@@ -105,7 +105,7 @@ describe("kernel arguments in the machine configurations, on 1.13", () => {
     expect(warnings).not.toMatch(/refused right now: (w2|cp1) /);
   });
 
-  it("stop the upgrade of the node alone, although the schematic has them", async () => {
+  it("stop a single node's upgrade, even with the arguments in the schematic", async () => {
     for (const inputs of [inputsFor(cluster, "w1"), withSchematic("w1")]) {
       const before = touched(cluster.node("w1"));
       const { message } = await expectFailure(createHarness().provider.create(urn, inputs));
@@ -115,19 +115,19 @@ describe("kernel arguments in the machine configurations, on 1.13", () => {
     expect(argumentsOf("w1")).toEqual(extraKernelArgs);
   });
 
-  it("are nothing to a node that boots with systemd-boot, which ignores them", async () => {
+  it("do not stop a node that boots with systemd-boot, which ignores them", async () => {
     await createHarness().provider.create(urn, inputsFor(cluster, "w2"));
     expect(cluster.node("w2").version).toBe("v1.13.9");
   });
 
-  it("survive the upgrade once the schematic has them and GRUB takes the image's", async () => {
+  it("survive the upgrade once the schematic has them and GRUB uses the image's arguments", async () => {
     await moveArguments("w1", "NO_REBOOT");
     await createHarness().provider.create(urn, withSchematic("w1"));
     expect(cluster.node("w1").version).toBe("v1.13.9");
     expect(argumentsOf("w1")).toEqual(extraKernelArgs);
   });
 
-  it("stop it while the configuration without them only waits for the next boot", async () => {
+  it("stop the upgrade while the configuration without them is only staged", async () => {
     await moveArguments("w3", "STAGED");
     const { message } = await expectFailure(createHarness().provider.create(urn, withSchematic("w3")));
     expect(message).toMatch(
@@ -145,7 +145,7 @@ describe("kernel arguments in the machine configurations, on 1.12", () => {
   beforeAll(async () => start("127.50.2", "v1.12.7"));
   afterAll(async () => cluster?.stop());
 
-  it("are handed over by the older API", async () => {
+  it("are carried over by the older API", async () => {
     await createHarness().provider.create(urn, inputsFor(cluster, "w1"));
     expect(cluster.node("w1").version).toBe("v1.13.9");
     expect(argumentsOf("w1")).toEqual(extraKernelArgs);

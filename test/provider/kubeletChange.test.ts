@@ -8,7 +8,7 @@ import { targetOf } from "./fakeStorage.ts";
 import { expectFailure, createHarness, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-/** A change of the configuration that restarts the kubelet of a node with volumes over iSCSI. */
+/** A configuration change that restarts the kubelet of a node with iSCSI volumes. */
 
 const urn =
   "urn:pulumi:dev::talos-iscsi::talos-iscsi:index:TalosCluster$talos-node:index:NodeConfiguration::cluster-config";
@@ -25,7 +25,7 @@ beforeEach(async () => {
 });
 afterEach(async () => cluster.stop());
 
-/** The node plugin as DaemonSets have it, with the shims of this program or without. */
+/** The driver's node plugin as its DaemonSet deploys it, with or without this program's shims. */
 function driver(shims: boolean): void {
   const annotations = shims ? { "talos-iscsi/shims-checksum": "1" } : {};
   const path = "/var/lib/kubelet/plugins/iscsi.csi.joviandss.open-e.com/";
@@ -56,12 +56,12 @@ const kubelet = { kubelet: { extraArgs: { "max-pods": "200" } } };
 const sysctls = { sysctls: { "vm.nr_hugepages": "1024" } };
 const volume =
   "volume pv-1 (claim default/claim-of-pv-1, driver iscsi.csi.joviandss.open-e.com, target iqn.2019-04.com.example:pv-1, portal 10.0.0.5:3260, used by pod default/db-0 (StatefulSet))";
-// Enough for a machine that is busy with other tests.
+// Generous, for a machine that also runs other tests.
 const patient = { probeMs: 10_000, contactMs: 30_000, recoveryMs: 30_000, guardMs: 30_000 };
 const applied = (name: string): number => cluster.node(name).snapshot().appliedConfigs.length;
 
-describe("a preview of a change of machine.kubelet", () => {
-  it("shows the pods with iSCSI volumes on the node, and nothing where there are none", async () => {
+describe("a preview of a machine.kubelet change", () => {
+  it("lists the pods with iSCSI volumes on the node, and warns of nothing without any", async () => {
     driver(true);
     const own = createHarness(kubernetes, patient);
     await own.provider.check(urn, {}, inputsOf("w1", kubelet));
@@ -75,7 +75,7 @@ describe("a preview of a change of machine.kubelet", () => {
     }
   });
 
-  it("says so where a driver would log its sessions out, and where nobody can tell", async () => {
+  it("warns if a driver would log out its sessions, and if Kubernetes does not answer", async () => {
     driver(false);
     const own = createHarness(kubernetes, patient);
     const { failures } = await own.provider.check(urn, {}, inputsOf("w1", kubelet));
@@ -91,8 +91,8 @@ describe("a preview of a change of machine.kubelet", () => {
   });
 });
 
-describe("its deployment", () => {
-  it("goes on under volumes whose driver survives it", async () => {
+describe("deploying a machine.kubelet change", () => {
+  it("proceeds under volumes whose driver survives a kubelet restart", async () => {
     driver(true);
     await createHarness(kubernetes, patient).provider.create(urn, inputsOf("w1", kubelet));
     expect(applied("w1")).toBe(1);
@@ -139,14 +139,14 @@ describe("its deployment", () => {
     expect(message).toContain(problem);
     expect([applied("w1"), kubernetes.log]).toEqual([0, []]);
 
-    // Drained: the session is gone with its volume.
+    // After a drain: the session left with its volume.
     cluster.node("w1").boot?.iscsi.logout(targetOf("pv-1"));
     await createHarness(kubernetes, patient).provider.create(urn, inputs);
     expect(applied("w1")).toBe(1);
   });
 });
 
-/** What the driver and the kubelet of a node do with the volume of an evicted pod, which comes back when the node takes pods again. */
+/** Simulates the driver and kubelet: the volume of an evicted pod leaves, and the pod comes back once the node is uncordoned. */
 function movesVolumes({ comesBack = true } = {}): void {
   const node = (name: string): string => (name === "db-0" ? "w1" : "w2");
   const volumeOf = (name: string): string => (name === "db-0" ? "pv-1" : "pv-2");
@@ -167,7 +167,7 @@ function movesVolumes({ comesBack = true } = {}): void {
   };
 }
 
-/** The provider, with a look at the nodes at each apply that is no dry run. */
+/** A provider that reports each apply, and counts dry runs. */
 function watching(
   onApply: (node: string) => void,
   onDryRun: (times: number) => void = () => undefined,
@@ -185,7 +185,7 @@ function watching(
   });
 }
 
-describe("under volumes that their driver would log out", () => {
+describe("with volumes that their driver would log out", () => {
   beforeEach(() => {
     driver(false);
     movesVolumes();
@@ -203,7 +203,7 @@ describe("under volumes that their driver would log out", () => {
     return message;
   };
 
-  it("the node is drained, the kubelet restarts with nothing on it, and its volumes are back before this ends", async () => {
+  it("the node is drained, its kubelet restarts without volumes, and its volumes are back at the end", async () => {
     const seen: unknown[] = [];
     const own = watching(() =>
       seen.push([
@@ -220,7 +220,7 @@ describe("under volumes that their driver would log out", () => {
     expect([applied("w1"), state("w1")]).toEqual([1, asItWas]);
   });
 
-  it("one node at a time", async () => {
+  it("one node at a time is drained", async () => {
     cluster.node("w2").boot?.iscsi.login(targetOf("pv-2"), "10.0.0.5");
     kubernetes.pod("w2", "db-1", { owner: "StatefulSet", claims: ["default/claim-of-pv-2"] });
     const own = createHarness(kubernetes, patient);
@@ -232,21 +232,21 @@ describe("under volumes that their driver would log out", () => {
     expect([applied("w1"), applied("w2")]).toEqual([1, 1]);
   });
 
-  it("a preview says so", async () => {
+  it("a preview announces the drain", async () => {
     const own = createHarness(kubernetes, patient);
     await own.provider.check(urn, {}, inputsOf("w1", kubelet));
     expect(own.warnings[0]).toContain("The node is drained first, one node at a time");
     expect(kubernetes.log).toEqual([]);
   });
 
-  it("a volume that does not leave stops it, and the node goes on as it was", async () => {
+  it("a volume that does not leave stops the change, and the node stays as it was", async () => {
     kubernetes.after = () => undefined;
     const message = await refusal({ ...inputsOf("w1", kubelet), drain: { timeoutSeconds: 1 } });
     expect(message).toContain("volumes had not left after 1 s: volume pv-1");
     expect([kubernetes.log, state("w1")]).toEqual([["cordon w1", "evict db-0", "uncordon w1"], asItWas]);
   });
 
-  it("a volume that comes after the drain stops it", async () => {
+  it("a volume that attaches after the drain stops the change", async () => {
     // The first dry run comes before the drain, the second one after it.
     const own = watching(
       () => undefined,
@@ -279,13 +279,13 @@ describe("under volumes that their driver would log out", () => {
       () => ["cp1", "w2"].forEach((name) => kubernetes.cluster.delete(name)),
       "[drain-single-node]",
     ],
-  ])("it waits for another day where another node %s", async (_, prepare, problem) => {
+  ])("the change is refused while another node %s", async (_, prepare, problem) => {
     prepare();
     expect(await refusal(inputsOf("w1", kubelet))).toContain(problem);
     expect(kubernetes.log).toEqual([]);
   });
 
-  it("storage that is not back is an error, and the next run waits for it without applying again", async () => {
+  it("storage that does not come back is an error, and the next run waits for it without a second apply", async () => {
     movesVolumes({ comesBack: false });
     const inputs = { ...inputsOf("w1", kubelet), storageGate: { timeoutSeconds: 1 } };
     const failed = await expectFailure(createHarness(kubernetes, patient).provider.create(urn, inputs));
@@ -303,11 +303,11 @@ describe("under volumes that their driver would log out", () => {
     expect([applied("w1"), state("w1")]).toEqual([1, asItWas]);
   });
 
-  it("a run that was killed is finished by the next one, and nobody else's cordon is lifted", async () => {
+  it("the next run finishes a killed run, and keeps another owner's cordon", async () => {
     const inputs = inputsOf("w1", kubelet);
     const cordonedBy = "talos-iscsi/cordoned-by";
     const killed = { unschedulable: true, annotations: { [cordonedBy]: "talos-node kubelet" } };
-    // After the drain, and after the apply.
+    // Killed after the drain, then killed after the apply.
     cluster.node("w1").boot?.iscsi.logout(targetOf("pv-1"));
     for (let times = 1; times <= 2; times++) {
       Object.assign(kubernetes.get("w1"), killed);

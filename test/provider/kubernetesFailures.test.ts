@@ -17,7 +17,7 @@ import {
 import { expectFailure, createHarness } from "./nodeUpgradeHarness.ts";
 import { deployReleasedDriver, runPodWithVolume } from "./releasedDriver.ts";
 
-/** What each later step leaves when it fails: one error for people, a state that tells what runs, and a next `up` that does nothing twice. */
+/** What each later step leaves behind when it fails: one error, a state that records what runs, and a next `up` that repeats nothing. */
 
 let own: KubernetesCluster;
 beforeEach(async () => {
@@ -28,7 +28,7 @@ afterEach(async () => own.stop());
 type Actor = ReturnType<typeof connectActor>;
 const patience = { probeMs: 10_000, guardMs: 10_000, recoveryMs: 20_000, serviceMs: 10_000, steadyMs: 20 };
 
-/** A client in which something goes wrong. */
+/** A client in which something fails. */
 function broken(change: (talos: Actor) => void): typeof connectActor {
   return (connection) => {
     const talos = connectActor(connection);
@@ -49,7 +49,7 @@ async function failed(
   return { message, state: properties, values: unwrap(properties).values };
 }
 
-/** The cause is gone, and `up` is run again. */
+/** Runs `up` again with the cause fixed. */
 async function goesOn(state: Properties): Promise<void> {
   const { provider } = own.provider();
   const news = own.inputs();
@@ -67,7 +67,7 @@ async function goesOn(state: Properties): Promise<void> {
   expect(own.kubernetes.get("w1").unschedulable).toBe(false);
 }
 
-/** What cp1 has moved by now. */
+/** The releases of cp1 once these components have moved. */
 function moved(...components: string[]): Record<string, string> {
   return {
     ...componentReleases(oldRelease, "controlplane"),
@@ -79,7 +79,7 @@ describe.each([
   ["kube-controller-manager", ["kube-apiserver", "kube-controller-manager"]],
   ["kube-scheduler", ["kube-apiserver", "kube-controller-manager", "kube-scheduler"]],
 ] as const)("%s", (component, reached) => {
-  it("that does not get ready stops the upgrade there", async () => {
+  it("that does not become ready stops the upgrade there", async () => {
     const connect = broken((talos) => {
       const ask = talos.staticPod.bind(talos);
       talos.staticPod = async (which, call) => {
@@ -106,7 +106,7 @@ describe.each([
   });
 });
 
-it("kube-proxy's image that a node refuses stops the upgrade before the manifests", async () => {
+it("a kube-proxy image that a node refuses stops the upgrade before the manifests", async () => {
   const connect = broken((talos) => {
     const apply = talos.applyConfiguration.bind(talos);
     talos.applyConfiguration = async (request, call) => {
@@ -131,7 +131,7 @@ describe("bootstrap manifests", () => {
     ["admission refuses", 403, 'admission webhook "policy" denied the request'],
     ["the API server finds invalid", 422, "spec.selector: field is immutable"],
     ["another writer changes all the time", 409, "the object has been modified"],
-  ])("that %s stop the upgrade before the kubelets, by their name", async (_, status, text) => {
+  ])("that %s stop the upgrade before the kubelets, and are named", async (_, status, text) => {
     own.kubernetes.refused.set(proxy, new KubernetesError(text, status));
     const preview = own.provider();
     const olds = await own.adopted(preview.provider);
@@ -147,7 +147,7 @@ describe("bootstrap manifests", () => {
     expect(own.kubernetes.applied.has(proxy)).toBe(true);
   });
 
-  it("go on over an API server that is away for a moment, and stop where it stays away", async () => {
+  it("are retried when the API server is briefly down, and stop the upgrade when it stays down", async () => {
     let asked = 0;
     own.kubernetes.before = (method) => {
       if (method === "applyManifest" && asked++ === 0) throw new KubernetesError("connection refused");
@@ -181,7 +181,7 @@ describe("bootstrap manifests", () => {
     await goesOn(state);
   });
 
-  it("of a kube-proxy that was disabled are left where they are, and named", async () => {
+  it("of a disabled kube-proxy are left in place and named", async () => {
     const key = "kube-system_kube-proxy_apps_DaemonSet";
     own.kubernetes.others.set("ConfigMap", [
       {
@@ -203,7 +203,7 @@ describe("bootstrap manifests", () => {
 });
 
 describe("a kubelet", () => {
-  it("that goes on reporting its old release stops the upgrade, and is not restarted again", async () => {
+  it("that keeps reporting its old release stops the upgrade, and is not restarted again", async () => {
     const nodes = own.kubernetes.nodes.bind(own.kubernetes);
     own.kubernetes.nodes = async () =>
       (await nodes()).map((node) => (node.name === "w1" ? { ...node, kubeletVersion: oldRelease } : node));
@@ -218,7 +218,7 @@ describe("a kubelet", () => {
     await goesOn(state);
   });
 
-  it("whose node has volumes that a driver would lose is no reason to begin where nothing may be drained", async () => {
+  it("whose node has volumes that a driver would lose stops the upgrade at the start if drains are off", async () => {
     deployReleasedDriver(own.kubernetes);
     runPodWithVolume(own, "w1", "pv-1", "db-0");
     const news = own.inputs({ drain: { enabled: false } });
@@ -232,7 +232,7 @@ describe("a kubelet", () => {
     expect(message).toMatch(problem);
     expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
 
-    // They have left by themselves.
+    // The volumes have left by themselves.
     own.kubernetes.storage.detach("pv-1", "w1");
     own.cluster.node("w1").boot?.iscsi.logout(targetOf("pv-1"));
     const { provider } = own.provider();
@@ -242,7 +242,7 @@ describe("a kubelet", () => {
 });
 
 describe("before the kubelets", () => {
-  it("a window that closes leaves them for the next one", async () => {
+  it("a window that closes leaves them for the next window", async () => {
     const rollout = {
       windows: [{ days: ["mon"], from: "00:00", to: "12:00", timeZone: "UTC" }],
       outsideWindow: "stop",
@@ -271,7 +271,7 @@ describe("before the kubelets", () => {
     expect(own.applies()).toEqual({ cp1: 5, w1: 1 });
   });
 
-  it("a gate that closes stops the upgrade, and once it is open the next run goes on", async () => {
+  it("a gate that closes stops the upgrade, and the next run continues once it opens", async () => {
     const volume = (robustness: string) => [{ metadata: { name: "pvc-1" }, status: { robustness } }];
     own.kubernetes.others.set("Volume", volume("healthy"));
     own.kubernetes.after = (entry) => {

@@ -9,7 +9,7 @@ import { seededRandom } from "./kubernetesKills.ts";
 import { componentReleases, urn, type KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
 import { deployReleasedDriver, runPodWithVolume } from "./releasedDriver.ts";
 
-/** Every worker has a pod with a volume of the driver that would lose it. What is evicted comes back once the node takes pods again. */
+/** Gives every worker a pod with a volume that its driver would lose. An evicted pod comes back once its node is uncordoned. */
 function withVolumes({ cluster, kubernetes }: KubernetesCluster, workers: readonly string[]): void {
   deployReleasedDriver(kubernetes);
   const place = (worker: string): void => {
@@ -29,8 +29,9 @@ function withVolumes({ cluster, kubernetes }: KubernetesCluster, workers: readon
 }
 
 /**
- * As `killed`, with any number of nodes, volumes on each worker and a budget that holds one pod for a while. No kubelet restarts under a volume, and no node is touched while
- * a control plane is not well. @returns how often a run was killed
+ * 
+ * Like `upgradeWithKills`, with any number of nodes, volumes on each worker and a budget that temporarily blocks one pod. No kubelet restarts under a volume, and no node
+ * is touched while a control plane is unhealthy. @returns how often a run was killed
  */
 export async function upgradeWithKillsAndVolumes(
   own: KubernetesCluster,
@@ -45,7 +46,7 @@ export async function upgradeWithKillsAndVolumes(
   let state = await own.adopted(own.provider().provider, { drain });
   const pulls = names.controlplane.length * 4 + names.worker.length;
   let kills = 0;
-  // Errors of a killed run tell nothing: what must not happen is kept here.
+  // Errors of a killed run prove nothing, so violations are collected here.
   const broken: string[] = [];
   for (let round = 0; kills < times; round++) {
     const target = ["v1.35.5", "v1.35.6"][round % 2] ?? "";
@@ -55,7 +56,7 @@ export async function upgradeWithKillsAndVolumes(
     own.kubernetes.blocked.set(held, "its budget needs 1 healthy pod");
     let evictions = 0;
     for (let runs = 0; runs <= 5; runs++) {
-      // The last run is let go to its end.
+      // The last run is not killed.
       const at = runs === 5 ? Infinity : 1 + Math.floor(random() * (pulls + 24));
       const late = random() < 0.5;
       const run: { provider?: TalosNodeProvider; writes: number } = { writes: 0 };
@@ -95,7 +96,7 @@ export async function upgradeWithKillsAndVolumes(
       });
       run.provider = provider;
       const done = provider.update("kubernetes", urn, state, inputs);
-      // A killed run leaves no state: the next one begins with the old one.
+      // A killed run saves no state, so the next one starts with the old state.
       if (at === Infinity) state = (await done).outs;
       else await done.catch(() => undefined);
       own.kubernetes.before = () => undefined;

@@ -9,7 +9,7 @@ const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::pre
 const names = ["cp1", "w1"];
 const releases = ["v1.29.6", "v1.30.14", "v1.31.2"];
 let own: KubernetesCluster;
-/** Everything that was done, in order, and every pair of releases that does not go together. */
+/** Every change in order, and every unsupported pair of releases. */
 let done: string[];
 let misfits: string[];
 
@@ -50,7 +50,7 @@ function inputsTo(talosVersion: string, more: Properties = {}): Properties {
   };
 }
 
-/** Notes what each request to a node has changed. */
+/** Records what each request to a node changed. */
 const watched: typeof connectActor = (connection) => {
   const talos = connectActor(connection);
   const apply = talos.applyConfiguration.bind(talos);
@@ -79,7 +79,7 @@ const run = () => own.provider(watched);
 const versions = () => names.map((name) => own.cluster.node(name).version);
 const upgrades = () => names.map((name) => own.cluster.node(name).snapshot().upgrades);
 
-it("takes Kubernetes to the next minor right before the Talos release that needs it, and the preview shows it", async () => {
+it("takes Kubernetes to the next minor right before the Talos release that needs it, as the preview shows", async () => {
   const inputs = inputsTo("v1.13.9");
   const preview = run();
   const checked = await preview.provider.check(urn, {}, inputs);
@@ -107,7 +107,7 @@ it("takes Kubernetes to the next minor right before the Talos release that needs
   });
 });
 
-it("goes on from a kill in every step of it: nothing is done twice, and every pair of releases is supported", async () => {
+it("resumes after a kill at any step: nothing is done twice, and every pair of releases is supported", async () => {
   const inputs = inputsTo("v1.13.9");
   let runs = 0;
   for (let isOver = false; !isOver; runs++) {
@@ -118,7 +118,7 @@ it("goes on from a kill in every step of it: nothing is done twice, and every pa
       () => true,
       () => false,
     );
-    // Each run is stopped at its first change, whatever that is.
+    // Each run is stopped at its first change.
     const watch = setInterval(() => {
       if (done.length > before || info.some((line) => line.includes("upgraded: runs")))
         void provider.cancel();
@@ -137,7 +137,7 @@ it("goes on from a kill in every step of it: nothing is done twice, and every pa
   });
 });
 
-it("stops where Kubernetes cannot be upgraded, and is refused before the first hop where no release is known", async () => {
+it("stops where Kubernetes cannot be upgraded, and is refused before the first hop if a release is not known", async () => {
   const gap = inputsTo("v1.13.9", { kubernetes: { releases: ["v1.31.2"] } });
   const refused = await expectFailure(run().provider.create(urn, gap));
   expect(refused.message).toMatch(

@@ -5,7 +5,7 @@ import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import { componentReleases, urn, type KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
 
-/** What a failure is repeated with. */
+/** The seed that reproduces a failure. */
 export const killSeed = Number(process.env["KUBERNETES_KILL_SEED"] ?? Date.now() % 1_000_000);
 
 /** mulberry32: the same numbers for the same seed. */
@@ -20,8 +20,9 @@ export function seededRandom(start: number): () => number {
 }
 
 /**
- * Upgrades a cluster of one control plane and one worker again and again; up to five runs of each upgrade are killed at a random write, before it or after it, and the one
- * after them ends it. @returns how often a run was killed
+ * 
+ * Upgrades a cluster of one control plane and one worker repeatedly. Up to five runs of each upgrade are killed right before or after a random write, and the next run
+ * finishes it. @returns how often a run was killed
  */
 export async function upgradeWithKills(own: KubernetesCluster, times: number, seed: number): Promise<number> {
   const random = seededRandom(seed);
@@ -50,7 +51,7 @@ export async function upgradeWithKills(own: KubernetesCluster, times: number, se
         talos.pullLegacy = (...args) => dying(() => pull(...args));
         return talos;
       });
-      // A killed run leaves no state: the next one begins with the old one.
+      // A killed run saves no state, so the next one starts with the old state.
       await provider.update("kubernetes", urn, state, inputs).catch(() => undefined);
     }
     const { outs } = await own.provider().provider.update("kubernetes", urn, state, inputs);

@@ -11,7 +11,7 @@ const proxyKeys = ["kube-system_kube-proxy__ServiceAccount", "kube-system_kube-p
 
 let own: KubernetesCluster;
 
-/** The cluster's bootstrap manifests, as Talos has applied them. */
+/** The cluster's bootstrap manifests as Talos applied them. */
 async function bootstrapped(annotations: Record<string, string> = { [owner]: inventory }): Promise<void> {
   const { config } = own.cluster.node("cp1");
   if (config === undefined) throw new Error("cp1 has no configuration");
@@ -51,7 +51,7 @@ describe("Talos 1.13", () => {
   });
   afterEach(async () => own.stop());
 
-  it("keeps its inventory: the annotation stays, and what it does not list is added", async () => {
+  it("keeps its inventory: the annotation stays, and missing objects are added", async () => {
     await bootstrapped();
     const listed = { data: { [proxyKeys[0] ?? ""]: "" } };
     own.kubernetes.others.set("ConfigMap", [
@@ -64,7 +64,7 @@ describe("Talos 1.13", () => {
     );
   });
 
-  it("gets an inventory where an upgrade of Talos has left it without one, and the preview shows it", async () => {
+  it("gets an inventory if an upgrade of Talos left it without one, and the preview shows it", async () => {
     await bootstrapped({});
     const { info } = await preview();
     expect(info).toContain(
@@ -76,7 +76,7 @@ describe("Talos 1.13", () => {
     expect(Object.keys(live("ConfigMap", inventory)["data"] as object).sort()).toEqual(proxyKeys);
   });
 
-  it("finishes the inventory where a run was killed before it", async () => {
+  it("gets its inventory completed after a run was killed before writing it", async () => {
     await bootstrapped();
     const state = await own.adopted(own.provider().provider);
     own.kubernetes.before = (method) => {
@@ -96,7 +96,7 @@ describe("Talos 1.13", () => {
     expect(own.kubernetes.log).toEqual(["apply DaemonSet kube-proxy", `apply ConfigMap ${inventory}`]);
   });
 
-  it("leaves what Talos no longer makes, and names it", async () => {
+  it("keeps objects that Talos no longer generates, and the upgrade names them", async () => {
     await bootstrapped();
     const keys = [
       ...proxyKeys,
@@ -116,7 +116,7 @@ describe("Talos 1.13", () => {
     expect(Object.keys(live("ConfigMap", inventory)["data"] as object)).toEqual(keys);
   });
 
-  it("is refused an object of another inventory, before anything is changed", async () => {
+  it("refuses an object of another inventory before anything is changed", async () => {
     await bootstrapped({ [owner]: "flux-addons" });
     const refusal =
       "DaemonSet kube-system/kube-proxy is a bootstrap manifest of Talos, but belongs to the inventory flux-addons";
@@ -128,7 +128,7 @@ describe("Talos 1.13", () => {
   });
 });
 
-it("Talos before 1.13 keeps no inventory, and gets none", async () => {
+it("Talos before 1.13 has no inventory and gets none", async () => {
   own = await KubernetesCluster.start({ subnet: "127.49.74", controlPlanes: 1, version: "v1.12.9" });
   try {
     await bootstrapped({});
@@ -138,7 +138,7 @@ it("Talos before 1.13 keeps no inventory, and gets none", async () => {
     expect([...own.kubernetes.applied.keys()]).toEqual([...before.keys()]);
     expect(live("DaemonSet", "kube-proxy").metadata["annotations"] ?? {}).toEqual({});
 
-    // From a newer Talos that has gone back.
+    // Simulates a cluster that went back from a newer Talos.
     await bootstrapped();
     await upgraded({ kubernetesVersion: "v1.35.6" });
     expect(live("DaemonSet", "kube-proxy").metadata["annotations"]).toEqual({ [owner]: inventory });

@@ -12,7 +12,7 @@ import {
 } from "./kubernetesUpgradeHarness.ts";
 import { expectFailure, inputsFor } from "./nodeUpgradeHarness.ts";
 
-/** The upgrade of Kubernetes is part of the plan that is approved. */
+/** An approved plan includes the Kubernetes upgrade. */
 
 const urn = upgradeUrn.replace("KubernetesUpgrade::kubernetes-upgrade", "RolloutReadiness::readiness");
 let own: KubernetesCluster;
@@ -23,7 +23,7 @@ afterAll(async () => own.stop());
 
 const has = (name: string): string => own.cluster.node(name).config?.text ?? "";
 
-/** The image that runs, and configurations that name the wanted Kubernetes, as the program makes them. */
+/** The configuration that the program generates, with the images of the wanted Kubernetes. */
 function inputs(shared: Properties = {}, patches: string[] = []): Properties {
   const names = ["cp1", "w1"];
   const made = (name: string): Properties => inputsFor(own.cluster, name, { talosVersion: "v1.13.9" });
@@ -65,7 +65,7 @@ async function planned(news: Properties): Promise<{ plan: RolloutPlan; digest: u
 const kubernetes = ({ nodes }: RolloutPlan) =>
   Object.fromEntries(Object.entries(nodes).map(([name, node]) => [name, node.kubernetes]));
 
-it("has the release of each component and kubelet, from and to, and no image among the configuration's lines", async () => {
+it("the plan lists each component and kubelet with both releases, and no image among the configuration changes", async () => {
   const { plan } = await planned(inputs());
   expect(kubernetes(plan)).toEqual({
     cp1: { to: newRelease, from: componentReleases(oldRelease, "controlplane") },
@@ -77,7 +77,7 @@ it("has the release of each component and kubelet, from and to, and no image amo
   expect(pinned.plan.nodes["w1"]).not.toHaveProperty("kubernetes");
 });
 
-it("is another one where somebody has upgraded a component in between", async () => {
+it("the plan changes when someone upgrades a component in between", async () => {
   const approved = await planned(inputs());
   const cp1 = own.cluster.node("cp1");
   const client = connectActor({ endpoint: cp1.address, credentials: own.cluster.credentials });
@@ -94,7 +94,7 @@ it("is another one where somebody has upgraded a component in between", async ()
   expect(planDigest((await planned(inputs())).plan)).toBe(approved.digest);
 });
 
-it("is refused before anything is changed: in a preview with all else, in a deployment before the first configuration", async () => {
+it("an impossible upgrade is refused before anything changes: in the preview with all other problems, in a deployment before the first configuration", async () => {
   const last = { ...inputs(), kubernetesVersion: oldRelease };
   const touched = own.applies();
   const judge = async (
@@ -131,7 +131,7 @@ it("is refused before anything is changed: in a preview with all else, in a depl
   const accepted = { ...objects, acceptRemovedApis: true };
   expect(await judge(newRelease, { kubernetes: accepted })).toEqual({ preview: "", deployment: "" });
   own.kubernetes.deprecated.length = 0;
-  // What is well, what is no change, and a cluster that is taken as it is.
+  // A valid upgrade, no change, and an adopted cluster.
   for (const [to, from] of [
     [newRelease, last],
     ["v1.37.0", { ...last, kubernetesVersion: "v1.37.0" }],
@@ -141,7 +141,7 @@ it("is refused before anything is changed: in a preview with all else, in a depl
   expect(own.applies()).toEqual(touched);
 });
 
-it("lets an upgrade do what was approved for it, and nothing else", async () => {
+it("an upgrade does what was approved, and nothing else", async () => {
   const state = await own.adopted(own.provider().provider);
   const approval = { digest: "d", run: "", upgrade: [], leaving: [] };
   const refusing = [

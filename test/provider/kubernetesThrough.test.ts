@@ -20,7 +20,7 @@ afterEach(async () => own.stop());
 const wanted = (change: Properties = {}): Properties =>
   own.inputs({ through: [...through], kubernetesVersion: to, ...change });
 
-/** Images that cp1 has fetched for its kubelet, in order. */
+/** Images that cp1 pulled for its kubelet, in order. */
 const kubelets = (): string[] =>
   [...own.cluster.node("cp1").componentImages].filter((image) => image.includes("kubelet"));
 
@@ -40,7 +40,7 @@ it("a cluster several minor releases behind goes through each of them, and the p
   expect(unwrap(outs).values).toMatchObject({ kubernetesVersion: to });
 });
 
-it("goes on from the minor release in which it was stopped, and takes none twice", async () => {
+it("an upgrade resumes in the minor release where it was stopped, and repeats none", async () => {
   const state = await own.adopted(own.provider().provider, { kubernetesVersion: from });
   const stopped = own.provider();
   own.kubernetes.after = (entry) => {
@@ -68,7 +68,7 @@ it("goes on from the minor release in which it was stopped, and takes none twice
   ]);
 });
 
-it("begins with none where the last one is refused, or one between is not known", async () => {
+it("an upgrade does not start if its last release is refused or one in between is not known", async () => {
   const { provider } = own.provider();
   const state = await own.adopted(provider, { kubernetesVersion: from });
   own.kubernetes.deprecated = [{ group: "g", version: "v1", resource: "things", removedRelease: "1.36" }];
@@ -85,7 +85,7 @@ it("begins with none where the last one is refused, or one between is not known"
   expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
 });
 
-it("takes nothing back to an older patch on the way", async () => {
+it("an upgrade does not go back to an older patch release in between", async () => {
   const state = await own.adopted(own.provider().provider, { kubernetesVersion: from });
   own.cluster.node("w1").faults.set("kubelet-does-not-return");
   const half = own.inputs({ kubernetesVersion: "v1.34.9", timeoutSeconds: 1 });
