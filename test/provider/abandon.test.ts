@@ -10,7 +10,6 @@ import { createHarness, inputsFor } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 /**
- * 
  * The engine was killed, by a closed terminal or `pulumi up | head -1`, while an operation waits for something that never comes. Whatever it waits for, the
  * plugin's process must exit soon and leave the rest to the next `pulumi up`. Timeouts here are an hour, so no operation gives up by itself.
  */

@@ -29,7 +29,6 @@ function withVolumes({ cluster, kubernetes }: KubernetesCluster, workers: readon
 }
 
 /**
- * 
  * Like `upgradeWithKills`, with any number of nodes, volumes on each worker and a budget that temporarily blocks one pod. No kubelet restarts under a volume, and no node
  * is touched while a control plane is unhealthy. @returns how often a run was killed
  */

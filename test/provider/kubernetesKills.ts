@@ -20,7 +20,6 @@ export function seededRandom(start: number): () => number {
 }
 
 /**
- * 
  * Upgrades a cluster of one control plane and one worker repeatedly. Up to five runs of each upgrade are killed right before or after a random write, and the next run
  * finishes it. @returns how often a run was killed
  */

@@ -32,7 +32,7 @@ async function upgrade(
   return { ...run, olds, outcome: run.provider.update("kubernetes", urn, olds, own.inputs(change)) };
 }
 
-/** Every configuration that a node is given, with the component that it moves. */
+/** Every configuration applied to a node, with the component that it moves. */
 function recorded(moves: string[]): typeof connectActor {
   return (connection) => {
     const talos = connectActor(connection);
@@ -60,7 +60,7 @@ describe("with one worker", () => {
   });
   afterEach(async () => own.stop());
 
-  it("a stack that takes a cluster as it is changes nothing, and tells what runs", async () => {
+  it("a stack that adopts a cluster changes nothing, and reports what runs", async () => {
     const run = own.provider();
     const { outs } = await run.provider.create(urn, own.inputs({ kubernetesVersion: oldRelease }));
     expect(plain(outs)["running"]).toEqual({
@@ -72,7 +72,7 @@ describe("with one worker", () => {
     expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
   });
 
-  it("a stack whose setting differs from what runs leaves it until the setting changes", async () => {
+  it("a stack whose setting differs from what runs changes nothing until the setting changes", async () => {
     const run = own.provider();
     const { outs } = await run.provider.create(urn, own.inputs());
     expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
@@ -92,7 +92,7 @@ describe("with one worker", () => {
     });
   });
 
-  it("takes every component across, and does nothing the second time", async () => {
+  it("upgrades every component, and does nothing the second time", async () => {
     const moves: string[] = [];
     const { outcome } = await upgrade({}, recorded(moves));
     const { outs } = await outcome;
@@ -134,7 +134,7 @@ describe("with one worker", () => {
     expect([own.applies(), own.kubernetes.log.length]).toEqual([applies, written]);
   });
 
-  it("takes a node more into the state, and none that is away stops that", async () => {
+  it("adds a new node to the state even while another node does not answer", async () => {
     const { provider, warnings } = own.provider();
     const { nodes, ...rest } = own.inputs({ kubernetesVersion: oldRelease });
     const { w1, ...others } = nodes as Record<string, Properties>;
@@ -150,7 +150,7 @@ describe("with one worker", () => {
     own.cluster.node("cp1").faults.clear();
   });
 
-  it("leaves the manifests where the setting only follows what runs", async () => {
+  it("does not apply manifests if the setting only catches up with what runs", async () => {
     const { provider } = own.provider();
     const { outs } = await provider.create(urn, own.inputs({ kubernetesVersion: "v1.35.0" }));
     await provider.update("kubernetes", urn, outs, own.inputs({ kubernetesVersion: oldRelease }));
@@ -164,7 +164,7 @@ describe("with one worker", () => {
     expect(own.configured()["cp1"]).toEqual(componentReleases("v1.35.2", "controlplane"));
   });
 
-  it("a cluster that was upgraded by hand is a change of the version in a refresh", async () => {
+  it("a refresh shows a component upgraded by hand as a change of the version", async () => {
     const { provider } = own.provider();
     const state = await own.adopted(provider);
     const cp1 = own.cluster.node("cp1");
@@ -186,7 +186,7 @@ describe("with one worker", () => {
       /more than one minor release away .*upgrade\.through: automatic/,
     ],
     ["a minor release back", { kubernetesVersion: "v1.34.6" }, /cannot go back/],
-  ])("%s is refused in the preview and in the deployment", async (_, change, why) => {
+  ])("%s is refused in preview and deployment", async (_, change, why) => {
     const { provider } = own.provider();
     const state = await own.adopted(provider);
     const news = own.inputs(change);
@@ -199,7 +199,7 @@ describe("with one worker", () => {
     expect(own.cluster.node("cp1").componentImages.size).toBe(0);
   });
 
-  it("is refused while something uses an API that goes, unless that is accepted", async () => {
+  it("is refused while something uses an API that the release removes, unless accepted", async () => {
     own.kubernetes.deprecated = [
       {
         group: "flowcontrol.apiserver.k8s.io",
@@ -222,11 +222,11 @@ describe("with one worker", () => {
     expect(own.configured()["w1"]).toEqual(componentReleases(newRelease, "worker"));
   });
 
-  it("is refused while the stack declares an object whose API goes, unless that is accepted", async () => {
+  it("is refused while the stack declares an object of an API that the release removes, unless accepted", async () => {
     const { provider } = own.provider();
     const state = await own.adopted(provider);
     const removedObjects = ["VolumeAttributesClass of storage.k8s.io/v1beta1 (gone in v1.36)"];
-    // By itself it is no change.
+    // It causes no diff by itself.
     const kept = own.inputs({ kubernetesVersion: oldRelease, removedObjects });
     const old = own.inputs({ kubernetesVersion: oldRelease });
     expect((await provider.diff("kubernetes", urn, state, kept, old)).changes).toBe(false);
@@ -241,7 +241,7 @@ describe("with one worker", () => {
     expect(own.configured()["w1"]).toEqual(componentReleases(newRelease, "worker"));
   });
 
-  it("leaves a component to the patch that pins it, and refuses to go without the API server", async () => {
+  it("leaves a component at the release that a patch pins, and refuses if the patch pins kube-apiserver", async () => {
     const nodes = own.inputs()["nodes"] as Record<string, Properties>;
     const pin = (name: string, component: string) => ({
       nodes: { ...nodes, [name]: { ...nodes[name], pinned: [component] } },
@@ -257,19 +257,19 @@ describe("with one worker", () => {
     });
   });
 
-  it("changes nothing where an image cannot be fetched", async () => {
+  it("changes nothing if an image cannot be pulled", async () => {
     own.cluster.node("w1").faults.set("pull-not-found");
     const { outcome } = await upgrade();
     expect((await expectFailure(outcome)).message).toContain(`kubelet:${newRelease} on w1`);
     expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
   });
 
-  it("stops at an API server that does not come back, and goes on from there", async () => {
+  it("stops at an API server that does not come back, and resumes there", async () => {
     own.cluster.node("cp1").faults.set("api-server-down");
     const { outcome, olds } = await upgrade({}, undefined, { recoveryMs: 500 });
     const { message, properties } = await expectFailure(outcome);
     expect(message).toMatch(/^cp1 \(127\.\S+\), kube-apiserver: not recovered/);
-    // What was changed is told: nothing else than what runs.
+    // The message must list exactly what already runs the new release.
     expect(message).toMatch(/No component runs v1\.36\.1 yet\.$|At v1\.36\.1 now: kube-apiserver on cp1\./);
     const configured = { ...componentReleases(oldRelease, "controlplane"), "kube-apiserver": newRelease };
     expect(own.configured()).toEqual({ cp1: configured, w1: componentReleases(oldRelease, "worker") });
@@ -287,7 +287,7 @@ describe("with one worker", () => {
     expect(own.applies()).toEqual({ cp1: 5, w1: 1 });
   });
 
-  it("stops at a kubelet that does not come back, and tells what runs", async () => {
+  it("stops at a kubelet that does not come back, and reports what runs", async () => {
     own.cluster.node("w1").faults.set("kubelet-does-not-return");
     const { outcome } = await upgrade({ timeoutSeconds: 2 }, undefined, { recoveryMs: 500 });
     const { message, properties } = await expectFailure(outcome);
@@ -301,7 +301,7 @@ describe("with one worker", () => {
     });
   });
 
-  it("waits for an upgrade window, and says so", async () => {
+  it("is postponed until an upgrade window opens, and reports it", async () => {
     const rollout = {
       windows: [{ days: [inThreeDays()], from: "02:00", to: "02:01", timeZone: "UTC" }],
       outsideWindow: "stop",
@@ -317,7 +317,7 @@ describe("with one worker", () => {
     expect((await expectFailure(failing.outcome)).message).toContain("no upgrade window is open");
   });
 
-  it("drains a node whose driver would lose its volumes, and stops where a budget holds a pod", async () => {
+  it("drains a node whose driver would lose its volumes, and stops if a budget blocks a pod", async () => {
     deployReleasedDriver(own.kubernetes);
     runPodWithVolume(own, "w1", "pv-1", "db-0");
     own.kubernetes.blocked.set("db-0", "the budget db needs 1 healthy pod");

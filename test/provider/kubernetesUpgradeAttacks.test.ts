@@ -18,7 +18,7 @@ import { expectFailure } from "./nodeUpgradeHarness.ts";
 
 let own: KubernetesCluster;
 
-/** Changes a node's configuration behind the program's back, and waits until its static pods have followed. */
+/** Changes a node's configuration outside of Pulumi, and waits for its static pods to follow. */
 async function byHand(name: string, change: (config: string) => string): Promise<void> {
   const node = own.cluster.node(name);
   const client = connectActor({ endpoint: node.address, credentials: own.cluster.credentials });
@@ -32,7 +32,7 @@ async function byHand(name: string, change: (config: string) => string): Promise
 
 const images = (change: KubernetesImages) => (config: string) => setImages(config, change);
 
-/** Runs something once right after the first change of a node's configuration. */
+/** Runs something once, right after the first change of a node's configuration. */
 function afterFirstChange(work: () => void | Promise<void>): typeof connectActor {
   let due = true;
   return (connection) => {
@@ -63,11 +63,11 @@ describe("one control plane and one worker", () => {
       /cp9 is a control plane/,
     ],
     ["a kubelet too old for it", { kubeletVersion: "v1.32.9" }, /4 minor releases behind/],
-  ])("that Kubernetes has, and the settings do not: %s", async (_, node, why) => {
+  ])("a node in Kubernetes that is not in the settings stops the upgrade: %s", async (_, node, why) => {
     own.kubernetes.add("cp9", "10.9.9.9", node);
     const { provider, warnings } = own.provider();
     const state = await own.adopted(provider);
-    // Its removal may be part of the same deployment: a preview warns.
+    // The same deployment may remove the node, so the preview only warns.
     await provider.diff("kubernetes", urn, state, own.inputs(), own.inputs());
     expect(warnings.join()).toMatch(why);
     expect((await expectFailure(provider.update("kubernetes", urn, state, own.inputs()))).message).toMatch(
@@ -85,7 +85,7 @@ describe("one control plane and one worker", () => {
     ["cp1", "kube-controller-manager", "v1.37.0", /newer than kube-apiserver/],
     ["w1", "kubelet", "v1.32.5", /kubelet v1.32.5 is 4 minor releases behind/],
   ] as const)(
-    "a patch pins %s's %s to %s, which does not go with it",
+    "a patch that pins %s's %s to %s stops the upgrade, since the releases do not work together",
     async (name, component, release, why) => {
       await byHand(name, images({ [component]: `mirror/${component}:${release}` }));
       if (component === "kubelet") own.kubernetes.get(name).kubeletVersion = release;
@@ -104,7 +104,7 @@ describe("one control plane and one worker", () => {
     },
   );
 
-  it("images by digest: the kubelet tells its release, a scheduler does not", async () => {
+  it("an image digest without a tag is fine for a kubelet, which reports its release, but not for a scheduler", async () => {
     const digest = `@sha256:${"a".repeat(64)}`;
     await byHand("w1", images({ kubelet: `mirror:5000/kubelet${digest}` }));
     await byHand("cp1", images({ "kube-scheduler": `mirror:5000/kube-scheduler${digest}` }));
@@ -122,7 +122,7 @@ describe("one control plane and one worker", () => {
     expect(cp1?.["kube-scheduler"]).toBe(`mirror:5000/kube-scheduler:${newRelease}`);
   });
 
-  it("a kube-proxy that is disabled is of no release", async () => {
+  it("a disabled kube-proxy does not count as a component", async () => {
     await byHand("cp1", (config) =>
       images({ "kube-proxy": "registry.k8s.io/kube-proxy:v1.33.1" })(config).replace(
         /proxy:\n/,
@@ -140,7 +140,7 @@ describe("one control plane and one worker", () => {
     expect([...own.kubernetes.applied.keys()]).not.toContain("DaemonSet kube-system/kube-proxy");
   });
 
-  it("a pre-release is reached and left like any release", async () => {
+  it("upgrades to and from a pre-release", async () => {
     const { provider } = own.provider();
     const state = await own.adopted(provider);
     const { outs } = await provider.update(
@@ -154,7 +154,7 @@ describe("one control plane and one worker", () => {
     expect(own.configured()["cp1"]).toEqual(componentReleases(newRelease, "controlplane"));
   });
 
-  it("the resource was taken out of the state in the middle of an upgrade: a refresh shows it, and the next run ends it", async () => {
+  it("a resource that was removed from the state in the middle of an upgrade: a refresh shows it, and the next run finishes", async () => {
     const { provider } = own.provider();
     const state = await own.adopted(provider);
     own.cluster.node("w1").faults.set("configuration-refused");
@@ -171,7 +171,7 @@ describe("one control plane and one worker", () => {
     expect(own.kubernetes.get("w1").kubeletVersion).toBe(newRelease);
   });
 
-  it("a node that has joined in the middle of an upgrade is taken along", async () => {
+  it("a node that joins in the middle of an upgrade is upgraded too", async () => {
     const { nodes, ...rest } = own.inputs();
     const { w1: _joins, ...others } = nodes as Record<string, Properties>;
     const { provider } = own.provider();
@@ -192,7 +192,7 @@ describe("one control plane and one worker", () => {
     });
   });
 
-  it("two stacks at once: everything is done once, and nothing while the other has its turn", async () => {
+  it("two stacks at once take turns, and nothing is done twice", async () => {
     const { provider } = own.provider();
     const state = await own.adopted(provider);
     const two = [own.provider().provider, own.provider().provider];
@@ -212,7 +212,7 @@ describe("three control planes", () => {
   });
   afterEach(async () => own.stop());
 
-  it("a control plane that goes down between two API servers stops the upgrade there", async () => {
+  it("a control plane that goes down between two API servers stops the upgrade", async () => {
     const state = await own.adopted(own.provider().provider);
     const fault = own.cluster.node("cp3").faults;
     const { provider } = own.provider(
@@ -224,7 +224,7 @@ describe("three control planes", () => {
     expect(own.applies()).toEqual({ cp1: 1, cp2: 0, cp3: 0 });
   });
 
-  it("an API server that another run has taken to a newer minor release is not taken back", async () => {
+  it("an API server that another run upgraded to a newer minor release is not downgraded", async () => {
     const state = await own.adopted(own.provider().provider);
     const { provider } = own.provider(
       afterFirstChange(() =>

@@ -8,7 +8,7 @@ import { expectFailure, inputsFor } from "./nodeUpgradeHarness.ts";
 let own: KubernetesCluster;
 afterEach(async () => own.stop());
 
-it("takes control planes one at a time, each well with its component before the next", async () => {
+it("upgrades control planes one at a time, and waits for each to be healthy before the next", async () => {
   own = await KubernetesCluster.start({ subnet: "127.49.62", controlPlanes: 3, workers: 1 });
   const order: string[] = [];
   const connect: typeof connectActor = (connection) => {
@@ -35,7 +35,7 @@ it("takes control planes one at a time, each well with its component before the 
   });
 }, 60_000);
 
-it("judges a preview by the Talos that is to run, and a deployment by the one that runs", async () => {
+it("checks a preview against the planned Talos release, and a deployment against the running one", async () => {
   own = await KubernetesCluster.start({
     subnet: "127.49.63",
     controlPlanes: 1,
@@ -56,7 +56,7 @@ it("judges a preview by the Talos that is to run, and a deployment by the one th
   expect(own.applies()).toEqual({ cp1: 0 });
 });
 
-it("names the steps to take where Talos comes first, and more than one of Kubernetes after it", async () => {
+it("lists the steps to take if Talos has to go first and Kubernetes then needs several minor releases", async () => {
   own = await KubernetesCluster.start({
     subnet: "127.49.69",
     controlPlanes: 1,
@@ -82,7 +82,7 @@ it("names the steps to take where Talos comes first, and more than one of Kubern
   expect(own.applies()).toEqual({ cp1: 0 });
 });
 
-it("refuses Talos before any configuration where Kubernetes comes first, and names the steps", async () => {
+it("refuses a Talos upgrade before any configuration if Kubernetes has to go first, and lists the steps", async () => {
   own = await KubernetesCluster.start({
     subnet: "127.49.70",
     controlPlanes: 1,

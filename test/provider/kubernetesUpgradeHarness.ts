@@ -11,7 +11,7 @@ export const oldRelease = "v1.35.4";
 export const newRelease = "v1.36.1";
 export const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:KubernetesUpgrade::kubernetes-upgrade";
 
-/** A cluster that runs a release of Kubernetes, as its nodes and its API tell it. */
+/** A cluster that runs one release of Kubernetes, as reported by its nodes and its API. */
 export class KubernetesCluster {
   readonly cluster: SimulatedCluster;
   readonly kubernetes: FakeKubernetes;
@@ -84,7 +84,7 @@ export class KubernetesCluster {
     };
   }
 
-  /** The state of a stack that has the cluster as it is. */
+  /** The state of a stack that adopted the cluster. */
   async adopted(provider: TalosNodeProvider, change: Properties = {}): Promise<Properties> {
     const { outs } = await provider.create(urn, this.inputs({ kubernetesVersion: oldRelease, ...change }));
     return outs;
@@ -111,7 +111,7 @@ export class KubernetesCluster {
   }
 }
 
-/** What a node of each role names when all of it is of one release. */
+/** What a node of each role names if all its components run one release. */
 export function componentReleases(release: string, role: "controlplane" | "worker"): Record<string, string> {
   const names =
     role === "worker"

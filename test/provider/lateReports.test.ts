@@ -5,13 +5,13 @@ import type { TalosActor } from "../../talos/api/talosClient.ts";
 import { FakeFleet, type Image, type Machine } from "../unit/provider/fakeFleet.ts";
 import { openSession, wanted } from "../unit/provider/randomRollouts.ts";
 
-// A node that has booted tells what it runs piece by piece. What it does not tell yet is neither the old nor the new.
+// After a boot, a node reports what it runs bit by bit. What it has not reported yet counts as neither old nor new.
 
 const vanilla: Image = { version: wanted.version, schematic: undefined };
 const otherSchematic: Image = { version: wanted.version, schematic: "b".repeat(64) };
 const otherRelease: Image = { version: "v1.13.7", schematic: "b".repeat(64) };
 
-/** What a node says of one thing before it knows it. */
+/** A node's answers before it knows one fact. */
 type Report = Partial<Pick<TalosActor, "version" | "extensions" | "services" | "hasFile" | "machineStatus">>;
 
 const silent = async (): Promise<never> => {
@@ -27,7 +27,7 @@ const nothingYet = {
 type Late = keyof typeof nothingYet;
 
 let fleet: FakeFleet;
-/** How many more reads of the booted node do not tell the thing. */
+/** How many more reads of the booted node lack the fact. */
 let lateReads: number;
 let bootedFrom: number;
 
@@ -76,7 +76,7 @@ describe.each([
   ["another schematic of the same release", otherSchematic],
   ["another release", otherRelease],
 ])("a node that ran %s", (_, before) => {
-  it.each(late)("and tells its %s a poll late is upgraded once, and uncordoned", async (what) => {
+  it.each(late)("and reports its %s a poll late is upgraded once, and uncordoned", async (what) => {
     start(before, what, 1);
     const outcome = await upgrade();
     expect(outcome.ok ? outcome.facts.schematicId : outcome.error.message).toBe(wanted.schematic);
@@ -86,7 +86,7 @@ describe.each([
   });
 
   it.each(late)(
-    "and never tells its %s stays cordoned: nothing that is unknown counts as there",
+    "and never reports its %s stays cordoned: unknown does not count as present",
     async (what) => {
       start(before, what, Infinity);
       const outcome = await upgrade();
@@ -98,8 +98,8 @@ describe.each([
   );
 });
 
-describe("a node that runs the wanted image already", () => {
-  it.each(late)("and tells its %s late is neither installed nor rebooted again", async (what) => {
+describe("a node that already runs the wanted image", () => {
+  it.each(late)("and reports its %s late is neither installed nor rebooted again", async (what) => {
     bootedFrom = 0;
     start(wanted, what, 3);
     expect((await upgrade()).ok).toBe(true);

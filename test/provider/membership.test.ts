@@ -6,7 +6,7 @@ import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { expectFailure, createHarness, inputsFor, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// Nodes that are taken off the list: what happens to their machines, and what is refused.
+// Nodes that are removed from the settings: what happens to their machines, and what is refused.
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:ClusterMembership::members";
 let cluster: SimulatedCluster;
@@ -22,7 +22,7 @@ async function start(subnet: string, controlPlanes: number, workers: number): Pr
   for (const { name, address } of cluster.nodes) kubernetes.add(name, address);
 }
 
-/** Inputs that list all nodes but those. */
+/** Inputs that list all nodes except these. */
 function without(names: string[], shared: Properties = {}, own: Record<string, Properties> = {}): Properties {
   const nodes = cluster.nodes
     .filter(({ name }) => !names.includes(name))
@@ -52,7 +52,7 @@ async function remove(own: Harness, state: Properties, inputs: Properties): Prom
   return (await own.provider.update("membership", urn, state, inputs)).outs;
 }
 
-/** The preview says no, and so does the `up` of somebody who did not look: nothing has happened then. */
+/** Both the preview and an `up` that skips the preview refuse, and nothing happens. */
 async function refusedTwice(inputs: Properties): Promise<string> {
   const own = createHarness(kubernetes);
   const state = await deployed(own);
@@ -66,7 +66,7 @@ async function refusedTwice(inputs: Properties): Promise<string> {
 }
 
 describe("a worker", () => {
-  it("with reset is drained, wiped, in maintenance mode, and no node of Kubernetes any more", async () => {
+  it("with reset is drained, wiped, put into maintenance mode and deleted from Kubernetes", async () => {
     await start("127.44.61", 1, 2);
     kubernetes.pod("w2", "web").pod("w2", "logs", { owner: "DaemonSet" });
     const own = createHarness(kubernetes);
@@ -80,13 +80,13 @@ describe("a worker", () => {
     expect(cluster.node("w2").disk.config).toBeUndefined();
     expect(cluster.node("w1").snapshot().boots).toEqual(before.boots);
     expect(listed(after)).toEqual(["cp1", "w1"]);
-    // The next deployment has nothing to do with it.
+    // The next deployment has nothing left to do.
     expect(await own.provider.diff("membership", urn, after, without(["w2"]))).toMatchObject({
       changes: false,
     });
   });
 
-  it("has its machine asked once in a preview, and what was found is told once", async () => {
+  it("is contacted once in a preview, and its removal is reported once", async () => {
     await start("127.44.80", 1, 2);
     const asked: string[] = [];
     const connect: typeof connectActor = (connection) => {
@@ -108,7 +108,7 @@ describe("a worker", () => {
     expect(own.warnings.filter((text) => text.startsWith("w2 "))).toHaveLength(1);
   });
 
-  it("with keep is left alone, and what is left to do is said", async () => {
+  it("with keep is left alone, and the warning says what is left to do", async () => {
     await start("127.44.62", 1, 2);
     const own = createHarness(kubernetes);
     const keep = { w2: { onRemove: "keep" } };
@@ -122,7 +122,7 @@ describe("a worker", () => {
     expect(listed(after)).toEqual(["cp1", "w1"]);
   });
 
-  it("whose pods may not leave stays, uncordoned; the next deployment goes on", async () => {
+  it("whose pods may not leave stays and is uncordoned; the next deployment resumes", async () => {
     await start("127.44.63", 1, 2);
     kubernetes.pod("w2", "db-0", { owner: "StatefulSet" });
     kubernetes.blocked.set("db-0", "The disruption budget db needs 1 healthy pods and has 1 currently");
@@ -142,7 +142,7 @@ describe("a worker", () => {
     expect(listed(after)).toEqual(["cp1", "w1"]);
   });
 
-  it("with a volume that does not leave is not reset; without a drain its volumes are told", async () => {
+  it("with a volume that does not leave is not reset; without a drain, the preview lists its volumes", async () => {
     await start("127.44.73", 1, 2);
     kubernetes.storage.attach("w2", "pv-a");
     const own = createHarness(kubernetes);
@@ -165,7 +165,7 @@ describe("a worker", () => {
     expect(listed(after)).toEqual(["cp1", "w1"]);
   });
 
-  it("that cannot be reached is not forgotten by itself; with keep it is", async () => {
+  it("that cannot be reached is removed only with keep", async () => {
     await start("127.44.64", 1, 2);
     await cluster.node("w2").stop();
     const message = await refusedTwice(without(["w2"]));
@@ -177,7 +177,7 @@ describe("a worker", () => {
     expect(listed(after)).toEqual(["cp1", "w1"]);
   });
 
-  it("that was reset by a run which was killed is only forgotten", async () => {
+  it("that a killed run reset is only deleted from Kubernetes", async () => {
     await start("127.44.65", 1, 2);
     const own = createHarness(kubernetes);
     const state = await deployed(own);
@@ -192,7 +192,7 @@ describe("a worker", () => {
     expect(kubernetes.cluster.has("w2")).toBe(true);
 
     const again = createHarness(kubernetes);
-    // As after a kill: the state is the one from before. The Node object tells what was asked of its machine.
+    // As after a kill: the state is the old one. The Node object records that a reset was requested.
     const after = await remove(again, state, without(["w2"]));
     expect(again.info.join("\n")).toMatch(/was reset by an earlier run|left the cluster/);
     expect(cluster.node("w2").snapshot()).toMatchObject({ stage: "maintenance" });
@@ -200,7 +200,7 @@ describe("a worker", () => {
     expect(listed(after)).toEqual(["cp1", "w1"]);
   });
 
-  it("that was reset is remembered by the state where forgetting it failed", async () => {
+  it("that was reset is recorded in the state if deleting its Node object failed", async () => {
     await start("127.44.68", 1, 2);
     const own = createHarness(kubernetes);
     const state = await deployed(own);
@@ -219,7 +219,7 @@ describe("a worker", () => {
     expect(listed(after)).toEqual(["cp1", "w1"]);
   });
 
-  it("that cannot be verified is refused, with the cause and both ways; its Node object stays", async () => {
+  it("that cannot be verified is refused, with the cause and both options; its Node object stays", async () => {
     await start("127.44.69", 1, 2);
     const other = await SimulatedCluster.start({ subnet: "127.44.70", controlPlanes: 1, workers: 1 });
     try {
@@ -263,7 +263,7 @@ describe("a worker", () => {
     }
   });
 
-  it("with another name or another address is not gone", async () => {
+  it("with another name or another address is not a removal", async () => {
     await start("127.44.66", 1, 2);
     const own = createHarness(kubernetes);
     const state = await deployed(own);
@@ -276,9 +276,9 @@ describe("a worker", () => {
     for (const node of cluster.nodes) expect(node.snapshot()).toMatchObject(untouched);
   });
 
-  it("is not reset where a node that stays is the same machine under another address", async () => {
+  it("is not reset if it is the same machine as a remaining node under another address", async () => {
     await start("127.44.67", 1, 1);
-    // DNS, as far as this test needs one.
+    // The DNS record that this test needs.
     const resolved = (host: string): string => (host === "w1.example.org" ? "127.44.67.21" : host);
     const own = createHarness(kubernetes, {}, ({ endpoint, node = endpoint, ...rest }) =>
       connectActor({ ...rest, endpoint: resolved(endpoint), node: resolved(node) }),
@@ -299,7 +299,7 @@ describe("a worker", () => {
 it("a machine that says it is a node that stays is not reset, whatever its address", async () => {
   await start("127.44.81", 1, 2);
   const [first, second] = ["w1", "w2"].map((name) => cluster.node(name).address);
-  // Two leases that changed places.
+  // Two machines whose DHCP leases were swapped.
   const swapped = { w1: { node: second }, w2: { node: first } };
   const own = createHarness(kubernetes, { probeMs: 10_000, guardMs: 10_000, contactMs: 10_000 });
   const state = await deployed(own, without([], {}, swapped));
@@ -329,7 +329,7 @@ describe("a control plane", () => {
     expect(listed(after)).toEqual(["cp2", "cp3"]);
   });
 
-  it("leaves together with a worker, before it: to the worker it would be a member on no control plane", async () => {
+  it("leaves together with a worker, and first: for the worker's check it would be an unknown etcd member", async () => {
     await start("127.44.79", 4, 2);
     const own = createHarness(kubernetes);
     const state = await remove(own, await deployed(own), without(["cp4", "w2"]));
@@ -339,7 +339,7 @@ describe("a control plane", () => {
     expect(kubernetes.log.filter((line) => line.startsWith("delete"))).toEqual(["delete cp4", "delete w2"]);
   });
 
-  it("that leaves is no obstacle to the others' upgrade in the preview, and none afterwards", async () => {
+  it("that leaves does not stop the upgrade of the others in the preview", async () => {
     await start("127.44.79", 3, 0);
     const own = createHarness(kubernetes);
     const state = await deployed(own);
@@ -361,14 +361,14 @@ describe("a control plane", () => {
     await again.provider.check(preflight, {}, rollout);
     expect(again.warnings.join("\n")).not.toMatch(/the rollout would be refused right now/);
     expect(again.warnings.join("\n")).toMatch(/cp3 .*\[etcd-unknown-member\].*unless this deployment/);
-    // Two that are left can upgrade neither: that is told before the third is gone.
+    // The two that remain cannot be upgraded without quorum. This is reported before the third is gone.
     await again.provider.update("membership", urn, state, fewer);
     const later = createHarness(kubernetes);
     await later.provider.check(preflight, {}, rollout);
     expect(later.warnings.join("\n")).toMatch(/1 of 2 members .*\[etcd-quorum\]/);
   });
 
-  it("stays where the members left would be no quorum", async () => {
+  it("stays if the remaining members would have no quorum", async () => {
     await start("127.44.72", 3, 0);
     cluster.node("cp2").faults.set("etcd-member-unhealthy");
     await new Promise((resolve) => setTimeout(resolve, 300));
@@ -386,18 +386,18 @@ describe("a control plane", () => {
     expect(await refusedTwice(without(["cp3"]))).toMatch(/cp2 .*\[etcd-learner\]/);
   });
 
-  it("leaves alone: not with another one, and never as the last", async () => {
+  it("cannot leave together with another one, or as the last one", async () => {
     await start("127.44.74", 3, 1);
     expect(await refusedTwice(without(["cp2", "cp3"]))).toMatch(
       /^cp2 .*, cp3 .*: control planes leave one at a time.*\[control-planes-one-at-a-time\]/,
     );
     const last = await refusedTwice(without(["cp1", "cp2", "cp3"]));
     expect(last).toMatch(/\[last-control-plane\]/);
-    // Nobody is left to ask, and nothing more to tell.
+    // No control plane is left, so the message suggests no command.
     expect(last).not.toMatch(/--nodes `|\n/);
   });
 
-  it("with keep is left in etcd, which is said", async () => {
+  it("with keep remains an etcd member, and the warning says so", async () => {
     await start("127.44.75", 3, 0);
     const own = createHarness(kubernetes);
     await remove(own, await deployed(own), without(["cp3"], { onRemove: "keep" }));
@@ -409,7 +409,7 @@ describe("a control plane", () => {
 });
 
 describe("the whole stack", () => {
-  it("can be destroyed without any machine being touched", async () => {
+  it("can be destroyed without touching any machine", async () => {
     await start("127.44.76", 1, 1);
     const own = createHarness(kubernetes);
     await deployed(own);
@@ -418,7 +418,7 @@ describe("the whole stack", () => {
     expect(kubernetes.log).toEqual([]);
   });
 
-  it("is read from the state, and has no secret in plain sight", async () => {
+  it("is refreshed from the state without revealing a secret", async () => {
     await start("127.44.77", 1, 1);
     const own = createHarness(kubernetes);
     const state = await deployed(own);
@@ -428,7 +428,7 @@ describe("the whole stack", () => {
     expect(read.inputs).not.toHaveProperty("members");
   });
 
-  it("refuses inputs that it cannot use, by their names", async () => {
+  it("names inputs that it cannot use", async () => {
     await start("127.44.78", 1, 0);
     const { failures } = await createHarness().provider.check(
       urn,
@@ -439,7 +439,7 @@ describe("the whole stack", () => {
         strange: 1,
       },
     );
-    // The engine would print the value of a secret property that is named; the reason names it.
+    // The engine would print the value of a secret property, so the reason names the property instead.
     expect(failures?.[0]?.reason).toContain("[clientConfiguration]");
     expect(failures?.map(({ property }) => property)).toEqual([
       "",

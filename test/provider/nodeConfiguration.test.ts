@@ -12,7 +12,7 @@ import { redactMachineConfig } from "../../talos/redact.ts";
 import { expectFailure, createHarness, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster, waitingMachine } from "./simulatedCluster.ts";
 
-// A node's configuration: what previews say, what is applied and how, and what is refused.
+// A node's configuration: what previews show, what is applied and how, and what is refused.
 
 const urn =
   "urn:pulumi:dev::talos-iscsi::talos-iscsi:index:TalosCluster$talos-node:index:NodeConfiguration::cluster-config";
@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(async () => cluster?.stop());
 
-/** What a node has, changed. */
+/** A node's configuration with a change. */
 function wantedOf(name: string, change: (config: Config) => void = () => undefined): string {
   const config = parse(cluster.node(name).config?.text ?? "") as Config;
   change(config);
@@ -59,7 +59,7 @@ const withSysctl = (config: Config): void => {
   config.machine["sysctls"] = { "vm.nr_hugepages": "1024" };
 };
 
-/** Puts a node back to what it had, so that tests don't see each other's changes. */
+/** Restores a node's configuration, so tests do not see each other's changes. */
 async function restoring<T>(name: string, work: () => Promise<T>): Promise<T> {
   const node = cluster.node(name);
   const { disk, boot } = node;
@@ -72,14 +72,14 @@ async function restoring<T>(name: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The applies that a node has taken. */
+/** The applies that a node received. */
 const applied = (name: string): string[] =>
   cluster
     .node(name)
     .snapshot()
     .appliedConfigs.map(({ mode }) => mode);
 
-/** A provider whose actor is changed. */
+/** A provider with a modified actor. */
 function acting(change: (talos: TalosActor) => Partial<TalosActor>): Harness {
   return createHarness(undefined, {}, (connection) => {
     const talos = connectActor(connection);
@@ -125,7 +125,7 @@ async function fresh(name: string, address: string): Promise<SimulatedNode> {
 }
 
 describe("the preview", () => {
-  it("shows what the node gains, changes and loses, and that is all", async () => {
+  it("shows exactly what the node gains, changes and loses", async () => {
     const own = createHarness();
     const image = "factory.talos.dev/metal-installer/c9:v1.13.9";
     const wanted = wantedOf("w1", (config) => {
@@ -141,7 +141,7 @@ describe("the preview", () => {
     ]);
   });
 
-  it("adds its lines behind those of earlier applies, so that the engine shows none as taken away", async () => {
+  it("appends its lines to those of earlier applies, so the engine shows none as removed", async () => {
     const own = createHarness();
     const first = (await check(own, {}, inputsOf("w1", wantedOf("w1", withSysctl), { patches: [sysctl] })))
       .inputs;
@@ -156,7 +156,7 @@ describe("the preview", () => {
     expect(after?.slice(before?.length)).toContain("+ machine.nodeLabels.rack: a");
   });
 
-  it("refuses what would be dropped, by the node, the path and what to do", async () => {
+  it("refuses a change that would drop something, and names the node, the path and what to do", async () => {
     const own = createHarness();
     const wanted = wantedOf("w1", (config) => delete config.machine["network"]);
     const { failures } = await check(own, {}, inputsOf("w1", wanted));
@@ -172,7 +172,7 @@ describe("the preview", () => {
     expect((await check(own, {}, accepted)).failures).toEqual([]);
   });
 
-  it("does not dial where nothing changed, keeps what it said, and is no difference", async () => {
+  it("contacts no node if nothing changed, keeps its lines and causes no diff", async () => {
     const own = counted();
     const given = inputsOf("w1", wantedOf("w1", withSysctl), { patches: [sysctl] });
     const first = (await check(own, {}, given)).inputs;
@@ -184,7 +184,7 @@ describe("the preview", () => {
     expect(await own.provider.diff("w1", urn, first, second)).toEqual({ changes: false });
   });
 
-  it("takes out what it had put in itself, without asking", async () => {
+  it("removes what it had added itself without asking", async () => {
     const own = createHarness();
     const old = inputsOf("w1", wantedOf("w1"));
     const wanted = wantedOf("w1", (config) => delete config.machine["network"]);
@@ -193,7 +193,7 @@ describe("the preview", () => {
     expect(changesOf(inputs)).toEqual(["- machine.network.hostname: w1"]);
   });
 
-  it("warns of a node that did not answer, goes on, and asks again the next time", async () => {
+  it("warns of a node that did not answer, continues, and asks it again next time", async () => {
     const own = counted();
     const given = inputsOf("w1", wantedOf("w1"), { node: "127.49.1.99" });
     const { inputs, failures } = await check(own, {}, given);
@@ -205,18 +205,18 @@ describe("the preview", () => {
     expect(own.dials()).toBeGreaterThan(before);
   });
 
-  it("waits with what only the deployment knows, and calls it unknown", async () => {
+  it("shows what only the deployment can know as unknown, and contacts no node for it", async () => {
     const own = counted();
     const given = inputsOf("w1", unknownValue, { configuration: unknownValue });
     const { inputs, failures } = await check(own, {}, given);
     expect(failures).toEqual([]);
     expect(own.dials()).toBe(0);
     expect(hasUnknown(unwrap(inputs).values["machineConfiguration"])).toBe(true);
-    // Left out, the engine would refuse a saved plan when the lines turn up.
+    // If the lines were left out, the engine would refuse a saved plan once they appear.
     expect(changesOf(inputs)).toBe(unknownValue);
   });
 
-  it("names no secret property that is wrong, since engines print the value of one that is named", async () => {
+  it("does not name a wrong secret property, since engines print a named property's value", async () => {
     const wrong = { machineConfiguration: 5, patches: canary, clientConfiguration: canary };
     const { failures } = await check(createHarness(), {}, inputsOf("w1", "x", wrong));
     expect(failures.map(({ property, reason }) => [property, reason.split(" ")[0]])).toEqual([
@@ -227,7 +227,7 @@ describe("the preview", () => {
     expect(JSON.stringify(failures)).not.toContain(canary);
   });
 
-  it("shows no secret, whatever way it takes", async () => {
+  it("shows no secret anywhere", async () => {
     const wanted = wantedOf("w1", (config) => {
       config.machine["token"] = canary;
       config.machine["env"] = { HTTPS_PROXY: `http://user:${canary}@proxy:3128` };
@@ -244,7 +244,7 @@ describe("the preview", () => {
     expect(changesOf(inputs)).toHaveLength(3);
   });
 
-  it("replaces the resource for another address, which is another machine", async () => {
+  it("replaces the resource if the address changes, since that is another machine", async () => {
     const [old, moved] = ["127.49.1.21", "127.49.1.31"].map((node) =>
       inputsOf("w1", wantedOf("w1"), { node }),
     );
@@ -262,7 +262,7 @@ describe("another contract", () => {
       ...(createdWith === undefined ? {} : { createdWith }),
     });
 
-  it("than at the last up is refused in the preview, with the reason, and without a look at the node", async () => {
+  it("than at the last up is refused in the preview with the reason, and without contacting the node", async () => {
     const own = counted();
     const found = await check(own, inputsOf("cp1", wantedOf("cp1")), raised());
     expect(found.failures).toEqual([
@@ -272,12 +272,12 @@ describe("another contract", () => {
     expect(own.dials()).toBe(0);
   });
 
-  it("than that of the cluster's own secrets is refused too, even when the state has lost the node", async () => {
+  it("than that of the cluster's own secrets is refused too, even if the state has lost the node", async () => {
     expect(reasons(await check(createHarness(), {}, raised("v1.12")))).toContain("siderolabs/talos#13885");
     expect((await check(createHarness(), {}, raised("v1.13"))).failures).toEqual([]);
   });
 
-  it("is known by the encryption keys that it takes away, when nobody has recorded the contract", async () => {
+  it("is detected by the encryption keys that it removes, if the contract was never recorded", async () => {
     const secret = (key: string) => (config: Config) => {
       config.cluster[key] = "c2VjcmV0LW9mLWEtdGVzdA==";
     };
@@ -300,7 +300,7 @@ describe("another contract", () => {
 });
 
 describe("the deployment", () => {
-  it("asks by a dry run, and applies without a reboot", async () => {
+  it("asks by a dry run, then applies without a reboot", async () => {
     await restoring("w1", async () => {
       const wanted = wantedOf("w1", withSysctl);
       const before = applied("w1").length;
@@ -315,7 +315,7 @@ describe("the deployment", () => {
     });
   });
 
-  it("stages what needs a reboot, which it leaves to the upgrade", async () => {
+  it("stages what needs a reboot, and leaves the reboot to the upgrade", async () => {
     await restoring("w1", async () => {
       const own = createHarness();
       const udev = 'machine: { udev: { rules: ["x"] } }';
@@ -342,7 +342,7 @@ describe("the deployment", () => {
     expect(applied("w1")).toHaveLength(before);
   });
 
-  it("looks when the answer to an apply is lost: what the node has is not sent again", async () => {
+  it("checks the node if the answer to an apply is lost, and does not send the same configuration again", async () => {
     await restoring("w1", async () => {
       const own = acting((talos) => ({
         applyConfiguration: async (request, call) => {
@@ -370,7 +370,7 @@ describe("the deployment", () => {
       const news = inputsOf("cp1", wantedOf("cp1", withSysctl), { patches: [sysctl], timeoutSeconds: 1 });
       const failed = await expectFailure(refuse.provider.update("cp1", urn, old, news));
       expect(failed.message).toContain("disk full");
-      // The state is the one from before: the next preview shows the same lines, and the next up looks at the others.
+      // The state is the old one: the next preview shows the same lines, and the next up checks the other nodes.
       expect(failed).not.toHaveProperty("properties");
       expect(changesOf((await check(createHarness(), old, news)).inputs)).toEqual([
         "+ machine.sysctls.vm.nr_hugepages: 1024",
@@ -387,7 +387,7 @@ describe("the deployment", () => {
     });
   });
 
-  it("waits for the others, and says which is not well when time is up; the change may be the node's own cure", async () => {
+  it("waits for the others, and names the unhealthy one when time is up", async () => {
     const { provider, status } = createHarness();
     const wanted = (name: string) =>
       inputsOf(name, wantedOf(name, withSysctl), { patches: [sysctl], timeoutSeconds: 1 });
@@ -406,7 +406,7 @@ describe("the deployment", () => {
     }
   });
 
-  it("waits for nobody where only the next installation is concerned", async () => {
+  it("does not wait for other nodes if only the next installation is affected", async () => {
     await restoring("cp1", async () => {
       const image = "machine:\n  install:\n    image: factory.talos.dev/installer/of-a-test:v1.13.9\n";
       const wanted = wantedOf("cp1", (config) => {
@@ -461,7 +461,7 @@ describe("after a rotation of the CA", () => {
 });
 
 describe("a machine in maintenance mode", () => {
-  it("that is new gets its first configuration, whoever else is not well, and once even if the answer is lost", async () => {
+  it("that is new gets its first configuration once, even if another node is unhealthy or the answer is lost", async () => {
     const machine = await fresh("new", "127.49.1.31");
     const own = acting((talos) => ({
       applyFirstConfiguration: async (data, call) => {
@@ -484,7 +484,7 @@ describe("a machine in maintenance mode", () => {
     }
   });
 
-  it("that is configured according to the state is sent nothing; the preview names both ways to consent", async () => {
+  it("that is configured according to the state is sent nothing, and the preview names both ways to consent", async () => {
     const machine = await fresh("again", "127.49.1.32");
     try {
       const own = createHarness();
@@ -512,12 +512,12 @@ describe("a change by hand", () => {
     config.machine["sysctls"] = { "net.core.somaxconn": "4096" };
   };
 
-  it("is drift line by line after a refresh, no difference in how it is written is, and it is told and not taken back", async () => {
+  it("is line-by-line drift after a refresh, is not reverted, and ignores mere formatting", async () => {
     await restoring("w1", async () => {
       const own = createHarness();
       const { provider, warnings } = own;
       const given = parse(wantedOf("w1", byHand)) as Config;
-      // Written otherwise, with the same meaning.
+      // Formatted differently, with the same meaning.
       const same = stringify({
         cluster: given.cluster,
         version: "v1alpha1",
@@ -535,7 +535,7 @@ describe("a change by hand", () => {
         "+ machine.sysctls.net.core.somaxconn: 4096",
       ]);
       expect(unwrap(live.inputs).values["configuration"]).toContain("net.core.somaxconn");
-      // The engine asks this way round after a refresh: it has to be a difference.
+      // The engine compares in this direction after a refresh, and must see a difference.
       expect(await provider.diff("w1", urn, live.props, drifted)).toEqual({});
 
       const checked = await check(own, live.inputs, drifted);
@@ -547,7 +547,7 @@ describe("a change by hand", () => {
       const before = applied("w1").length;
       await provider.update("w1", urn, live.props, checked.inputs);
       expect(applied("w1")).toHaveLength(before);
-      // Once it is gone, nothing is said any more, and that is no difference either.
+      // Once the drift is gone, the warning is too, and that causes no diff.
       cluster.node("w1").disk.config = wantedOf("w1");
       const later = await check(own, checked.inputs, drifted);
       expect(unwrap(later.inputs).values).not.toHaveProperty("changedByHand");
@@ -555,7 +555,7 @@ describe("a change by hand", () => {
     });
   });
 
-  it("of what the stack manages is taken back by the up after a refresh, once, and the preview shows it first", async () => {
+  it("to a managed value is reverted once by the up after a refresh, and the preview shows it first", async () => {
     await restoring("w1", async () => {
       const managed = (value: string) => (config: Config) => {
         config.machine["sysctls"] = { "vm.managed": value };
@@ -564,7 +564,7 @@ describe("a change by hand", () => {
       const given = inputsOf("w1", wantedOf("w1", managed("1")), { patches });
       cluster.node("w1").disk.config = wantedOf("w1", managed("2"));
       const own = createHarness();
-      // Without a refresh nobody looks.
+      // Without a refresh, nothing is detected.
       const plain = await check(own, given, given);
       expect(changesOf(plain.inputs)).toBeUndefined();
 
@@ -575,7 +575,7 @@ describe("a change by hand", () => {
         "~ machine.sysctls.vm.managed: 2 -> 1",
       ]);
       expect(unwrap(checked.inputs).values).not.toHaveProperty("changedByHand");
-      // The engine keeps what the node was given in the inputs alone; the plugin's server puts it back for each call.
+      // The engine keeps what was applied in the inputs alone, and the plugin's server restores it for each call.
       const { machineConfiguration, configuration } = given;
       const served = { ...live.props, given: { machineConfiguration, configuration, patches } };
       for (const olds of [live.props, served]) {
@@ -605,8 +605,8 @@ describe("a change by hand", () => {
   });
 });
 
-describe("a state of 0.1.0", () => {
-  // From a state that 0.1.0 wrote; what each cluster makes anew comes from this test's cluster.
+describe("state of 0.1.0", () => {
+  // Taken from a state that 0.1.0 wrote. What differs per cluster comes from this test's cluster.
   const { resources } = JSON.parse(
     readFileSync(join(import.meta.dirname, "../lab/data/state-0.1.0.json"), "utf8"),
   ) as { resources: { urn: string; type: string; inputs: Properties }[] };
@@ -620,7 +620,7 @@ describe("a state of 0.1.0", () => {
     );
   };
 
-  it("has no contract, by which it is known", () => {
+  it("is recognized by its missing contract", () => {
     expect(Object.keys(written ?? {})).toContain("machineConfiguration");
     expect(Object.keys(written ?? {})).not.toContain("contract");
   });
@@ -642,7 +642,7 @@ describe("a state of 0.1.0", () => {
     expect(again.dials()).toBe(0);
   });
 
-  it("leaves alone what was changed by hand", async () => {
+  it("leaves changes by hand alone", async () => {
     await restoring("w1", async () => {
       const own = createHarness();
       const old = guard(wantedOf("w1"), { changes: ["+ machine.kernel.modules[iscsi_tcp].name: iscsi_tcp"] });
@@ -656,7 +656,7 @@ describe("a state of 0.1.0", () => {
     });
   });
 
-  it("applies what the guard let through and nobody applied, after looking again", async () => {
+  it("applies, after another check, what the guard allowed but nothing applied", async () => {
     await restoring("w1", async () => {
       const own = createHarness();
       const wanted = wantedOf("w1", withSysctl);
@@ -669,7 +669,7 @@ describe("a state of 0.1.0", () => {
     });
   });
 
-  it("waits for a node that is away: it is asked the next time", async () => {
+  it("can be updated while the node does not answer", async () => {
     const own = createHarness();
     const away = { node: "127.49.1.99" };
     const old = guard(wantedOf("w1"), away);
@@ -679,7 +679,7 @@ describe("a state of 0.1.0", () => {
     expect(unwrap(outs).values["contract"]).toBe("v1.12");
   });
 
-  it("is refreshed and deleted without a node being asked", async () => {
+  it("is refreshed and deleted without contacting a node", async () => {
     const own = counted();
     const type = urn.replace("NodeConfiguration", "ConfigurationGuard");
     const state = guard(wantedOf("w1"));

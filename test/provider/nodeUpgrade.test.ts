@@ -10,7 +10,7 @@ afterEach(async () => {
   await cluster.stop();
 });
 
-describe("a node is taken to the wanted image", () => {
+describe("upgrading a node to the wanted image", () => {
   it.each([
     ["v1.12.7", "v1.13.9", "legacy"],
     ["v1.13.7", "v1.13.9", "lifecycle"],
@@ -31,19 +31,19 @@ describe("a node is taken to the wanted image", () => {
       kubernetesNode: "cp1",
       initiatorName: snapshot.initiatorName,
     });
-    // A slow machine's summary also has the seconds of a step.
+    // On a slow machine, the summary also has the duration of a step.
     expect(info).toHaveLength(1);
     expect(info[0]).toContain(`cp1 (127.44.1.11) upgraded: runs ${to} with schematic c9078f941996…`);
     expect(warnings).toEqual([]);
   });
 
-  it("takes a node of the right release with another schematic over as well", async () => {
+  it("changes the schematic of a node on the right release", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", version: "v1.13.9" });
     await createHarness().provider.create(urn, inputsFor(cluster, "cp1"));
     expect(cluster.node("cp1").snapshot()).toMatchObject({ schematic: iscsiSchematicId, reboots: 1 });
   });
 
-  it("never reboots a node that is there already", async () => {
+  it("never reboots a node that already runs the image", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1" });
     const inputs = inputsFor(cluster, "cp1");
     await createHarness().provider.create(urn, inputs);
@@ -60,7 +60,7 @@ describe("a node is taken to the wanted image", () => {
     );
   });
 
-  it("tells one status line a step", async () => {
+  it("shows one status line per step", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1" });
     const { provider, status } = createHarness();
     await provider.create(urn, inputsFor(cluster, "cp1"));
@@ -82,7 +82,7 @@ describe("a node is taken to the wanted image", () => {
     const timings = { pullSeconds: 0.5, installSeconds: 1, rebootSeconds: 0.7, bootSeconds: 0.8 };
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", version: "v1.13.7", timings });
     const node = cluster.node("cp1");
-    // What is asked for counts, not how long a busy machine takes.
+    // Requested waits count, not the time that a busy machine takes.
     let [idleMs, waits] = [0, 0];
     const clock: Clock = {
       now: () => realClock.now(),
@@ -107,7 +107,7 @@ describe("a node is taken to the wanted image", () => {
     expect(cluster.node("cp1").snapshot().version).toBe("v1.12.7");
   });
 
-  it("waits for a node that is in the middle of an upgrade, and does not ask for a second one", async () => {
+  it("waits for a node in the middle of an upgrade, and does not request a second one", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", timings: { installSeconds: 0.6 } });
     const inputs = inputsFor(cluster, "cp1");
     const first = createHarness();
@@ -122,7 +122,7 @@ describe("a node is taken to the wanted image", () => {
 });
 
 describe("the timeline of the last upgrade", () => {
-  it("is kept through verifications and refreshes, and a failed upgrade has its own", async () => {
+  it("is kept through verifications and refreshes, and a failed upgrade gets its own", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", version: "v1.13.7", workers: 1 });
     const inputs = inputsFor(cluster, "w1");
     const { provider } = createHarness();
@@ -172,8 +172,8 @@ describe("the timeline of the last upgrade", () => {
   });
 });
 
-describe("refresh", () => {
-  it("shows what a node has become as a change of its inputs, and an update mends it", async () => {
+describe("refresh and update", () => {
+  it("shows a node's drift as changed inputs, and an update fixes it", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", workers: 1 });
     const inputs = inputsFor(cluster, "w1");
     const { provider } = createHarness();
@@ -192,7 +192,7 @@ describe("refresh", () => {
     expect(node.snapshot().reboots).toBe(1);
   });
 
-  it("upgrades a node that only lacks what the new image brings, and no other that is not ready", async () => {
+  it("upgrades a node that only lacks what the new image brings, and no other node that is not ready", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", workers: 1 });
     const { provider } = createHarness(undefined, { guardMs: 300 });
     const { id, outs } = await provider.create(urn, inputsFor(cluster, "w1"));
@@ -235,7 +235,7 @@ describe("refresh", () => {
     });
   });
 
-  it("shows another release and schematic than the wanted ones", async () => {
+  it("shows the running release and schematic instead of the wanted ones", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1" });
     const { provider } = createHarness();
     const state = { ...inputsFor(cluster, "cp1"), runningVersion: "v1.13.9" };
@@ -245,7 +245,7 @@ describe("refresh", () => {
     expect(read.props).toMatchObject({ runningVersion: "v1.12.7" });
   });
 
-  it("keeps the state of a node that cannot be reached, and says so", async () => {
+  it("keeps the state of a node that cannot be reached, and warns", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1" });
     const inputs = inputsFor(cluster, "cp1");
     const { provider, warnings } = createHarness();

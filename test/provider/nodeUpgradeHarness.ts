@@ -8,7 +8,7 @@ import { connectActor } from "../../talos/api/actor.ts";
 import type { FakeKubernetes } from "./fakeKubernetes.ts";
 import { iscsiSchematicId, type SimulatedCluster } from "./simulatedCluster.ts";
 
-/** Shorter than in life, so that what never gets well is known soon. */
+/** Shorter than in production, so failures show quickly. */
 export const shortTimeouts: Timeouts = {
   ...defaultTimeouts,
   probeMs: 500,
@@ -28,7 +28,7 @@ export const shortTimeouts: Timeouts = {
   leftoverMs: 200,
 };
 
-/** The provider over simulated nodes, and everything it said. */
+/** The provider over simulated nodes, and everything it printed. */
 export interface Harness {
   provider: TalosNodeProvider;
   status: string[];
@@ -67,7 +67,7 @@ export function createHarness(
 
 export const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:NodeUpgrade::node";
 
-/** Inputs that take a node of the cluster to a release with iscsi-tools. */
+/** Inputs that upgrade a node of the cluster to a release with iscsi-tools. */
 export function inputsFor(cluster: SimulatedCluster, name: string, change: Properties = {}): Properties {
   const node = cluster.node(name);
   const version = typeof change["talosVersion"] === "string" ? change["talosVersion"] : "v1.13.9";
@@ -91,7 +91,7 @@ export function inputsFor(cluster: SimulatedCluster, name: string, change: Prope
   };
 }
 
-/** An operation that has to fail, and how it did. */
+/** Runs an operation that must fail, and returns the failure. */
 export async function expectFailure(
   work: Promise<unknown>,
 ): Promise<{ message: string; id?: string; properties?: Properties }> {

@@ -12,17 +12,17 @@ type Callback<Response> = (error: grpc.ServiceError | null, response: Response) 
 
 export interface DiffAnswer {
   changes: boolean;
-  /** Names of the properties that change. */
+  /** Names of the changed properties. */
   diffs: string[];
   detailed: Record<string, number>;
   replaces: string[];
 }
 
-/** Speaks to a provider plugin as the engine does. */
+/** Talks to a provider plugin as the engine does. */
 export class PluginClient {
   readonly #client: providerGrpc.ResourceProviderClient;
   readonly #stop: () => Promise<void>;
-  /** Resolves when the plugin's process has ended by itself. */
+  /** Resolves when the plugin's process has exited by itself. */
   readonly ended: Promise<unknown>;
 
   private constructor(port: number, stop: () => Promise<void>, ended: Promise<unknown>) {
@@ -58,7 +58,7 @@ export class PluginClient {
     return new PluginClient(Number(line), stop, exited);
   }
 
-  /** A plugin that listens in this very process. */
+  /** A plugin that listens in this process. */
   static at(server: { port: number; close: () => void }): PluginClient {
     return new PluginClient(server.port, async () => server.close(), new Promise(() => undefined));
   }

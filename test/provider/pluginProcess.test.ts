@@ -19,7 +19,7 @@ import { SimulatedCluster } from "./simulatedCluster.ts";
 const executable = join(import.meta.dirname, "../../provider/pulumi-resource-talos-node");
 const type = "talos-node:index:NodeUpgrade";
 
-/** What the engine's side of the log hears. */
+/** Log lines that the engine received. */
 interface Heard {
   urn: string;
   message: string;
@@ -57,7 +57,7 @@ afterAll(async () => {
   await cluster.stop();
 });
 
-/** No credential in plain text anywhere in it. */
+/** Fails if a credential is in plain text anywhere in the value. */
 function expectNoLeak(value: unknown): void {
   const text = JSON.stringify(value);
   for (const secret of Object.values(cluster.credentials) as string[]) expect(text).not.toContain(secret);
@@ -65,7 +65,7 @@ function expectNoLeak(value: unknown): void {
 
 const asProperties = (values: Record<string, unknown>): Properties => values as Properties;
 
-describe("the plugin process, spoken to as the engine does", () => {
+describe("the plugin process, driven as by the engine", () => {
   it("marks the credentials as secrets from the first answer on", async () => {
     const { inputs, failures } = await plugin.check(type, asProperties(inputsFor(cluster, "w1")));
     expect(failures).toEqual({});
@@ -74,7 +74,7 @@ describe("the plugin process, spoken to as the engine does", () => {
     expectNoLeak(inputs);
   });
 
-  it("refuses bad inputs by name, and a resource that it does not have", async () => {
+  it("names bad inputs, and refuses an unknown resource type", async () => {
     const bad = asProperties(inputsFor(cluster, "w1", { talosVersion: "1.13" }));
     expect((await plugin.check(type, bad)).failures).toEqual({
       talosVersion: expect.stringMatching(/^\[talosVersion\] /) as string,
@@ -83,7 +83,7 @@ describe("the plugin process, spoken to as the engine does", () => {
     expect(Object.values(other.failures)).toEqual(["this plugin has no resource talos-node:index:Other"]);
   });
 
-  it("leaves the comparison of inputs to the engine, and replaces a node that moved to another address", async () => {
+  it("leaves the comparison of inputs to the engine, and replaces a node whose address changed", async () => {
     const inputs = asProperties(inputsFor(cluster, "w1"));
     const same = { inputs, state: inputs };
     expect(await plugin.diff(type, same, { ...inputs, talosVersion: "v1.14.0" })).toMatchObject({
@@ -96,7 +96,7 @@ describe("the plugin process, spoken to as the engine does", () => {
     });
   });
 
-  it("a failure keeps the node's true state, an upgrade finishes it, a read repeats it, and no way out shows a secret", async () => {
+  it("keeps the node's true state after a failure, finishes on update, repeats it on read, and never shows a secret", async () => {
     const { inputs } = await plugin.check(
       type,
       asProperties(inputsFor(cluster, "w1", { timeoutSeconds: 20 })),
@@ -133,7 +133,7 @@ describe("the plugin process, spoken to as the engine does", () => {
     expect(read.inputs).toEqual(inputs);
     expect(await plugin.diff(type, { inputs, state }, inputs)).toMatchObject({ changes: false });
 
-    // A state from before has the credentials twice, and a refresh of it is no change.
+    // Older state has the credentials twice. A refresh of it must cause no diff.
     const twice = { ...state, clientConfiguration: inputs["clientConfiguration"] ?? null };
     expect((await plugin.read(type, unfinished.id, { inputs, state: twice })).state).toEqual(twice);
     expect(await plugin.diff(type, { inputs, state: twice }, inputs)).toMatchObject({ changes: false });
@@ -143,7 +143,7 @@ describe("the plugin process, spoken to as the engine does", () => {
     expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
   });
 
-  it("keeps a machine configuration once, and knows it from there after a change by hand", async () => {
+  it("stores a machine configuration once, and finds a change by hand from it", async () => {
     const configurationType = "talos-node:index:NodeConfiguration";
     const node = cluster.node("w1");
     const config = parse(node.config?.text ?? "") as { machine: Record<string, unknown> };
@@ -174,7 +174,7 @@ describe("the plugin process, spoken to as the engine does", () => {
     ]);
     expect(drifted.inputs["configuration"]).not.toEqual(inputs["configuration"]);
     for (const name of long) expect(drifted.state).not.toHaveProperty(name);
-    // The program wants what it wanted: the change by hand is what differs, and an update puts it back.
+    // The program's inputs are unchanged. Only the change by hand differs, and an update reverts it.
     const { diffs } = await plugin.diff(configurationType, drifted, {
       ...inputs,
       changedByHand: drifted.state["changedByHand"] ?? null,
@@ -184,7 +184,7 @@ describe("the plugin process, spoken to as the engine does", () => {
     expect(node.disk.config).toContain('"1024"');
   });
 
-  it("moves one status line through the steps, beside its resource", () => {
+  it("shows one status line that moves through the steps, on its resource", () => {
     const urn = urnOf(type);
     const lines = heard.filter((line) => line.urn === urn && line.ephemeral).map(({ message }) => message);
     expect(lines).toContainEqual(expect.stringMatching(/^\[7\/11\] drain · \d+ s$/));
@@ -193,7 +193,7 @@ describe("the plugin process, spoken to as the engine does", () => {
     );
   });
 
-  it("stops within a second when the engine says so", async () => {
+  it("stops within a second of a cancel", async () => {
     const own = await PluginClient.start(executable, [engineAddress]);
     try {
       cluster.node("cp1").faults.set("not-ready");
@@ -217,8 +217,8 @@ describe("the plugin process, spoken to as the engine does", () => {
     }
   });
 
-  it("stops between steps when its engine is killed, tidies nothing up, and ends", async () => {
-    // An engine in a process of its own, which only has to be there.
+  it("stops between steps when its engine is killed, cleans nothing up, and exits", async () => {
+    // A separate process stands in for the engine, so it can be killed.
     const listener = `const s = new (require("@grpc/grpc-js").Server)(); s.bindAsync("127.0.0.1:0", require("@grpc/grpc-js").ServerCredentials.createInsecure(), (_, port) => console.log(port));`;
     const killed = spawn(process.execPath, ["-e", listener], {
       cwd: join(import.meta.dirname, "../.."),
@@ -249,7 +249,7 @@ describe("the plugin process, spoken to as the engine does", () => {
   });
 });
 
-/** The details of a create or update that left something behind. */
+/** The details of a create or update that failed halfway. */
 function initFailure(error: grpc.ServiceError | undefined): {
   id: string;
   reasons: string[];

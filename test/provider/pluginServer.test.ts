@@ -27,7 +27,7 @@ afterEach(async () => {
 });
 
 describe("the base of the stand-in plugins", () => {
-  it("says its version and that it takes secrets and previews", async () => {
+  it("reports its version and its support for secrets and previews", async () => {
     const client = await serve({});
     const configured = await client.configure({});
     expect(await client.version()).toBe("1.2.3");
@@ -35,7 +35,7 @@ describe("the base of the stand-in plugins", () => {
     expect(configured.getSupportspreview()).toBe(true);
   });
 
-  it("hands secrets and unknowns to the plugin as such, and back", async () => {
+  it("passes secrets and unknowns to the plugin and back", async () => {
     let seen: unknown;
     const client = await serve({
       async create({ inputs }) {
@@ -55,13 +55,13 @@ describe("the base of the stand-in plugins", () => {
     expect(state["plain"]).toBe(1);
   });
 
-  it("names every changed property in the diff, and what makes a replacement", async () => {
+  it("lists every changed property in the diff, and the ones that force a replacement", async () => {
     const client = await serve({ diff: () => ({ diffs: ["nodes", "zone"], replaces: ["zone"] }) });
     const diff = await client.diff(TYPE, { inputs: {} }, {});
     expect(diff).toEqual({ changes: true, diffs: ["nodes", "zone"], detailed: {}, replaces: ["zone"] });
   });
 
-  it("compares the inputs by itself where the plugin has no diff", async () => {
+  it("compares the inputs itself if the plugin has no diff", async () => {
     const client = await serve({});
     const before = {
       nodes: [{ address: "127.47.0.1" }],
@@ -76,7 +76,7 @@ describe("the base of the stand-in plugins", () => {
     expect((await client.diff(TYPE, { inputs: before }, before)).changes).toBe(false);
   });
 
-  it("turns an error into its message, without a stack", async () => {
+  it("reduces an error to its message, without a stack trace", async () => {
     const client = await serve({
       async create() {
         throw new Error("node 127.47.0.1: no answer");
@@ -85,7 +85,7 @@ describe("the base of the stand-in plugins", () => {
     await expect(client.create(TYPE, {})).rejects.toMatchObject({ details: "node 127.47.0.1: no answer" });
   });
 
-  it("keeps a resource that came up wrong: its id and properties travel with the error", async () => {
+  it("keeps a resource that failed halfway: its ID and properties travel with the error", async () => {
     const client = await serve({
       async create({ inputs }) {
         throw new ResourceInitError({
@@ -108,7 +108,7 @@ describe("the base of the stand-in plugins", () => {
     expect(detail.getReasonsList()).toEqual(["not ready"]);
   });
 
-  it("writes progress and warnings to the engine's log, under the resource", async () => {
+  it("writes progress and warnings to the engine's log, on the resource", async () => {
     const lines: [string, string, boolean, number][] = [];
     const engine = new grpc.Server();
     engine.addService(engineGrpc.EngineService, {
@@ -141,7 +141,7 @@ describe("the base of the stand-in plugins", () => {
     ]);
   });
 
-  it("tells a running operation that the user cancelled", async () => {
+  it("aborts a running operation when the user cancels", async () => {
     const started = Promise.withResolvers<void>();
     const client = await serve({
       create: ({ signal }) =>

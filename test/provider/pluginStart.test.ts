@@ -17,7 +17,7 @@ const root = join(import.meta.dirname, "../..");
 const folder = join(root, "provider");
 const type = "talos-node:index:NodeUpgrade";
 
-/** Node that takes itself for an old one, before it loads anything else. */
+/** Makes Node.js report an old version before it loads anything else. */
 const temporary = mkdtempSync(join(tmpdir(), "talos-iscsi-old-node-"));
 const asOldNode = ["-r", join(temporary, "old.cjs")];
 writeFileSync(
@@ -27,11 +27,11 @@ writeFileSync(
 );
 afterAll(() => rmSync(temporary, { recursive: true }));
 
-describe("an old Node", () => {
+describe("an old Node.js", () => {
   it.each([
     ["the executable", [join(folder, "pulumi-resource-talos-node")]],
     ["the file that PulumiPlugin.yaml leads to", [join(folder, "start.cjs")]],
-  ])("is told by %s what to do, without a stack trace", (_, args) => {
+  ])("fails at %s with what to do, and without a stack trace", (_, args) => {
     const { status, stderr } = spawnSync(process.execPath, [...asOldNode, ...args], { encoding: "utf8" });
     expect(status).toBe(1);
     expect(stderr).toContain("Node.js 22.18 or newer");
@@ -39,7 +39,7 @@ describe("an old Node", () => {
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 
-  it("is told by the program, in an error that Pulumi shows without a stack trace", () => {
+  it("fails at the program with an error that Pulumi shows without a stack trace", () => {
     const load = `import { RunError } from "@pulumi/pulumi/errors.js";
       await import("./main.js").catch((error) => console.log(JSON.stringify({ bare: RunError.isInstance(error), message: error.message })));`;
     const { stdout } = spawnSync(process.execPath, [...asOldNode, "--input-type=module", "-e", load], {
@@ -52,7 +52,7 @@ describe("an old Node", () => {
     expect(message).toContain("v20.20.2");
   });
 
-  it("is told by every npm script that runs TypeScript, in words alone", () => {
+  it("fails at every npm script that runs TypeScript, with two lines of text only", () => {
     const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
       scripts: Record<string, string>;
     };
@@ -73,14 +73,14 @@ describe("an old Node", () => {
     }
   });
 
-  it("is what the program's entry asks about: Pulumi loads the file that package.json names", () => {
+  it("is checked by the program's entry: package.json names that file for Pulumi", () => {
     const { main } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { main: string };
     expect(main).toBe("main.js");
   });
 });
 
-it("the program turns off the look-up of source maps, of which it has none: its errors name its own lines", () => {
-  // As @pulumi/pulumi/cmd/run does it before it loads a program.
+it("the program turns off source maps, which it does not have, so errors name its own lines", () => {
+  // As @pulumi/pulumi/cmd/run does before it loads a program.
   const load = `import "source-map-support/register.js";
     const hooked = typeof Error.prepareStackTrace;
     await import("./main.js").catch(() => undefined);
@@ -107,7 +107,7 @@ it("a plugin turns off the look-up of source maps that the SDK's server installs
   expect(stdout.trim()).toBe("undefined");
 });
 
-describe("the plugin, started by PulumiPlugin.yaml as the language host does it", () => {
+describe("the plugin, started through PulumiPlugin.yaml as the language host does", () => {
   const heard: { urn: string; message: string }[] = [];
   let cluster: SimulatedCluster;
   let engine: grpc.Server;
@@ -128,7 +128,7 @@ describe("the plugin, started by PulumiPlugin.yaml as the language host does it"
         else reject(error);
       });
     });
-    // pulumi/pulumi sdk/nodejs/cmd/pulumi-language-nodejs main.go, RunPlugin: Pulumi's runner, the plugin's folder, what the engine passes.
+    // pulumi/pulumi sdk/nodejs/cmd/pulumi-language-nodejs main.go, RunPlugin: Pulumi's runner, the plugin's folder, and what the engine passes.
     const runner = join(root, "node_modules/@pulumi/pulumi/cmd/run-plugin/index.js");
     plugin = await PluginClient.start(process.execPath, [runner, folder, `127.0.0.1:${port}`], {
       ...process.env,
@@ -141,12 +141,12 @@ describe("the plugin, started by PulumiPlugin.yaml as the language host does it"
     await cluster?.stop();
   });
 
-  it("does what the executable does, and its words reach the engine beside their resource", async () => {
+  it("does what the executable does, and logs to the engine on its resource", async () => {
     const { inputs, failures } = await plugin.check(type, inputsFor(cluster, "w1") as Properties);
     expect(failures).toEqual({});
     await plugin.create(type, inputs);
     expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1 });
-    // Log messages are on their way by themselves.
+    // Log messages arrive asynchronously.
     await vi.waitFor(() =>
       expect(heard).toContainEqual({
         urn: urnOf(type),

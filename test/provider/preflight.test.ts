@@ -12,7 +12,7 @@ import {
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
-/** What only an upgrade, or a reboot, changes. */
+/** What only an upgrade or a reboot changes. */
 function touched(node: SimulatedNode): unknown {
   const { version, boots, installs, upgrades } = node.snapshot();
   return { version, boots: boots.length, installs: installs.length, upgrades };
@@ -20,7 +20,7 @@ function touched(node: SimulatedNode): unknown {
 
 const names = ["cp1", "cp2", "cp3", "w1", "w2"];
 
-/** Inputs of a preflight over nodes of the cluster, as the component gives them. */
+/** Inputs of a preflight over nodes of the cluster, as the component passes them. */
 function preflightInputs(
   cluster: SimulatedCluster,
   shared: Properties = {},
@@ -47,7 +47,7 @@ describe.each([
   });
   afterAll(async () => cluster?.stop());
 
-  /** The preflight has to fail, and to leave every node as it is. */
+  /** The preflight must fail and leave every node unchanged. */
   async function refused(inputs: Properties, own: Harness = createHarness()): Promise<string> {
     const before = cluster.nodes.map(touched);
     const failed = await expectFailure(own.provider.create(urn, inputs));
@@ -57,18 +57,18 @@ describe.each([
     return failed.message;
   }
 
-  /** As `refused`, with faults on nodes meanwhile. */
+  /** Like `refused`, with faults on nodes. */
   async function refusedWith(
     faults: Record<string, string>,
     inputs = preflightInputs(cluster),
   ): Promise<string> {
     for (const [name, fault] of Object.entries(faults)) cluster.node(name).faults.set(fault);
-    // A node that loses its power, or changes its certificates, takes a moment to do so.
+    // Power loss and certificate changes take effect after a moment.
     await new Promise((resolve) => setTimeout(resolve, 400));
     const has = (...ids: string[]): boolean => Object.values(faults).some((fault) => ids.includes(fault));
     while (has("not-ready") && !Object.keys(faults).some((name) => !cluster.node(name).snapshot().ready))
       await new Promise((resolve) => setTimeout(resolve, 10));
-    // What answers gets time for it, on a machine that is busy with other tests. What never does is known soon.
+    // Long timeouts for answers on a busy machine, but short ones where an answer never comes.
     const patient = has("node-down", "etcd-member-unhealthy") ? {} : { probeMs: 20_000, contactMs: 20_000 };
     try {
       return await refused(inputs, createHarness(undefined, patient));
@@ -78,7 +78,7 @@ describe.each([
     }
   }
 
-  /** A release whose image no node has fetched yet. */
+  /** A release whose image no node has pulled yet. */
   const elsewhere = (release: string): Properties =>
     preflightInputs(cluster, {}, { talosVersion: release, image: cluster.image(release) });
 
@@ -97,7 +97,7 @@ describe.each([
     ["w1", "permission-denied", /^ {2}w1 .*os:admin/m, 1],
     ["w2", "pull-not-found", /^ {2}w2 \([\d.]+\), step "pull": .*not found/m, 1],
     ["cp2", "pull-fails", /^ {2}cp2 \([\d.]+\), step "pull": .*503/m, 1],
-  ])("%s with %s stops all of it", async (name, fault, says, count) => {
+  ])("%s with %s stops the whole rollout", async (name, fault, says, count) => {
     const message = await refusedWith(
       { [name]: fault },
       elsewhere(fault === "pull-fails" ? "v1.13.5" : "v1.13.6"),
@@ -106,7 +106,7 @@ describe.each([
     expect(message).toMatch(says);
   });
 
-  it("a control plane that is down stops the others too, and each says why", async () => {
+  it("a control plane that is down stops the others too, with a reason for each", async () => {
     const message = await refusedWith({ cp3: "node-down" });
     expect(message).toMatch(/3 of 5 nodes/);
     expect(message).toMatch(
@@ -115,13 +115,13 @@ describe.each([
     expect(message).toMatch(/^ {2}cp3 .*step "inspect": /m);
   });
 
-  it("all problems of all nodes are told at once, in the nodes' order", async () => {
+  it("all problems of all nodes are reported at once, in the nodes' order", async () => {
     const message = await refusedWith({
       w2: "not-ready",
       w1: "permission-denied",
       cp2: "etcd-alarm-corrupt",
     });
-    // The nodes of each problem, in the order of the nodes.
+    // The nodes of each problem, in the nodes' order.
     const concerned = [...message.matchAll(/^ {2}(.*?), step/gm)].map(([, nodes = ""]) =>
       nodes.match(/\w+(?= \()/g),
     );
@@ -131,7 +131,7 @@ describe.each([
     expect(message).toMatch(/^ {2}w2 .*not ready/m);
   });
 
-  it("a step that is too far, a bad release and an unsupported Kubernetes are refused for every node", async () => {
+  it("too large a step, a broken release and an unsupported Kubernetes are refused for every node", async () => {
     const far = await refused(preflightInputs(cluster, {}, { talosVersion: "v1.10.5" }));
     expect(far).toMatch(/5 of 5 nodes/);
     const bad = await refused(preflightInputs(cluster, {}, { talosVersion: "v1.13.8" }));
@@ -143,7 +143,7 @@ describe.each([
     expect(kubernetes).toMatch(/5 of 5 nodes[^]*step "guard": .*v?1\.20/);
   });
 
-  it("a Kubernetes API that does not answer is told before anything is fetched", async () => {
+  it("a Kubernetes API that does not answer is reported before any pull", async () => {
     const kubernetes = new FakeKubernetes();
     kubernetes.down = "connect ECONNREFUSED";
     const message = await refused(
@@ -155,10 +155,10 @@ describe.each([
     );
   });
 
-  it("a cancel takes effect at once and says that nothing was touched", async () => {
+  it("a cancel takes effect at once and reports that nothing was touched", async () => {
     cluster.node("w1").faults.set("pull-hangs");
     try {
-      // A busy machine takes its time; without the cancel it would be a minute.
+      // Generous, for a busy machine. Without the cancel it would be a minute.
       const own = createHarness(undefined, { probeMs: 20_000, contactMs: 20_000, guardMs: 20_000 });
       const work = refused({ ...elsewhere("v1.13.4"), timeoutSeconds: 60 }, own);
       let ended = false;
@@ -176,7 +176,7 @@ describe.each([
     }
   });
 
-  it("a node that reboots meanwhile is waited for, and so are the services that it starts", async () => {
+  it("waits for a node that is rebooting, and for its services", async () => {
     const { provider } = createHarness(undefined, { serviceMs: 10_000 });
     cluster.node("cp2").powerCut("reboot");
     const { outs } = await provider.create(urn, preflightInputs(cluster, { prePull: false }));
@@ -184,7 +184,7 @@ describe.each([
     expect(cluster.node("cp2").snapshot().upgrades).toBe(0);
   });
 
-  it("without prePull nothing is fetched", async () => {
+  it("without prePull nothing is pulled", async () => {
     cluster.node("w1").faults.set("pull-not-found");
     try {
       const { outs } = await createHarness().provider.create(
@@ -197,7 +197,7 @@ describe.each([
     }
   });
 
-  it("every node that is due has its image, its credentials stay secret, and what is known of the way is told once", async () => {
+  it("pulls the image on every due node, keeps credentials secret, and shows each warning once", async () => {
     const own = createHarness();
     const { id, outs } = await own.provider.create(urn, preflightInputs(cluster));
     expect(id).toBe("preflight");
@@ -210,16 +210,16 @@ describe.each([
     expect(read.inputs).not.toHaveProperty("due");
     for (const text of [...own.status, ...own.info, ...own.warnings])
       expect(text).not.toContain(cluster.credentials.clientKey);
-    // A line for each step, however many nodes there are; a node has one of its own when it is waited for.
+    // One line per step at any cluster size. A node gets its own line when it is waited for.
     const steps = ["[1/11] inspect · 5 nodes", "[3/11] guard · 5 nodes", "[4/11] pull · 5 nodes"];
     expect(own.status.filter((line) => line.startsWith("["))).toEqual(steps);
     expect(new Set(own.warnings).size).toBe(own.warnings.length);
     for (const warning of own.warnings) expect(warning).toMatch(/^cp1, cp2, cp3, w1, w2: /);
-    // The image is in every node's store, and nothing else happened to it.
+    // The image is in every node's store, and nothing else changed.
     for (const node of cluster.nodes) expect(Object.keys(node.disk.images).join()).toContain(":v1.13.9");
   });
 
-  it("after a refusal the same preflight goes on, as a first one and as a change", async () => {
+  it("works after a refusal, as a create and as an update", async () => {
     const inputs = preflightInputs(cluster);
     expect(await refusedWith({ w2: "not-ready" }, inputs)).toMatch(/w2/);
     const { provider } = createHarness();
@@ -227,7 +227,7 @@ describe.each([
     expect(await provider.update(id, urn, outs, inputs)).toMatchObject({ outs: { due: names } });
   });
 
-  it("a node that runs the image already is left alone, whatever the registry says", async () => {
+  it("skips a node that already runs the image, even if the registry fails", async () => {
     const upgrade = "urn:pulumi:dev::talos-iscsi::talos-node:index:NodeUpgrade::node";
     await createHarness().provider.create(upgrade, inputsFor(cluster, "w1"));
     const boots = cluster.node("w1").snapshot().boots.length;
@@ -244,7 +244,7 @@ describe.each([
     expect(cluster.node("w1").snapshot().boots).toHaveLength(boots);
   });
 
-  it("what is wrong with the inputs is told with the node's place in the list", async () => {
+  it("reports wrong inputs with the node's index in the list", async () => {
     const { provider } = createHarness();
     const inputs = preflightInputs(cluster, { timeoutSeconds: -1 });
     const nodes = inputs["nodes"] as Properties[];

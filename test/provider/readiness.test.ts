@@ -38,11 +38,11 @@ function inputs(own: Properties = {}, shared: Properties = {}): Properties {
   return { nodes, schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds, ...shared };
 }
 
-/** With time to answer: nodes that do not answer at once are passed over where they are new. */
+/** With a longer timeout, because a new node that does not answer in time is skipped. */
 const own = () => createHarness(undefined, { probeMs: 3_000 });
 
-describe("the look before the first configuration is applied", () => {
-  it("refuses what the preflight would refuse, and says that nothing was changed", async () => {
+describe("the check before the first configuration is applied", () => {
+  it("refuses what the preflight would refuse, and reports that nothing was changed", async () => {
     cluster.node("cp2").faults.set("etcd-alarm-nospace");
     const before = cluster.touched();
     for (const last of [undefined, inputs({ talosVersion: "v1.13.7" })]) {
@@ -54,7 +54,7 @@ describe("the look before the first configuration is applied", () => {
       const { message } = await expectFailure(work);
       expect(message).toMatch(/^the rollout .*: 3 of 4 nodes .*\[rollout-refused\]/);
       expect(message).toContain("Nothing was changed on any node");
-      // One alarm is told once, with all nodes that it stops.
+      // One alarm is reported once, with all nodes that it stops.
       expect(message.match(/NOSPACE/g)).toHaveLength(1);
       expect(message).toMatch(
         /^ {2}cp1 \(\S+\), cp2 \(\S+\), cp3 \(\S+\), step "guard": etcd alarm NOSPACE/m,
@@ -63,7 +63,7 @@ describe("the look before the first configuration is applied", () => {
     expect(cluster.touched()).toEqual(before);
   });
 
-  it("tells of a node that cannot be asked together with what stands against the others, and waits for nothing then", async () => {
+  it("reports a node that cannot be read together with the other nodes' problems, without waiting", async () => {
     cluster.node("w1").faults.set("permission-denied");
     cluster.node("cp2").faults.set("etcd-member-not-started");
     cluster.node("cp3").faults.set("not-ready");
@@ -76,12 +76,12 @@ describe("the look before the first configuration is applied", () => {
     expect(performance.now() - asked).toBeLessThan(60_000);
     expect(message).toMatch(/^ {2}w1 \(\S+\), step "inspect": .*os:admin/m);
     expect(message).toMatch(/^ {2}cp3 \(\S+\), step "guard": the node is running, not ready/m);
-    // Each thing once, with the nodes that it stops: they may be told by the same command.
+    // Each problem once, with the nodes that it stops, since one command may fix it for all.
     expect(message).toMatch(/^ {2}cp1 \(\S+\), cp2 \(\S+\), cp3 \(\S+\), step "guard": .*has never started/m);
     expect(message.match(/has never started/g)).toHaveLength(1);
   });
 
-  it("is due when a node is to run something else, and for nothing else", async () => {
+  it("runs again only if a node is to run something else", async () => {
     const { provider } = own();
     const { outs } = await provider.create(urn, inputs());
     const due = async (news: Properties): Promise<boolean | undefined> =>
@@ -90,7 +90,7 @@ describe("the look before the first configuration is applied", () => {
     expect(await due(inputs({}, { timeoutSeconds: 9, allowSkew: true }))).toBe(false);
     expect(await due(inputs({ talosVersion: "v1.13.6" }))).toBe(true);
     expect(await due(inputs({}, { schematicId: "0".repeat(64) }))).toBe(true);
-    // Who leaves is shown, and nothing is looked at for it.
+    // Removed nodes are shown, but nothing is checked for them.
     const fewer = inputs();
     delete (fewer["nodes"] as Properties)["w1"];
     expect(await provider.diff("readiness", urn, outs, fewer)).toMatchObject({
@@ -99,7 +99,7 @@ describe("the look before the first configuration is applied", () => {
     expect((await provider.diff("readiness", urn, fewer, inputs())).changes).toBe(false);
   });
 
-  it("refuses a release that cannot read the cluster's configuration, and no node that runs one already", async () => {
+  it("refuses a release that cannot read the cluster's configuration, unless the node already runs it", async () => {
     const before = {
       ...inputs({ talosVersion: "v1.13.7" }),
       nodes: { ...(inputs({ talosVersion: "v1.13.7" })["nodes"] as Properties) },
@@ -120,13 +120,13 @@ describe("the look before the first configuration is applied", () => {
     expect(await asked("v1.12.7", "v1.12")).toEqual([]);
     expect(await asked("v1.13.7", "v1.14")).toEqual([]);
     expect(await asked("v1.12.7", unknownValue)).toEqual([]);
-    // A stack of a release that had no such resource.
+    // A stack of a release without this resource.
     expect(await asked("v1.12.7", "v1.13", {})).toEqual([]);
     const checked = await own().provider.check(urn, before, inputs({}, { contract: "v1.13" }));
     expect(checked.inputs).not.toHaveProperty("contract");
   });
 
-  it("leaves a node that is new and does not answer yet for the preflight", async () => {
+  it("leaves a new node that does not answer yet to the preflight", async () => {
     const w1 = cluster.node("w1");
     w1.faults.set("node-down");
     while (w1.snapshot().powered) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -141,7 +141,7 @@ describe("the look before the first configuration is applied", () => {
   });
 });
 
-describe("machines that do not have what their configurations name", () => {
+describe("machines without the hardware that their configurations name", () => {
   const subnet = "127.48.9";
   const machines: SimulatedNode[] = [];
   const plain = { path: "machine.install.disk", disk: "/dev/sda" };
@@ -163,7 +163,7 @@ describe("machines that do not have what their configurations name", () => {
     for (const machine of machines) await machine.stop();
   });
 
-  /** The four running nodes, and two machines that wait for their first configurations. */
+  /** The four running nodes, and two machines that wait for their first configuration. */
   function withNew(hardware: object, shared: Properties = {}): Properties {
     const given = inputs();
     const all = given["nodes"] as Record<string, Properties>;
@@ -178,7 +178,7 @@ describe("machines that do not have what their configurations name", () => {
     return { warnings, reasons, checked: result.inputs as Properties };
   };
 
-  it("are refused all at once where they are new; a running node is a warning", async () => {
+  it("are all refused at once if they are new; a running node only causes a warning", async () => {
     const named = { new1: [tooLarge], new2: [plain, noLink], w1: [tooLarge], cp1: [plain] };
     const { reasons, warnings } = await looked({}, withNew({ named }));
     expect(reasons).toHaveLength(1);
@@ -192,7 +192,7 @@ describe("machines that do not have what their configurations name", () => {
     expect(warnings[0]).toMatch(/^w1 .*size: >= 200GB/s);
   });
 
-  it("are seen in the first preview of a new cluster, which has no credentials yet", async () => {
+  it("are detected in the first preview of a new cluster, which has no credentials yet", async () => {
     const unknown = { clientConfiguration: unknownValue };
     const { reasons, warnings } = await looked(
       {},
@@ -200,14 +200,14 @@ describe("machines that do not have what their configurations name", () => {
     );
     expect(reasons).toHaveLength(1);
     expect(reasons[0]).toContain("there is no link eno9; the node has eth0 (52:54:00:");
-    // What runs lets nobody read without credentials.
+    // A running node cannot be read without credentials.
     expect(warnings).toEqual([]);
   });
 
   it.each([
     ["warn", 0, 2],
     ["refuse", 1, 0],
-  ] as const)("are left to the settings: %s", async (check, refusals, warned) => {
+  ] as const)("are handled as the settings say: %s", async (check, refusals, warned) => {
     const { reasons, warnings } = await looked(
       {},
       withNew({ check, named: { new1: [tooLarge], w1: [noLink] } }),
@@ -216,7 +216,7 @@ describe("machines that do not have what their configurations name", () => {
     expect(warnings).toHaveLength(warned);
   });
 
-  it("are looked at when the configuration names something else, and for nothing else", async () => {
+  it("are checked again only if the configuration names other hardware", async () => {
     const named = { w1: [tooLarge] };
     const first = await looked({}, withNew({ named }));
     expect(first.warnings).toHaveLength(1);
@@ -224,7 +224,7 @@ describe("machines that do not have what their configurations name", () => {
     expect((await looked(kept, withNew({ named }))).warnings).toEqual([]);
     expect((await looked(kept, withNew({ named: { w1: [noLink] } }))).warnings).toHaveLength(1);
     expect((await looked(kept, withNew({ named, check: "refuse" }))).reasons).toHaveLength(1);
-    // A state from before this input: its nodes run.
+    // A state from before this input: its nodes are running.
     const { hardware: _hardware, ...former } = kept;
     const later = withNew({ named });
     expect((await looked(former, later)).warnings).toEqual([]);
@@ -232,8 +232,8 @@ describe("machines that do not have what their configurations name", () => {
   });
 });
 
-describe("the preflight of a deployment that has changed something", () => {
-  it("says what was changed, and nothing that was not", async () => {
+describe("the preflight", () => {
+  it("reports what the deployment has changed, and nothing else", async () => {
     cluster.node("w1").faults.set("not-ready");
     while (cluster.node("w1").snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 10));
     const { message } = await expectFailure(own().provider.create(preflightUrn, inputs()));
@@ -241,7 +241,7 @@ describe("the preflight of a deployment that has changed something", () => {
     expect(message).not.toMatch(/touched/);
   });
 
-  it("a preview tells a node that refuses the certificate from one that is away", async () => {
+  it("tells a node that rejects the certificate from one that is down", async () => {
     cluster.node("w1").faults.set("certificates-refused");
     await new Promise((resolve) => setTimeout(resolve, 400));
     const preview = own();
@@ -251,7 +251,7 @@ describe("the preflight of a deployment that has changed something", () => {
     expect(told).toEqual([expect.stringMatching(/does not accept the client certificate.*The node is up/)]);
   });
 
-  it("previews tell what stands against the rollout now, deployments only what is still so", async () => {
+  it("warns in a preview of current problems, and in a deployment only of problems that remain", async () => {
     cluster.node("cp3").faults.set("etcd-alarm-corrupt");
     const preview = own();
     const obstacles = (warnings: string[]): string[] =>

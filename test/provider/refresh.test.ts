@@ -7,7 +7,7 @@ import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { createHarness, inputsFor } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-/** A refresh of many nodes: what each is asked, and that none waits for another. */
+/** A refresh of many nodes: how often each is queried, and that none waits for another. */
 
 const nodes = 20;
 let cluster: SimulatedCluster;
@@ -20,7 +20,7 @@ afterAll(async () => cluster.stop());
 const urn = (type: string, name: string): string =>
   `urn:pulumi:dev::talos-iscsi::talos-node:index:${type}::${name}`;
 
-/** Every address is the simulated worker. Its answers come when `gate` opens, and calls and connections are counted. */
+/** Every address leads to the simulated worker. It answers once `gate` opens, and calls and connections are counted. */
 function connecting(calls: string[], gate: () => Promise<void>, dialled: string[]): typeof connectActor {
   const { address } = cluster.node("w1");
   return (connection: TalosConnection) => {
@@ -43,7 +43,7 @@ function connecting(calls: string[], gate: () => Promise<void>, dialled: string[
 
 function stateOf(index: number): { configuration: Properties; upgrade: Properties } {
   const given = cluster.node("w1").config?.text ?? "";
-  // A Kubernetes that was upgraded since: the node's own images are no difference.
+  // Kubernetes was upgraded since. The node's own images cause no diff.
   const text = index % 2 === 0 ? given : given.replaceAll("v1.35.4", "v1.34.1");
   const shared = { name: `w${index}`, node: `10.0.${index >> 8}.${index & 255}` };
   const credentials = { clientConfiguration: { ...cluster.credentials } };
@@ -57,12 +57,12 @@ function stateOf(index: number): { configuration: Properties; upgrade: Propertie
   };
 }
 
-it("asks each node a few times, all nodes at once, and finds no difference where there is none", async () => {
+it("queries each node only a few times, all nodes in parallel, and finds no drift where there is none", async () => {
   const calls: string[] = [];
   const dialled: string[] = [];
   const asked = new Set<string>();
   const gate = Promise.withResolvers<void>();
-  // Nobody answers before every node was asked for its configuration and its image.
+  // No query is answered before every node was asked for its configuration and its image.
   const connect = connecting(
     calls,
     async () => {
@@ -89,10 +89,10 @@ it("asks each node a few times, all nodes at once, and finds no difference where
     expect(configuration).not.toHaveProperty("changedByHand");
     expect(upgrade).toMatchObject({ talosVersion: "v1.13.9" });
   }
-  // One connection for both resources of a node.
+  // One connection serves both resources of a node.
   expect(dialled).toHaveLength(nodes);
   const ofOne = calls.filter((call) => call.startsWith("10.0.0.7 ")).map((call) => call.split(" ")[1]);
-  // Without iscsi-tools the initiator's name is looked for where older releases had it, too.
+  // Without iscsi-tools, the initiator name is also looked up where older releases had it.
   const name = ["readText", "readText", "readText"];
   const others = ["version", "extensions", "services", "kubernetesNode", "hasFile"];
   expect(ofOne.sort()).toEqual(["machineConfiguration", ...others, ...name].sort());

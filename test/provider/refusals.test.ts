@@ -6,7 +6,7 @@ import { redactMachineConfig } from "../../talos/redact.ts";
 import { createHarness, inputsFor } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-/** A preview tells what all nodes have against their configurations, and does not end at the first. */
+/** A preview reports the refusals of all nodes instead of stopping at the first. */
 
 const own = (type: string): string => `urn:pulumi:dev::talos-iscsi::talos-node:index:${type}::x`;
 
@@ -18,7 +18,7 @@ afterAll(async () => cluster?.stop());
 
 const patient = () => createHarness(undefined, { probeMs: 5_000, contactMs: 10_000 }).provider;
 
-/** The node has a host name that its configuration here would drop. */
+/** The node has a hostname that this configuration would drop. */
 function configuration(name: string, more: Properties = {}): Properties {
   const node = cluster.node(name);
   const config = parse(node.config?.text ?? "") as { machine: Properties };
@@ -43,7 +43,7 @@ function preflight(): Properties {
   return { nodes, schematicId, controlPlanes, clientConfiguration, drain };
 }
 
-it("refusals of all nodes are one preview's errors; a deployment is refused at the first", async () => {
+it("a preview reports the refusals of all nodes; a deployment stops at the first", async () => {
   const refusals: Properties = { cp1: unknownValue };
   for (const name of ["w1", "w2"]) {
     const preview = await patient().check(
@@ -64,12 +64,12 @@ it("refusals of all nodes are one preview's errors; a deployment is refused at t
     expect.stringMatching(/^w1 /) as string,
     expect.stringMatching(/^w2 /) as string,
   ]);
-  // What stands against the rollout itself is known by then, and nothing of it is kept.
+  // Problems of the rollout itself are known by then, and the refusals are not stored.
   expect((result.inputs as Properties)["plan"]).toMatchObject({ w1: expect.any(String) as string });
   expect(result.inputs).not.toHaveProperty("refusals");
 });
 
-it("another contract is refused for all nodes in one preview, and told once", async () => {
+it("another contract is refused for all nodes in one preview, and reported once", async () => {
   const refusals: Properties = {};
   for (const name of ["cp1", "w1"]) {
     const before = configuration(name);
@@ -85,7 +85,7 @@ it("another contract is refused for all nodes in one preview, and told once", as
   expect(failures).toEqual([{ property: "", reason: refusals["w1"] }]);
 });
 
-it("a removal that is refused, and machines that do not fit, are told in the same preview as refused configurations", async () => {
+it("refused removals and unfit machines are reported in the same preview as refused configurations", async () => {
   const membership = (names: readonly string[], more: Properties = {}): Properties => ({
     nodes: Object.fromEntries(
       names.map((name) => {
@@ -105,13 +105,13 @@ it("a removal that is refused, and machines that do not fit, are told in the sam
   expect(refused).toMatch(/cp1 .*last control plane/);
   expect(inputs).not.toHaveProperty("preview");
   expect((await patient().diff("membership", type, before, inputs, before)).changes).toBe(true);
-  // A deployment is refused by itself.
+  // In a deployment, the resource refuses by itself.
   const deployed = await patient().check(type, before, after);
   expect(deployed.inputs).not.toHaveProperty("refused");
   await expect(
     patient().diff("membership", type, before, deployed.inputs as Properties, before),
   ).rejects.toThrow(/last control plane/);
-  // Nobody leaves: nothing is asked.
+  // Without a removal, nothing is refused.
   expect((await patient().check(type, before, { ...before, preview: true })).inputs).not.toHaveProperty(
     "refused",
   );

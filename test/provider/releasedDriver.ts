@@ -2,7 +2,7 @@ import type { FakeKubernetes } from "./fakeKubernetes.ts";
 import { targetOf } from "./fakeStorage.ts";
 import type { SimulatedCluster } from "./simulatedCluster.ts";
 
-/** The node plugin of JovianDSS as released: without this program's shims, so a restarted kubelet logs its sessions out. */
+/** The node plugin of JovianDSS as released: without this program's shims, a kubelet restart logs its sessions out. */
 export function deployReleasedDriver(kubernetes: FakeKubernetes): void {
   const path = "/var/lib/kubelet/plugins/iscsi.csi.joviandss.open-e.com/";
   const template = { metadata: {}, spec: { volumes: [{ hostPath: { path } }] } };

@@ -5,7 +5,7 @@ import { schematicId } from "../../talos/schematic.ts";
 import { createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// The factory builds an extension that was renamed under its new name, and the node lists that one.
+// The factory builds a renamed extension under its new name, and the node lists that name.
 
 let cluster: SimulatedCluster;
 afterEach(async () => {

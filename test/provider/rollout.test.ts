@@ -45,8 +45,8 @@ async function notReady(name: string): Promise<void> {
   while (cluster.node(name).snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
-describe("what a preview shows of a rollout", () => {
-  it("what every node runs and will run, read from the nodes", async () => {
+describe("a preview of a rollout", () => {
+  it("shows what every node runs and will run, as read from the nodes", async () => {
     await createHarness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
     const own = createHarness();
     const { plan } = await checked(own, {}, preflightInputs());
@@ -61,7 +61,7 @@ describe("what a preview shows of a rollout", () => {
     expect(JSON.stringify([plan, own.warnings])).not.toContain(cluster.credentials.clientKey);
   });
 
-  it("that no snapshot of etcd comes before another minor release", async () => {
+  it("warns that no etcd snapshot is taken before another minor release", async () => {
     const warned = async (inputs: Properties): Promise<boolean> => {
       const own = createHarness();
       await checked(own, {}, inputs);
@@ -73,7 +73,7 @@ describe("what a preview shows of a rollout", () => {
     expect(await warned(preflightInputs({ talosVersion: "v1.12.8" }))).toBe(false);
   });
 
-  it("what would stop it as things are; a preview fails for none of it", async () => {
+  it("warns of what would stop the rollout right now, and still succeeds", async () => {
     await notReady("cp3");
     cluster.node("w1").faults.set("permission-denied");
     const own = createHarness();
@@ -82,7 +82,7 @@ describe("what a preview shows of a rollout", () => {
     const obstacles = own.warnings.filter((text) =>
       text.startsWith("the rollout would be refused right now: "),
     );
-    // One that concerns two control planes is told once.
+    // A problem of two control planes is reported once.
     const about = (text: string): string[] => obstacles.filter((obstacle) => obstacle.includes(text));
     expect(about("control plane 127.48.7.13 is running, not ready")).toHaveLength(1);
     expect(obstacles[0]).toMatch(/cp1 .*, cp2 .*control plane 127\.48\.7\.13 is running, not ready/);
@@ -90,7 +90,7 @@ describe("what a preview shows of a rollout", () => {
     expect(obstacles.at(-1)).toMatch(/w1 \(127\.48\.7\.21\), step "inspect": .*not authorized.*os:admin/);
   });
 
-  it("each node's own image by its name, and upgrades a node that runs another one", async () => {
+  it("shows each node's image by name, including a change to another image", async () => {
     await createHarness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
     const inputs = preflightInputs();
     const vanilla = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
@@ -117,7 +117,7 @@ describe("what a preview shows of a rollout", () => {
     );
   });
 
-  it("the same line for a node before and after its installation, so that a saved plan is not refused", async () => {
+  it("shows the same line for a node before and after its installation, so a saved plan stays valid", async () => {
     await createHarness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
     const { nodes, ...shared } = preflightInputs();
     const olds = { ...shared, nodes: (nodes as Properties[]).filter(({ name }) => name !== "w1"), plan: [] };
@@ -134,7 +134,7 @@ describe("what a preview shows of a rollout", () => {
     expect(installed).toMatch(/^new in this stack -> v1\.13\.9 /);
   });
 
-  it("the same although an answer is lost: a busy node is no reason to refuse a saved plan", async () => {
+  it("shows the same line when an answer is lost, so a busy node does not invalidate a saved plan", async () => {
     const lineOf = async (own: Harness) =>
       ((await checked(own, {}, preflightInputs()))["plan"] as Record<string, string>)["cp1"];
     const undisturbed = await lineOf(createHarness());
@@ -153,7 +153,7 @@ describe("what a preview shows of a rollout", () => {
     expect(lost).toBeGreaterThan(2);
   });
 
-  it("what a node that it knows runs already", async () => {
+  it("shows that a known node already runs the image", async () => {
     await createHarness().provider.create(upgradeUrn, inputsFor(cluster, "w1"));
     const { plan } = await checked(
       createHarness(),
@@ -163,7 +163,7 @@ describe("what a preview shows of a rollout", () => {
     expect(plan).toMatchObject({ w1: "v1.13.9 with schematic c9078f941996… already, no reboot" });
   });
 
-  it("nothing new while nothing has changed, and then no node is asked", async () => {
+  it("keeps its plan without contacting a node while nothing has changed", async () => {
     const first = await checked(createHarness(), {}, preflightInputs());
     await Promise.all(cluster.nodes.map((node) => node.stop()));
     const own = createHarness();
@@ -174,21 +174,24 @@ describe("what a preview shows of a rollout", () => {
     expect((changed["plan"] as Record<string, string>)["cp1"]).toMatch(/^not read -> v1\.13\.7/);
   });
 
-  it.each(["clientConfiguration", "schematicId", "nodes"])("nothing while %s is unknown", async (key) => {
-    const own = createHarness();
-    const inputs = await checked(own, {}, { ...preflightInputs(), [key]: unknownValue });
-    expect(inputs["plan"]).toBe(unknownValue);
-    expect(own.warnings).toEqual([]);
-  });
+  it.each(["clientConfiguration", "schematicId", "nodes"])(
+    "shows no plan while %s is unknown",
+    async (key) => {
+      const own = createHarness();
+      const inputs = await checked(own, {}, { ...preflightInputs(), [key]: unknownValue });
+      expect(inputs["plan"]).toBe(unknownValue);
+      expect(own.warnings).toEqual([]);
+    },
+  );
 
-  it("the nodes' own side while the kubeconfig is unknown", async () => {
+  it("shows what the nodes run while the kubeconfig is unknown", async () => {
     const inputs = await checked(createHarness(), {}, { ...preflightInputs(), kubeconfig: unknownValue });
     expect(Object.keys(inputs["plan"] as object)).toEqual(names);
   });
 });
 
-describe("a node's upgrade by itself, as with --target, a saved plan or a resource deleted from the state", () => {
-  it("looks at the other control planes itself, whatever this process has seen before", async () => {
+describe("a single node's upgrade, as with --target, a saved plan or a resource deleted from the state", () => {
+  it("checks the other control planes itself, even if the same process ran a preflight", async () => {
     const first = createHarness();
     const inputs = await checked(first, {}, preflightInputs());
     await first.provider.create(urn, inputs);
@@ -207,7 +210,7 @@ describe("a node's upgrade by itself, as with --target, a saved plan or a resour
     expect(cluster.node("cp2").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1 });
   });
 
-  it("two control planes at the same moment take turns", async () => {
+  it("makes two control planes take turns", async () => {
     const down = new Set<string>();
     let most = 0;
     const watch = setInterval(() => {

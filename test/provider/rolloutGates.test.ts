@@ -48,7 +48,7 @@ function inputs(...gates: Properties[]): Properties {
 }
 
 describe("custom gates", () => {
-  it("let a node go when every object has its value and its condition", async () => {
+  it("let a node proceed once every object has its value and its condition", async () => {
     kubernetes.others.set("Volume", [volume("pvc-1", "healthy"), volume("pvc-2", "unknown")]);
     kubernetes.others.set("CephCluster", [ceph("True")]);
     await createHarness(kubernetes).provider.create(urn, inputs(volumes, ready));
@@ -81,7 +81,7 @@ describe("custom gates", () => {
       () => kubernetes.others.set("Volume", []),
       "CephCluster rook-ceph/rook-ceph cannot be read: the cluster has no kind CephCluster in ceph.rook.io/v1 (upgrade.gates[1], waited 0 s)",
     ],
-  ])("stop the rollout at the node for %s, which is not taken down", async (_, prepare, problem) => {
+  ])("stop the rollout at the node for %s, before it is drained", async (_, prepare, problem) => {
     prepare();
     const { message } = await expectFailure(
       createHarness(kubernetes).provider.create(urn, inputs(volumes, ready)),
@@ -103,7 +103,7 @@ describe("custom gates", () => {
     expect(cluster.node("w1").snapshot().version).toBe("v1.13.9");
   });
 
-  it("show in the preview what keeps them closed, kinds that do not exist, and gates that look at nothing", async () => {
+  it("show in the preview what keeps them closed, unknown kinds, and selectors that match nothing", async () => {
     const preflightUrn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
     const { name, node, role, talosVersion, image, extensions, services, files, ...shared } = inputs(
       { ...volumes, labelSelector: "app=typo" },
@@ -129,7 +129,7 @@ describe("custom gates", () => {
     await first.provider.check(preflightUrn, {}, { ...news, kubeconfig: unknownValue });
     expect(first.warnings).toEqual(own.warnings);
 
-    // The nodes are to run what they were, and another gate is looked at all the same.
+    // The nodes are up to date, and a changed gate is checked anyway.
     const again = createHarness(kubernetes);
     const other = { ...shared, rollout: { ...(shared["rollout"] as object), gates: [ready] } };
     await again.provider.check(preflightUrn, checked as Properties, { ...news, ...other });

@@ -62,7 +62,7 @@ function policy(change: Properties = {}): { rollout: Properties } {
   };
 }
 
-/** A node that lacks nothing of what comes after the rollout. */
+/** Inputs of a node that lacks nothing that later steps need. */
 const lacksNothing = { extensions: [], services: [], files: [] };
 const drained = { drain: { enabled: true, timeoutSeconds: 1 }, kubeconfig: "of a test" };
 
@@ -71,7 +71,7 @@ function at(calendar: () => number): Harness {
 }
 
 describe("upgrade windows", () => {
-  it("outside of all, a node is left untouched without an error, and the next deployment takes it up", async () => {
+  it("outside of all windows, a node is left untouched without an error, and the next deployment upgrades it", async () => {
     await at(() => onSunday).provider.create(urn, inputsFor(cluster, "cp1", { ...lacksNothing }));
 
     const inputs = inputsFor(cluster, "w1", { ...lacksNothing, ...policy({ windows: [sunday] }) });
@@ -83,7 +83,7 @@ describe("upgrade windows", () => {
     expect(outs).toMatchObject({ postponed: told });
     expect(early.warnings).toEqual([`w1 (127.49.15.21) is postponed: ${told}`]);
 
-    // What is done and left is told once, by the first that is left.
+    // What is done and what is left is reported once, by the first node that is left.
     const second = at(() => onSaturday);
     await second.provider.create(
       urn,
@@ -101,7 +101,7 @@ describe("upgrade windows", () => {
     expect(await later.provider.diff(id, urn, after, inputs)).toEqual({ changes: false });
   });
 
-  it("with outsideWindow: fail the deployment fails, with the state as it is and the node untouched", async () => {
+  it("with outsideWindow: fail, the deployment fails with the state unchanged and the node untouched", async () => {
     const inputs = inputsFor(cluster, "w1", {
       ...lacksNothing,
       ...policy({ windows: [sunday], outsideWindow: "fail" }),
@@ -114,7 +114,7 @@ describe("upgrade windows", () => {
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 0, reboots: 0 });
   });
 
-  it("a node that lacks what the drivers need is not passed over", async () => {
+  it("a node that lacks what the drivers need is not postponed", async () => {
     const inputs = inputsFor(cluster, "w1", policy({ windows: [sunday] }));
     const { message } = await expectFailure(at(() => onSaturday).provider.create(urn, inputs));
     expect(message).toContain(
@@ -123,7 +123,7 @@ describe("upgrade windows", () => {
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 0, reboots: 0 });
   });
 
-  it("one that closes while a node waits for its turn stops before the drain, and says what a reboot would start", async () => {
+  it("a window that closes while a node waits for its turn stops it before the drain, and the message says what a reboot would start", async () => {
     let asked = 0;
     const closing = at(() => (asked++ === 0 ? onSunday : onSaturday));
     const inputs = inputsFor(cluster, "w1", {
@@ -142,7 +142,7 @@ describe("upgrade windows", () => {
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 1, reboots: 0 });
   });
 
-  it("a node that runs the wanted image already is verified at any time", async () => {
+  it("a node that already runs the wanted image is verified at any time", async () => {
     const inputs = inputsFor(cluster, "w1", policy({ windows: [sunday] }));
     await at(() => onSunday).provider.create(urn, inputs);
     const { outs } = await at(() => onSaturday).provider.create(urn, inputs);
@@ -171,7 +171,7 @@ describe("the budget of a group", () => {
     expect(cluster.node("w1").snapshot().reboots).toBe(0);
   });
 
-  it("goes on as soon as there is room, and where there was room from the start", async () => {
+  it("lets a node proceed as soon as there is room", async () => {
     kubernetes.get("w2").unschedulable = true;
     const inputs = inputsFor(cluster, "w1", { ...drained, ...policy() });
     const waiting = createHarness(kubernetes, { guardMs: 60_000 });
@@ -182,7 +182,7 @@ describe("the budget of a group", () => {
     clearInterval(tick);
     expect(cluster.node("w1").snapshot().version).toBe("v1.13.9");
 
-    // Its own cordon, and that of a control plane, take nothing.
+    // The node's own cordon, and that of a control plane, do not count.
     kubernetes.get("cp1").unschedulable = true;
     kubernetes.get("w2").unschedulable = true;
     await createHarness(kubernetes).provider.create(
@@ -192,7 +192,7 @@ describe("the budget of a group", () => {
     expect(cluster.node("w2").snapshot().version).toBe("v1.13.9");
   });
 
-  it("finds a node that has another name and address in Kubernetes, and counts one that answers nobody", async () => {
+  it("finds a node with another name and address in Kubernetes, and counts one that does not answer", async () => {
     const wide = policy({
       budgets: [
         {
@@ -224,7 +224,7 @@ describe("the budget of a group", () => {
     expect(silent.message).toContain("rack-7 (does not answer)");
   });
 
-  it("without Kubernetes the machines are asked", async () => {
+  it("is checked on the machines if there is no kubeconfig", async () => {
     cluster.node("w2").faults.set("not-ready");
     while (cluster.node("w2").snapshot().ready) await new Promise((resolve) => setTimeout(resolve, 10));
     const { message } = await expectFailure(
@@ -235,7 +235,7 @@ describe("the budget of a group", () => {
     );
   });
 
-  it("two at the same moment do not both take the last place", async () => {
+  it("two nodes at once do not both take the last place", async () => {
     kubernetes.get("w3").unschedulable = true;
     const wide = policy({
       budgets: [{ group: "workers", setting: "a setting", nodes: ["w1", "w2", "w3"], maxUnavailable: 2 }],
@@ -260,8 +260,8 @@ describe("the budget of a group", () => {
   });
 });
 
-describe("how a rollout goes on is no property of a node", () => {
-  it("nodes as a text mean what they mean as a list", () => {
+describe("the rollout policy", () => {
+  it("reads nodes from a text as it does from a list", () => {
     const other = "f".repeat(64);
     const own = { talosVersion: "v1.13.9", schematicId: "c".repeat(64) };
     const nodes = [
@@ -283,13 +283,13 @@ describe("how a rollout goes on is no property of a node", () => {
     ]);
   });
 
-  it("another window, another node or a state from before these inputs change nothing by themselves", async () => {
+  it("causes no diff by itself, not even with state from before these inputs", async () => {
     const { provider } = createHarness();
     const before = inputsFor(cluster, "w1");
     const { outs } = await provider.create(urn, before);
     const diff = (olds: Properties, news: Properties) => provider.diff("127.49.15.21", urn, olds, news);
     expect(await diff(outs, { ...before, ...policy() })).toEqual({ changes: false });
-    // The engine keeps the inputs of what has not changed, and the outputs of its last update: they may say different things.
+    // The engine keeps old inputs of unchanged resources but the outputs of the last update, so the two may differ.
     expect(await diff({ ...outs, ...policy() }, { ...before, ...policy() })).toEqual({ changes: false });
     const withPolicy = { ...outs, ...policy() };
     expect(await diff(withPolicy, { ...before, ...policy({ windows: [sunday] }) })).toEqual({
@@ -300,7 +300,7 @@ describe("how a rollout goes on is no property of a node", () => {
     ).toEqual({ changes: true, changed: ["timeoutSeconds"], details: { timeoutSeconds: "update" } });
   });
 
-  it("nor is it one of the preflight, which refuses a rollout for which there is no room, and warns in the preview", async () => {
+  it("causes no diff of the preflight, which refuses a rollout without room and warns in the preview", async () => {
     const preflightUrn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
     const shared = inputsFor(cluster, "w1", { ...drained, ...policy() });
     const nodes = ["w1", "w2"].map((name) => {
@@ -334,7 +334,7 @@ describe("how a rollout goes on is no property of a node", () => {
     const saturday = at(() => onSaturday);
     await saturday.provider.check(preflightUrn, {}, { ...inputs, rollout: windows });
     expect(saturday.warnings).toContain(`${closed}: a deployment before that leaves the nodes as they are`);
-    // Nothing goes down, so nothing has to make room.
+    // Nothing goes down, so no room is needed.
     const { outs } = await saturday.provider.create(preflightUrn, { ...inputs, rollout: windows });
     expect(outs).toMatchObject({ due: ["w1", "w2"] });
     const before = { ...inputs, rollout: windows };

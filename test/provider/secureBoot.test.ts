@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { expectFailure, createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// A machine whose firmware enforces SecureBoot, and images that are signed for it or not.
+// A machine whose firmware enforces SecureBoot, with signed and unsigned images.
 
 let cluster: SimulatedCluster;
 beforeAll(async () => {
@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(async () => cluster?.stop());
 
-it("an image that is not signed stops the rollout, before any node is touched", async () => {
+it("an unsigned image stops the rollout before any node is touched", async () => {
   const before = cluster.touched();
   const { schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds } = inputsFor(
     cluster,
@@ -38,7 +38,7 @@ it("an image that is not signed stops the rollout, before any node is touched", 
   expect(cluster.touched()).toEqual(before);
 });
 
-it("one that is signed is installed, and so is any on a machine without SecureBoot", async () => {
+it("a signed image is installed, and so is any image on a machine without SecureBoot", async () => {
   const signed = cluster.image("v1.13.9").replace("metal-installer", "metal-installer-secureboot");
   for (const [name, change] of [
     ["w1", { image: signed }],
