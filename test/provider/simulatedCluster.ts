@@ -20,7 +20,7 @@ export const iscsiSchematicId = schematicId(iscsiSchematic);
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
-/** Kubernetes, as far as a node asks: always well. */
+/** A Kubernetes that is always healthy, as far as a node can see. */
 const healthy: ClusterRuntime = {
   configActive: async () => undefined,
   bootstrapped: async () => undefined,
@@ -38,11 +38,11 @@ const fastTimings: Timings = {
   bootSeconds: 0.2,
 };
 
-/** Simulated Talos nodes that run already, with a factory to pull from. */
+/** Running simulated Talos nodes, with a factory to pull from. */
 export class SimulatedCluster {
   readonly nodes: SimulatedNode[];
   readonly factory: FactoryServer;
-  /** As in a talosconfig, role os:admin. */
+  /** As in a talosconfig, with role os:admin. */
   readonly credentials: TalosCredentials;
 
   private constructor(nodes: SimulatedNode[], factory: FactoryServer, credentials: TalosCredentials) {
@@ -51,7 +51,7 @@ export class SimulatedCluster {
     this.credentials = credentials;
   }
 
-  /** @param subnet the first two numbers of the loopback addresses, `127.44` for instance, and a third */
+  /** @param subnet the first three numbers of the loopback addresses, such as `127.44.1` */
   static async start(options: {
     subnet: string;
     controlPlanes?: number;
@@ -59,15 +59,15 @@ export class SimulatedCluster {
     version?: string;
     timings?: Partial<Timings>;
     runtime?: Partial<ClusterRuntime>;
-    /** The Kubernetes release that the configurations name. Default: they name none. */
+    /** The Kubernetes release in the configurations. Default: none. */
     kubernetesVersion?: string;
-    /** A node's address by its number, 11 for the first control plane, 21 for the first worker. Default: in the subnet. */
+    /** A node's address by its number: 11 for the first control plane, 21 for the first worker. Default: in the subnet. */
     address?: (last: number) => string;
-    /** Further names and addresses in the certificates of all nodes. */
+    /** More names and addresses for the certificates of all nodes. */
     certSANs?: string[];
-    /** Nodes whose API is elsewhere from outside. */
+    /** Nodes whose API is on another port, or closed, from outside. */
     api?: Record<string, number | "closed">;
-    /** Nodes with `machine.install.extraKernelArgs`; those that boot with GRUB run with them. */
+    /** Nodes with `machine.install.extraKernelArgs`. Those that boot with GRUB also run with them. */
     kernelArgs?: Record<string, { bootloader: "grub" | "sd-boot"; extraKernelArgs: string[] }>;
   }): Promise<SimulatedCluster> {
     const {
@@ -128,7 +128,7 @@ export class SimulatedCluster {
           },
         },
       });
-    // From 1.14 on only the factory has installers.
+    // From 1.14 on, only the factory has installers.
     const reference = semver.gte(version, "1.14.0-0")
       ? imageOf(factory, version)
       : `ghcr.io/siderolabs/installer:${version}`;
@@ -172,7 +172,7 @@ export class SimulatedCluster {
     return found;
   }
 
-  /** What is done to the nodes changes this, and nothing else does. */
+  /** Changes exactly when something is done to a node. */
   touched(): { version: string; boots: number; installs: number; applied: number }[] {
     return this.nodes.map((node) => {
       const { version, boots, installs, appliedConfigs } = node.snapshot();
@@ -204,7 +204,7 @@ export class SimulatedCluster {
   }
 }
 
-/** A machine that waits for its first configuration, not started yet. */
+/** A machine in maintenance mode, not started yet. */
 export function waitingMachine(
   cluster: SimulatedCluster,
   name: string,

@@ -7,7 +7,7 @@ import { Transport } from "../../talos/api/transport.ts";
 import { factsOf } from "../etcdSnapshot.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-/** etcd's versions on simulated nodes. What real etcd does is in test/lab/etcdVersions.test.ts. */
+/** etcd versions on simulated nodes. test/lab/etcdVersions.test.ts covers real etcd. */
 
 const clusters: SimulatedCluster[] = [];
 const open: { close: () => void }[] = [];
@@ -65,7 +65,7 @@ function talos(cluster: SimulatedCluster, node: SimulatedNode) {
 
 const etcdService = (node: SimulatedNode) => node.boot?.services.get("etcd");
 
-describe("a cluster that goes from etcd 3.6 to 3.7", () => {
+describe("a cluster that upgrades from etcd 3.6 to 3.7", () => {
   let cluster: SimulatedCluster;
   const on = (name: string) => talos(cluster, cluster.node(name));
 
@@ -77,7 +77,7 @@ describe("a cluster that goes from etcd 3.6 to 3.7", () => {
     expect(await on("cp1").versions()).toEqual(["3.6.12", "3.6.0"]);
   });
 
-  test("keeps the storage of 3.6, and the way back, until its last member is there", async () => {
+  test("keeps the storage version of 3.6, and the way back, until its last member is upgraded", async () => {
     await on("cp1").upgrade("v1.14.1");
     await on("cp2").upgrade("v1.14.1");
     expect(await on("cp1").versions()).toEqual(["3.7.1", "3.6.0"]);
@@ -88,7 +88,7 @@ describe("a cluster that goes from etcd 3.6 to 3.7", () => {
     expect(await on("cp1").versions()).toEqual(["3.7.1", "3.7.0"]);
   });
 
-  test("does not start on that data any more: the node boots and never gets ready", async () => {
+  test("leaves a rolled-back node booting forever, since the old etcd does not start on newer data", async () => {
     const node = cluster.node("cp3");
     await on("cp3").upgrade("v1.13.9", false);
     await until("etcd has failed", () => etcdService(node)?.state === "Waiting");
@@ -100,7 +100,7 @@ describe("a cluster that goes from etcd 3.6 to 3.7", () => {
     await on("cp3").upgrade("v1.14.1");
   });
 
-  test("goes back after etcd's own downgrade, one node after the other", async () => {
+  test("goes back after etcd's own downgrade, one node at a time", async () => {
     await expect(on("cp1").downgrade("Validate", "3.5")).rejects.toThrow(/invalid downgrade target version/);
     await expect(on("cp1").downgrade("Validate", "v3.6.0")).rejects.toThrow(/MAJOR.MINOR/);
     await expect(on("cp1").downgrade("Cancel")).rejects.toThrow(/no inflight downgrade job/);
@@ -108,7 +108,7 @@ describe("a cluster that goes from etcd 3.6 to 3.7", () => {
     await on("cp1").downgrade("Enable", "3.6");
     await expect(on("cp2").downgrade("Validate", "3.6")).rejects.toThrow(/downgrade job in progress/);
     await until("storage is that of 3.6", async () => (await on("cp2").versions())[1] === "3.6.0");
-    // Now the question is about the version before: etcd looks at the target first.
+    // etcd checks the target version first, so the error changes once storage is converted.
     await expect(on("cp2").downgrade("Validate", "3.6")).rejects.toThrow(/invalid downgrade target version/);
     await expect(on("cp2").downgrade("Validate", "3.5")).rejects.toThrow(/downgrade job in progress/);
     for (const name of ["cp1", "cp2", "cp3"]) await on(name).upgrade("v1.13.9");
@@ -126,7 +126,7 @@ describe("a cluster that goes from etcd 3.6 to 3.7", () => {
   });
 });
 
-test("a single control plane that falls back once the new etcd has run is dead", async () => {
+test("a single control plane that falls back after the new etcd has run loses etcd", async () => {
   const cluster = await started("127.45.32", "v1.13.9", 1);
   const node = cluster.node("cp1");
   node.faults.set("falls-back-late", { once: true });
@@ -138,7 +138,7 @@ test("a single control plane that falls back once the new etcd has run is dead",
   await until("etcd has failed", () => etcdService(node)?.state === "Waiting");
 });
 
-test("an older Talos has no downgrade, and its storage version is the server's", async () => {
+test("an older Talos has no downgrade API, and reports the server's version as the storage version", async () => {
   const cluster = await started("127.45.33", "v1.10.9", 1);
   const { versions, downgrade } = talos(cluster, cluster.node("cp1"));
   expect(await versions()).toEqual(["3.5.26", "3.5.0"]);

@@ -8,7 +8,7 @@ import type { TalosActor } from "../../talos/api/talosClient.ts";
 import { Transport } from "../../talos/api/transport.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-/** What an installation leaves on a node, as seen on real Talos 1.13 (GRUB slots, META, the kernel's log). */
+/** What an installation leaves on a node, as observed on real Talos 1.13 (GRUB slots, META, kernel log). */
 
 const clusters: SimulatedCluster[] = [];
 const open: { close: () => void }[] = [];
@@ -70,7 +70,7 @@ afterAll(async () => {
 });
 
 describe("an installation", () => {
-  test("writes the slot that is not the default: a second one overwrites the image that runs", async () => {
+  test("writes the inactive slot, so a second one overwrites the running image", async () => {
     const { install, reboot } = connected(cluster, node);
     const running = node.boot?.slot ?? "A";
     const other = running === "A" ? "B" : "A";
@@ -84,7 +84,7 @@ describe("an installation", () => {
     expect(node.version).toBe("v1.13.7");
   });
 
-  test("shows in META from the reboot to a good boot only", async () => {
+  test("is recorded in META only between the reboot and a successful boot", async () => {
     const { install, meta, client } = connected(cluster, node);
     expect(await meta("0x09")).toBe("null");
     const running = node.disk.active;
@@ -104,7 +104,7 @@ describe("an installation", () => {
     expect(await connected(cluster, node).meta("0x06")).toBeUndefined();
   });
 
-  test("is in the log of this boot: what was installed, and how it ended", async () => {
+  test("logs in this boot what was installed and how it ended", async () => {
     const { install, dmesg, reboot } = connected(cluster, node);
     const { name } = await install("v1.13.8");
     expect(name).toMatch(/@sha256:[0-9a-f]{64}$/);
@@ -118,14 +118,14 @@ describe("an installation", () => {
     expect(await connected(cluster, node).dmesg()).not.toContain("upgrade");
   });
 
-  test("that fails is there with its exit code", async () => {
+  test("that fails logs its exit code", async () => {
     const { install, dmesg } = connected(cluster, node);
     node.faults.set("install-exits-nonzero", { once: true });
     expect((await install("v1.13.8")).exitCode).toBe(3);
     expect(await dmesg()).toMatch(/\[talos\] upgrade failed: exit_code=3\n/);
   });
 
-  test("goes on when its caller dies, and is noted all the same", async () => {
+  test("continues when its caller dies, and is still logged", async () => {
     const { client, dmesg, reboot } = connected(cluster, node);
     await reboot();
     const name = await client.pull(cluster.image("v1.13.6"), () => undefined);
@@ -140,8 +140,8 @@ describe("an installation", () => {
     expect(node.disk.slots[node.disk.active ?? "A"]?.version).toBe("v1.13.6");
   });
 
-  test("of Talos 1.14 is in machined's log, in other words, and not in the kernel's", async () => {
-    // Only the factory has images of 1.14: it is reached from 1.13.
+  test("of Talos 1.14 is logged in machined's log instead of the kernel's, in other words", async () => {
+    // Only the factory has images of 1.14, so the node upgrades from 1.13.
     await connected(cluster, node).install("v1.14.1");
     await connected(cluster, node).reboot();
     expect(node.version).toBe("v1.14.1");

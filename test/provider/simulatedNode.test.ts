@@ -77,7 +77,7 @@ afterEach(async () => {
 
 afterAll(async () => cluster.stop());
 
-/** What each fault looks like from outside. The type has every fault in it, so that a new one cannot be forgotten. */
+/** What each fault looks like from outside. The type requires an entry for every fault. */
 const symptoms: Record<FaultId, () => Promise<void>> = {
   "pull-fails": async () => {
     expect((await failure(connect(worker).pull(cluster.image("v1.13.1"), ignore))).detail).toMatch(/503/);
@@ -320,7 +320,7 @@ const symptoms: Record<FaultId, () => Promise<void>> = {
   },
 };
 
-/** Sees to it that the worker runs an image with iscsi-tools. */
+/** Makes sure that the worker runs an image with iscsi-tools. */
 async function withIscsi(): Promise<void> {
   if (worker.boot?.image.schematic === iscsiSchematicId) return;
   const { active } = worker.disk;
@@ -339,11 +339,11 @@ describe("faults", () => {
     await symptoms[id]();
   });
 
-  test("a fault that nobody knows is refused, with the names of those there are", () => {
+  test("an unknown fault is refused, and the known ones are listed", () => {
     expect(() => worker.faults.set("no-such-fault")).toThrow(/never-returns/);
   });
 
-  test("a fault for once strikes once", async () => {
+  test("a one-time fault happens once", async () => {
     worker.faults.set("pull-fails", { once: true });
     const client = connect(worker);
     await failure(client.pull(cluster.image("v1.13.3"), ignore));
@@ -353,7 +353,7 @@ describe("faults", () => {
 });
 
 describe("an upgrade through the lifecycle API", () => {
-  test("brings the schematic's extension, its service, its file and an initiator name", async () => {
+  test("adds the schematic's extension with its service, file and initiator name", async () => {
     await withIscsi();
     const client = connect(worker);
     const { schematicId, installed } = await client.extensions();
@@ -369,7 +369,7 @@ describe("an upgrade through the lifecycle API", () => {
     );
   });
 
-  test("does not pull, and does not reboot", async () => {
+  test("installs without a pull and without a reboot", async () => {
     const client = connect(worker);
     const { bootId } = worker.snapshot();
     await expect(client.install(cluster.image("v1.13.4"), ignore)).rejects.toThrow(
@@ -380,7 +380,7 @@ describe("an upgrade through the lifecycle API", () => {
     await rebooted(worker, client);
   });
 
-  test("has another boot id afterwards, and counts", async () => {
+  test("changes the boot ID, and increments the counters", async () => {
     const client = connect(worker);
     const before = worker.snapshot();
     const bootId = await client.bootId();
@@ -391,7 +391,7 @@ describe("an upgrade through the lifecycle API", () => {
     expect(worker.snapshot().reboots).toBe(before.reboots + 1);
   });
 
-  test("is refused by the installer when the host is too old or too new", () => {
+  test("is refused by the installer if the host is too old or too new", () => {
     expect(preflight("v1.10.9", "v1.13.9")).toMatch(/too old/);
     expect(preflight("v1.7.7", "v1.9.0")).toMatch(/too old/);
     expect(preflight("v1.14.1", "v1.12.7")).toMatch(/too new/);
@@ -417,7 +417,7 @@ describe("the network", () => {
     expect((await failure(refused.version())).kind).toBe("denied");
   });
 
-  test("a forwarded call to a node that is off fails, and the endpoint is fine", async () => {
+  test("a forwarded call to a node that is off fails, and the endpoint stays healthy", async () => {
     worker.faults.set("node-down");
     await until("it is off", () => !worker.snapshot().powered);
     const through = connectActor({
@@ -444,7 +444,7 @@ describe("older releases", () => {
     return opened;
   };
 
-  test("before 1.8 a single control plane is only upgraded with preserve, and then keeps its data", async () => {
+  test("before 1.8, a single control plane is only upgraded with preserve, and then keeps its data", async () => {
     const node = old.node("cp1");
     const image = old.image("v1.8.4");
     await expect(client().upgradeLegacy({ image, preserve: false })).rejects.toThrow(/preserve/);
@@ -455,7 +455,7 @@ describe("older releases", () => {
     expect(node.snapshot()).toMatchObject({ dataWipes: 0, upgrades: 1 });
   });
 
-  test("up to 1.9 ext-tgtd runs too, and the initiator name changes with 1.10", async () => {
+  test("up to 1.9, ext-tgtd runs too, and the initiator name changes with 1.10", async () => {
     const node = old.node("cp1");
     const services = (await client().services()).map(({ id }) => id);
     expect(services).toEqual(expect.arrayContaining(["ext-iscsid", "ext-tgtd"]));
@@ -467,12 +467,12 @@ describe("older releases", () => {
     expect(node.snapshot().initiatorName).not.toBe(before);
   });
 
-  test("the lifecycle API is not there", async () => {
+  test("have no lifecycle API", async () => {
     expect((await failure(client().pull(old.image("v1.12.7"), ignore))).kind).toBe("unimplemented");
   });
 });
 
-test("the legacy API refuses a control plane while etcd is not well", async () => {
+test("the legacy API refuses a control plane while etcd is unhealthy", async () => {
   cluster.node("cp2").faults.set("etcd-member-unhealthy");
   const call = connect(controlPlane).upgradeLegacy({ image: cluster.image("v1.13.8"), preserve: false });
   await expect(call).rejects.toThrow(/etcd member cp2 is not healthy/);

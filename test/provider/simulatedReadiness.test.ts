@@ -7,7 +7,7 @@ import { loadTalosApi } from "../../talos/api/load.ts";
 import { Transport } from "../../talos/api/transport.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-/** How a simulated node gets ready, and stops being it, as real Talos 1.13 was seen to. */
+/** How a simulated node gains and loses readiness, as observed on real Talos 1.13. */
 
 let cluster: SimulatedCluster;
 let transport: Transport;
@@ -45,12 +45,12 @@ async function apply(config: object): Promise<void> {
 
 const startedAt = ({ containerStatuses }: PodStatus) => containerStatuses[0]?.state.running.startedAt;
 
-test("a change of the API server makes static pods unready for a while; only the container's start tells of the restart", async () => {
+test("a change of the API server makes static pods unready for a while; only the container's start time shows the restart", async () => {
   const node = cluster.node("cp1");
   const before = await apiServer();
   const config = parse(node.activeConfiguration() ?? "") as { cluster: { apiServer?: object } };
   config.cluster.apiServer = { certSANs: ["10.0.0.1"] };
-  await delay(1000); // times of pods are whole seconds
+  await delay(1000); // Pod times have a resolution of one second.
   await apply(config);
   const unmet = new Set<string>();
   const until = Date.now() + 10_000;
@@ -66,7 +66,7 @@ test("a change of the API server makes static pods unready for a while; only the
   expect(startedAt(after)).not.toBe(startedAt(before));
 });
 
-test("a change that the API server does not read leaves static pods alone", async () => {
+test("a change that does not affect the API server leaves static pods alone", async () => {
   const node = cluster.node("cp1");
   const before = await apiServer();
   const config = parse(node.activeConfiguration() ?? "") as { machine: { sysctls?: object } };
@@ -77,7 +77,7 @@ test("a change that the API server does not read leaves static pods alone", asyn
   expect(await apiServer()).toEqual(before);
 });
 
-test("a changed image of a component is one change of its own resource, and the pod that runs has that version then", async () => {
+test("a changed component image updates its own resource, and then the running pod's version", async () => {
   const node = cluster.node("cp1");
   const watched: string[] = [];
   const change = node.changes.subscribe(() => {
@@ -100,7 +100,7 @@ test("a changed image of a component is one change of its own resource, and the 
   expect(own?.spec["image"]).toBe("registry.k8s.io/kube-scheduler:v1.35.5");
 });
 
-test("a kubelet that restarts has no Service resource until it runs again", async () => {
+test("a restarting kubelet has no Service resource until it runs again", async () => {
   const config = parse(cluster.node("cp1").activeConfiguration() ?? "") as { machine: { kubelet?: object } };
   config.machine.kubelet = { image: "ghcr.io/siderolabs/kubelet:v1.35.5" };
   await apply(config);
@@ -114,7 +114,7 @@ test("a kubelet that restarts has no Service resource until it runs again", asyn
   expect(kubelet?.spec["image"]).toBe("ghcr.io/siderolabs/kubelet:v1.35.5");
 });
 
-test("a pull is silent for a while after all of it has come", async () => {
+test("a pull reports no progress for a while after the download is complete", async () => {
   const client = connectTalos({ endpoint: cluster.node("cp1").address, credentials: cluster.credentials });
   let complete = 0;
   await client.pull(cluster.image("v1.13.7"), (done, total) => {
@@ -124,7 +124,7 @@ test("a pull is silent for a while after all of it has come", async () => {
   client.close();
 });
 
-test("after a boot the machine runs before it is ready", async () => {
+test("after a boot, the machine is running before it is ready", async () => {
   const node = cluster.node("cp1");
   const seen: string[] = [];
   node.powerCut("reboot");

@@ -8,15 +8,14 @@ import { resolveTools } from "../../tools/resolve.ts";
 
 export interface StandInEngine {
   stack: Stack;
-  /** The state as it lies on the disk; an export through the Automation API would decrypt it. */
+  /** The state as stored on disk. An export through the Automation API would decrypt it. */
   storedState(): Promise<string>;
   remove(): Promise<void>;
 }
 
 /**
- * The real engine with a backend of its own, on which a program in this process runs, and the stand-in of the Talos
- * plugin as the only plugin it can find.
- * @param plugins executables of further ones
+ * The real engine with its own backend. It runs a program in this process, and finds only the stand-in of the Talos plugin.
+ * @param plugins executables of more plugins
  */
 export async function standInEngine(
   program: PulumiFn,
@@ -31,7 +30,7 @@ export async function standInEngine(
   const talos = join(import.meta.dirname, "../../lab/plugins/talos/pulumi-resource-talos");
   for (const plugin of [talos, ...plugins]) await symlink(plugin, join(bin, basename(plugin)));
   const environment = {
-    // The plugin's `env node` has to find the Node that runs the tests.
+    // The plugin's `env node` must find the Node.js that runs the tests.
     PATH: [bin, dirname(process.execPath), process.env["PATH"] ?? ""].join(delimiter),
     PULUMI_HOME: join(folder, "home"),
     PULUMI_BACKEND_URL: pathToFileURL(state).href,
@@ -40,7 +39,7 @@ export async function standInEngine(
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
     TALOS_ISCSI_TALOSCTL: talosctl,
   };
-  // The Automation API starts the engine from this process's environment.
+  // The Automation API starts the engine with this process's environment.
   const before = Object.fromEntries(Object.keys(environment).map((key) => [key, process.env[key]]));
   Object.assign(process.env, environment);
   const stack = await LocalWorkspace.createOrSelectStack(

@@ -22,7 +22,7 @@ let extensions = ["siderolabs/iscsi-tools"];
 let engine: StandInEngine;
 const factory = new FactoryServer({ host: "127.47.0.3" });
 
-/** What the program does with the provider before there is any machine. */
+/** What the program does with the provider before any machine exists. */
 async function program(): Promise<Record<string, unknown>> {
   const secrets = new talos.machine.Secrets("secrets", { talosVersion: "v1.12" });
   const schematic = new talos.imagefactory.Schematic(
@@ -67,13 +67,13 @@ afterAll(async () => {
 });
 
 describe("the stand-in of the Talos plugin under the real engine", () => {
-  it("shows in the first preview what will be made", async () => {
+  it("shows in the first preview what will be created", async () => {
     const { changeSummary } = await engine.stack.preview();
     expect(changeSummary).toEqual({ create: 3 });
     expect(factory.knows(ISCSI)).toBe(false);
   });
 
-  it("makes the secrets and the configuration with the first guide's exemption", async () => {
+  it("creates the secrets, and a configuration with the first guide's exemption", async () => {
     const { outputs, summary } = await engine.stack.up();
     expect(summary.resourceChanges).toEqual({ create: 3 });
     expect(outputs["schematicId"]?.value).toBe(ISCSI);
@@ -90,7 +90,7 @@ describe("the stand-in of the Talos plugin under the real engine", () => {
     });
   });
 
-  it("keeps no secret in the state in plain text", async () => {
+  it("stores no secret in plain text in the state", async () => {
     const outputs = await engine.stack.outputs();
     const state = await engine.storedState();
     const [token, key, configuration] = ["token", "key", "machineConfiguration"].map(
@@ -109,25 +109,25 @@ describe("the stand-in of the Talos plugin under the real engine", () => {
       "an RSA key": base64("-----BEGIN RSA PRIVATE").slice(0, -1),
     };
     expect(state).toContain("talos:machine/secrets:Secrets");
-    // Only the names, so that a failure prints no state.
+    // Only the names, so a failure does not print the state.
     expect(Object.entries(telling).flatMap(([name, text]) => (state.includes(text) ? [name] : []))).toEqual(
       [],
     );
   });
 
-  it("finds nothing to do the second time, and nothing changed at a refresh", async () => {
+  it("finds nothing to do the second time, and no drift in a refresh", async () => {
     expect((await engine.stack.preview({ expectNoChanges: true })).changeSummary).toEqual({ same: 3 });
     expect((await engine.stack.refresh()).summary.resourceChanges).toEqual({ same: 3 });
     expect((await engine.stack.preview({ expectNoChanges: true })).changeSummary).toEqual({ same: 3 });
   });
 
-  it("gives a changed schematic its new ID, since the resource is replaced", async () => {
+  it("replaces a changed schematic, which gets a new ID", async () => {
     extensions = ["siderolabs/iscsi-tools", "siderolabs/util-linux-tools"];
     expect((await engine.stack.preview()).changeSummary).toEqual({ same: 2, replace: 1 });
     expect((await engine.stack.up()).outputs["schematicId"]?.value).toBe(BOTH);
   });
 
-  it("goes away", async () => {
+  it("can be destroyed", async () => {
     await engine.stack.destroy();
     expect((await engine.stack.exportStack()).deployment).not.toHaveProperty("resources");
   });

@@ -6,7 +6,7 @@ import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { expectFailure, createHarness, inputsFor, urn, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-/** The next node waits for the storage of this one; budgets that never yield; what a preview tells of both. */
+/** The next node waits for this node's storage; budgets that never yield; what a preview reports of both. */
 
 const subnet = "127.44.26";
 let cluster: SimulatedCluster;
@@ -31,7 +31,7 @@ const gated = (change: Properties = {}): Properties => ({
 const upgrade = (through: Harness, inputs: Properties = gated()) =>
   through.provider.create(urn, inputsFor(cluster, "w1", inputs));
 
-/** A pod with a volume on w1. Evicted, its volume leaves; what becomes of it then is for the test. */
+/** A pod with a volume on w1. Its volume leaves when it is evicted, and then the test decides. */
 function workload(then: () => void): void {
   kubernetes.pod("w1", "db-0", { owner: "StatefulSet", claims: ["default/claim-of-pv-a"] });
   kubernetes.storage.attach("w1", "pv-a");
@@ -49,8 +49,8 @@ const runsElsewhere = (change = {}): void => {
 const upgraded = (): void =>
   expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.9", reboots: 1 });
 
-describe("the next node waits for storage", () => {
-  it("goes on once the pod runs again elsewhere, and forgets what it had noted", async () => {
+describe("the storage gate before the next node", () => {
+  it("opens once the pod runs elsewhere, and removes its note", async () => {
     workload(() => setTimeout(runsElsewhere, 1_500));
     const seen: (string | undefined)[] = [];
     kubernetes.before = (method) => {
@@ -68,7 +68,7 @@ describe("the next node waits for storage", () => {
     upgraded();
   });
 
-  it("a driver of anybody that does not register again stops the rollout; the next run looks again and finishes", async () => {
+  it("a driver that does not register again stops the rollout; the next run checks again and finishes", async () => {
     kubernetes.before = (method) => {
       if (method === "driversOn" && cluster.node("w1").snapshot().reboots === 1)
         kubernetes.storage.drivers.set("w1", ["iscsi.csi.joviandss.open-e.com"]);
@@ -90,7 +90,7 @@ describe("the next node waits for storage", () => {
     expect(kubernetes.get("w1").annotations).toEqual({});
   });
 
-  it("not for the drivers of this program on a node with iscsi: false", async () => {
+  it("ignores this program's drivers on a node with iscsi: false", async () => {
     kubernetes.get("w1").withoutIscsi = true;
     kubernetes.storage.drivers.set("w1", ["iscsi.csi.joviandss.open-e.com"]);
     kubernetes.before = (method) => {
@@ -101,7 +101,7 @@ describe("the next node waits for storage", () => {
     upgraded();
   });
 
-  it("a driver's pod that is not ready", async () => {
+  it("waits for a driver's pod that is not ready", async () => {
     kubernetes.before = (method) => {
       if (method !== "driversOn" || cluster.node("w1").snapshot().reboots === 0) return;
       kubernetes.pods = kubernetes.pods.map((pod) =>
@@ -113,14 +113,14 @@ describe("the next node waits for storage", () => {
     expect(message).toContain("the driver's pod default/csi-node (CrashLoopBackOff) is not ready");
   });
 
-  it("a volume with an attach error", async () => {
+  it("waits for a volume with an attach error", async () => {
     workload(() => runsElsewhere({ attached: false, error: "the array does not know the initiator" }));
     const { message } = await expectFailure(upgrade(createHarness(kubernetes)));
     expect(message).toContain("volume pv-a on cp1: the array does not know the initiator");
     upgraded();
   });
 
-  it("a volume that is not attached yet, and a pod that does not run again", async () => {
+  it("waits for a volume that is not attached yet and a pod that is not running again", async () => {
     workload(() => {
       kubernetes.storage.attach("cp1", "pv-a", { attached: false });
       kubernetes.pod("cp1", "db-0", {
@@ -134,7 +134,7 @@ describe("the next node waits for storage", () => {
     );
   });
 
-  it("problems from before do not count, nor pods that are gone for good", async () => {
+  it("ignores earlier problems and pods that are gone for good", async () => {
     kubernetes.storage.attach("w1", "pv-old", { attached: false, error: "no such LUN" });
     kubernetes.pod("cp1", "pending", { running: false, claims: ["default/other"] });
     workload(() => {
@@ -146,7 +146,7 @@ describe("the next node waits for storage", () => {
     upgraded();
   });
 
-  it("a run that was killed in between has left its note for the next", async () => {
+  it("uses the note of a run that was killed in between", async () => {
     workload(() => undefined);
     const first = createHarness(kubernetes);
     const stopped = expectFailure(upgrade(first));
@@ -170,7 +170,7 @@ describe("the next node waits for storage", () => {
     expect(kubernetes.get("w1").annotations[storageAnnotation]).toBeUndefined();
   });
 
-  it("holds for a node that is not drained", async () => {
+  it("also applies to a node that is not drained", async () => {
     kubernetes.pod("w1", "db-0", { owner: "StatefulSet", claims: ["default/claim-of-pv-a"] });
     kubernetes.storage.attach("w1", "pv-a");
     kubernetes.before = (method) => {
@@ -218,7 +218,7 @@ describe("the next node waits for storage", () => {
     expect(status.some((line) => line.startsWith("[11/11] storage"))).toBe(notes === 1);
   });
 
-  it("costs a list of attachments before the drain and one after the boot, and two looks at drivers and pods", async () => {
+  it("costs three lists of attachments and two queries each for drivers and pods", async () => {
     await upgrade(createHarness(kubernetes));
     const { calls } = kubernetes;
     expect({
@@ -228,7 +228,7 @@ describe("the next node waits for storage", () => {
     }).toEqual({
       ...{ drivers: 2, pods: 2, claims: undefined },
     });
-    // Before the drain, at its end, and after the boot: a watch from before it may be half open.
+    // Before the drain, at its end, and after the boot, because an older watch may be half open.
     expect(calls.get("attachments")).toBe(3);
   });
 });
@@ -236,7 +236,7 @@ describe("the next node waits for storage", () => {
 describe("a budget that never yields", () => {
   const held = "The disruption budget db needs 1 healthy pods and has 1 currently";
 
-  it("has its pod deleted once its time is up, where the settings say so", async () => {
+  it("has its pod deleted after a timeout if the settings say so", async () => {
     kubernetes.pod("w1", "db-0", { owner: "StatefulSet" });
     kubernetes.blocked.set("db-0", held);
     const through = createHarness(kubernetes);
@@ -250,7 +250,7 @@ describe("a budget that never yields", () => {
     upgraded();
   });
 
-  it("is honored without end otherwise", async () => {
+  it("is honored by default", async () => {
     kubernetes.pod("w1", "db-0", { owner: "StatefulSet" });
     kubernetes.blocked.set("db-0", held);
     const { message } = await expectFailure(upgrade(createHarness(kubernetes)));
@@ -275,7 +275,7 @@ describe("the preview", () => {
     return through.warnings;
   };
 
-  it("lists budgets that allow nothing now, with their pods", async () => {
+  it("lists budgets that allow no disruption now, with their pods", async () => {
     kubernetes.storage.protecting = [
       { namespace: "db", name: "db", allowed: 0, selector: "app=db", pods: ["db/db-0", "db/db-1"] },
       { namespace: "web", name: "web", allowed: 1, selector: "app=web", pods: ["web/web-0"] },
@@ -287,7 +287,7 @@ describe("the preview", () => {
     expect((await preview({ drain: { enabled: false } })).join()).not.toContain("PodDisruptionBudget");
   });
 
-  it("lists storage problems that are there already", async () => {
+  it("lists existing storage problems", async () => {
     kubernetes.storage.attach("cp1", "pv-old", { attached: false, error: "no such LUN" });
     const [pod] = kubernetes.pods;
     if (pod === undefined) throw new Error("no pod");
@@ -300,7 +300,7 @@ describe("the preview", () => {
 });
 
 describe("initiator names", () => {
-  it("that change are listed with the new ones, ready to paste; afterwards the node has the one that was told", async () => {
+  it("are listed with the new ones, ready to paste, before they change, and the node then gets the listed one", async () => {
     await cluster.stop();
     cluster = await SimulatedCluster.start({ subnet, version: "v1.9.5", workers: 1 });
     const node = cluster.node("w1");

@@ -16,7 +16,7 @@ const request: ProbeRequest = {
 
 const controlPlane = { key: "node-role.kubernetes.io/control-plane", value: "", effect: "NoSchedule" };
 
-/** A cluster of three workers and a control plane, on all of which the driver runs. */
+/** A cluster of three workers and a control plane. The driver runs on all of them. */
 function make() {
   const clock = new VirtualClock();
   const cluster = new FakeProbeCluster(clock)
@@ -37,7 +37,7 @@ function make() {
 }
 
 describe("a storage probe", () => {
-  it("writes a volume of the class on each node, reads it on another, and leaves nothing", async () => {
+  it("writes a volume of the class on each node, reads it on another, and leaves nothing behind", async () => {
     const { cluster, run } = make();
     const report = await run();
     expect(report.result, JSON.stringify(report)).toBe("passed");
@@ -64,7 +64,7 @@ describe("a storage probe", () => {
     for (const { node } of report.volumes) expect(text).toContain(node);
   });
 
-  it("tolerates what it is told to, and takes the nodes that it is told", async () => {
+  it("uses the given tolerations and nodes", async () => {
     const { run } = make();
     const tolerant = await run({ tolerations: [{ key: controlPlane.key, operator: "Exists" }] });
     expect(tolerant.volumes.map(({ node }) => node)).toEqual(["cp1", "w1", "w2", "w3"]);
@@ -73,7 +73,7 @@ describe("a storage probe", () => {
     ]);
   });
 
-  it("says that the second pod of a single node is on the same one, and waits until the volume was away", async () => {
+  it("says that a single node's second pod runs on the same node, and waits for the volume to detach in between", async () => {
     const clock = new VirtualClock();
     const cluster = new FakeProbeCluster(clock).class("joviandss-sc").node("n1");
     const signal = new AbortController().signal;
@@ -84,7 +84,7 @@ describe("a storage probe", () => {
     expect(cluster.collisions).toEqual([]);
   });
 
-  it("gives classes that wait for a consumer one, asks for the mode that a class admits, and deletes what a class retains", async () => {
+  it("handles classes that wait for a consumer, admit one access mode, or retain volumes", async () => {
     const { cluster, run } = make();
     cluster.class("late", { waitsForConsumer: true, retain: true });
     const report = await run({ classes: [{ name: "late", accessMode: "ReadWriteOncePod" }] });
@@ -93,7 +93,7 @@ describe("a storage probe", () => {
     expect(cluster.contents()).toEqual([]);
   });
 
-  it("has root write shares, in a namespace that admits root, and nothing else", async () => {
+  it("writes as root only to shares, in a namespace that admits root", async () => {
     const { cluster, run } = make();
     cluster.class("share", { isShare: true });
     let level: string | undefined;
@@ -107,7 +107,7 @@ describe("a storage probe", () => {
     expect([level, cluster.podSpecs.at(-1)?.asRoot]).toEqual(["baseline", true]);
   });
 
-  it("needs no attachment where the driver has none", async () => {
+  it("needs no attachment if the driver has none", async () => {
     const { cluster, run } = make();
     cluster.attachRequired = false;
     const report = await run();
@@ -115,7 +115,7 @@ describe("a storage probe", () => {
     expect(report.volumes[0]?.seconds).not.toHaveProperty("attach");
   });
 
-  it("goes on while the API server does not answer for a moment", async () => {
+  it("continues when the API server is briefly down", async () => {
     const { clock, cluster, run } = make();
     cluster.before = () => {
       if (clock.now() % 20_000 < 5_000) throw new KubernetesError("etcd is busy", 503);
@@ -127,7 +127,7 @@ describe("a storage probe", () => {
   });
 });
 
-describe("what does not work is told with its step, and all else is probed and removed", () => {
+describe("a failure is reported with its step, and everything else is probed and removed", () => {
   const failing = async (
     prepare: (cluster: FakeProbeCluster) => void,
     change: Partial<ProbeRequest> = {},
@@ -139,7 +139,7 @@ describe("what does not work is told with its step, and all else is probed and r
     return { cluster, report, problems: report.volumes.flatMap(({ problem }) => problem ?? []) };
   };
 
-  it("a class that never makes a volume: claim, events, and the other class still works", async () => {
+  it("a class that never provisions: claim, events, and the other class still works", async () => {
     const { cluster, report, problems } = await failing(
       (fake) => {
         fake.class("full");
@@ -154,11 +154,11 @@ describe("what does not work is told with its step, and all else is probed and r
     expect(cluster.contents()).toEqual([]);
   });
 
-  it("a node that nothing can be attached to: the attachment's error and the pod's event", async () => {
+  it("a node where nothing attaches: the attachment's error and the pod's event", async () => {
     const { cluster, report, problems } = await failing((fake) =>
       fake.unattachable.set("w2", "rpc error: no such portal"),
     );
-    // As the first node of one volume and the second of another.
+    // The node is the first of one volume and the second of another.
     expect(report.volumes.map(({ node, result }) => [node, result])).toEqual([
       ["w1", "failed"],
       ["w2", "failed"],
@@ -193,12 +193,12 @@ describe("what does not work is told with its step, and all else is probed and r
     expect(report.volumes).toHaveLength(3);
   });
 
-  it("a volume that stays is left behind, with its name", async () => {
+  it("a volume that cannot be deleted is listed by name as left behind", async () => {
     const { report } = await failing((fake) => (fake.undeletable = true));
     expect(report.left).toContainEqual(expect.stringMatching(/^volume pvc-/) as string);
   });
 
-  it("a driver that registers a moment after its pod is there is waited for", async () => {
+  it("a driver that registers shortly after its pod started is waited for", async () => {
     const { clock, cluster, run } = make();
     cluster.node("w4", { registered: false });
     const wait = clock.sleep.bind(clock);
@@ -211,7 +211,7 @@ describe("what does not work is told with its step, and all else is probed and r
     expect(report.volumes.map(({ node }) => node)).toContain("w4");
   });
 
-  it("nodes: one that its driver has not registered on, one that is not ready; a cordoned one is passed over", async () => {
+  it("unregistered and unready nodes fail, and cordoned ones are skipped", async () => {
     const { report } = await failing((fake) => {
       fake.node("w4", { registered: false });
       fake.node("w5", { ready: false, reason: "kubelet stopped posting" });
@@ -233,7 +233,7 @@ describe("what does not work is told with its step, and all else is probed and r
       { classes: [{ name: "joviandss-sc", driver: "csi.example.com" }] },
       /iscsi.csi.joviandss.open-e.com, not of csi.example.com/,
     ],
-  ])("%s, without making anything", async (_, change, problem) => {
+  ])("%s, without creating anything", async (_, change, problem) => {
     const { cluster, report } = await failing(() => undefined, change);
     expect(report.volumes[0]?.problem).toMatch(problem);
     expect(cluster.podSpecs).toEqual([]);
@@ -247,11 +247,11 @@ describe("what does not work is told with its step, and all else is probed and r
   });
 });
 
-describe("the probe cannot be made", () => {
+describe("a probe that cannot start", () => {
   it.each([
     ["nodes", /look at the cluster.*admin/],
     ["createNamespace", /create the namespace.*admin/],
-  ])("without the right for %s", async (method, message) => {
+  ])("names the missing right: %s", async (method, message) => {
     const { cluster, run } = make();
     cluster.before = (called) => {
       if (called === method) throw new KubernetesError("forbidden", 403);
@@ -262,7 +262,7 @@ describe("the probe cannot be made", () => {
   });
 });
 
-describe("an end from outside", () => {
+describe("a stopped probe", () => {
   it.each(["createClaim", "attachments", "createPod", "deletePod"])(
     "while it calls %s: everything is removed",
     async (method) => {
@@ -275,7 +275,7 @@ describe("an end from outside", () => {
     },
   );
 
-  it("tells what the cluster is still removing when it takes long", async () => {
+  it("reports what the cluster is still removing if that takes long", async () => {
     const { clock, cluster, stop, run } = make();
     cluster.undeletable = true;
     cluster.before = (called) => {
@@ -288,7 +288,7 @@ describe("an end from outside", () => {
 });
 
 describe("other probes", () => {
-  /** What a probe that was killed leaves. */
+  /** What a killed probe leaves behind. */
   async function killed({ cluster }: ReturnType<typeof make>): Promise<void> {
     cluster.class("retaining", { retain: true });
     const name = "talos-iscsi-probe-00000000";
@@ -297,7 +297,7 @@ describe("other probes", () => {
     await cluster.createClaim(name, { ...claim, accessMode: "ReadWriteOnce" });
   }
 
-  it("what a killed one left is removed, its retained volume too; what is nobody's probe is not", async () => {
+  it("that were killed are removed with their retained volume; a namespace without the probe's label stays", async () => {
     const made = make();
     await killed(made);
     await made.cluster.createNamespace("talos-iscsi-probe-mine", {});
@@ -307,7 +307,7 @@ describe("other probes", () => {
     expect(made.cluster.contents()).toEqual(["namespace talos-iscsi-probe-mine"]);
   });
 
-  it("two at once leave each other alone, and both pass", async () => {
+  it("at the same time leave each other alone, and both pass", async () => {
     const { cluster, run } = make();
     const [one, other] = await Promise.all([run(), run({ concurrency: 1 })]);
     expect([one.result, other.result]).toEqual(["passed", "passed"]);
@@ -315,11 +315,11 @@ describe("other probes", () => {
     expect(cluster.contents()).toEqual([]);
   });
 
-  it("one that takes long is seen to be at work", async () => {
+  it("that take long are recognized as running", async () => {
     const { cluster, run } = make();
     cluster.class("slow");
     cluster.unprovisioned.add("slow");
-    // The second one ends while the first still waits, and looks at it for a minute.
+    // The second one finishes while the first still waits, and watches it for a minute.
     const long = run({ classes: [{ name: "slow" }], timeoutSeconds: 200, concurrency: 1 });
     const short = await run();
     expect(short.removed).toEqual([]);

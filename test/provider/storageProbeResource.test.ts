@@ -45,7 +45,7 @@ function make() {
 }
 
 describe("the resource StorageProbe", () => {
-  it("has what it found as outputs, and keeps the kubeconfig a secret", async () => {
+  it("outputs its findings, and keeps the kubeconfig secret", async () => {
     const { cluster, provider } = make();
     const { outs } = await provider.create(urn, inputs());
     const { values, secrets } = unwrap(outs);
@@ -56,14 +56,14 @@ describe("the resource StorageProbe", () => {
     expect(cluster.contents()).toEqual([]);
   });
 
-  it("does nothing in a preview, which calls check and diff alone", async () => {
+  it("does nothing in a preview, which only calls check and diff", async () => {
     const { provider, diff, connections } = make();
     expect((await provider.check(urn, {}, inputs({ kubeconfig: unknownValue }))).failures).toEqual([]);
     await diff({ ...inputs(), result: "passed" }, inputs(), inputs({ nodes: unknownValue }));
     expect(connections()).toBe(0);
   });
 
-  it("is due when what the nodes or the driver run changes, and not for other credentials or limits", async () => {
+  it("probes again if the nodes or the driver change, but not for other credentials or limits", async () => {
     const { diff } = make();
     const state = { ...inputs(), result: "passed" };
     const changes = async (change: Properties) => diff(state, inputs(), inputs(change));
@@ -80,14 +80,14 @@ describe("the resource StorageProbe", () => {
       await changes({ driver: { image: "docker.io/opene/joviandss-csi:v1.1.0", configuration: "4567" } }),
     ).toMatchObject({ changes: true, details: { "driver.configuration": "update" } });
     expect(await changes({ size: "2Gi" })).toMatchObject({ changes: true, details: { size: "update" } });
-    // Only the deployment will know.
+    // Known only in the deployment.
     expect(await changes({ nodes: unknownValue })).toMatchObject({ changes: true });
     expect(await changes({ nodes: { w1: unknownValue, w2: "v1.13.9 c9078f941996" } })).toMatchObject({
       details: { "nodes.w1": "update" },
     });
   });
 
-  it("keeps the last result where an update is about credentials alone", async () => {
+  it("keeps the last result if nothing relevant changed", async () => {
     const { provider, connections } = make();
     const { outs } = await provider.create(urn, inputs());
     const { outs: after } = await provider.update("storage-probe", urn, outs, inputs({ timeoutSeconds: 9 }));
@@ -95,7 +95,7 @@ describe("the resource StorageProbe", () => {
     expect(unwrap(after).values).toMatchObject({ result: "passed", timeoutSeconds: 9 });
   });
 
-  it("fails the deployment, says so in the state, and probes again in the next one", async () => {
+  it("fails the deployment, records it in the state, and probes again in the next one", async () => {
     const { cluster, provider, diff } = make();
     cluster.unattachable.set("w2", "rpc error: no such portal");
     const failure = await expectFailure(provider.create(urn, inputs()));
@@ -105,7 +105,7 @@ describe("the resource StorageProbe", () => {
     const state = failure.properties ?? {};
     expect(unwrap(state).values).toMatchObject({ result: "failed" });
     expect([...unwrap(state).secrets]).toEqual(["kubeconfig"]);
-    // A refresh takes the mark of the failure off the state: what it says still counts.
+    // A refresh clears the engine's failure mark, but the recorded result must still count.
     const { inputs: read } = await provider.read("storage-probe", urn, state);
     expect(unwrap(read).values).toEqual(unwrap(inputs()).values);
     expect(await diff(state, read, inputs())).toMatchObject({ changes: true });
@@ -115,7 +115,7 @@ describe("the resource StorageProbe", () => {
     expect(await diff(outs, inputs(), inputs())).toEqual({ changes: false });
   });
 
-  it("is stopped by Ctrl-C and by an engine that was killed, and leaves neither state nor objects", async () => {
+  it("is stopped by Ctrl-C and by a killed engine, and leaves neither state nor objects", async () => {
     for (const end of ["cancel", "abandon"] as const) {
       const { cluster, provider } = make();
       cluster.before = (method) => {
@@ -128,7 +128,7 @@ describe("the resource StorageProbe", () => {
     }
   });
 
-  it("refuses inputs that mean nothing", async () => {
+  it("refuses invalid inputs", async () => {
     const { provider } = make();
     const { failures = [] } = await provider.check(
       urn,

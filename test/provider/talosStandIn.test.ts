@@ -18,7 +18,7 @@ const KUBECONFIG = "talos:cluster/kubeconfig:Kubeconfig";
 const SCHEMATIC = "talos:imageFactory/schematic:Schematic";
 const getConfiguration = "talos:machine/getConfiguration:getConfiguration";
 
-// The first guide's two patches (seed of the JovianDSS CSI plugin).
+// The first guide's two patches (for the JovianDSS CSI plugin).
 const SECURITY_PATCH = `cluster:
   apiServer:
     admissionControl:
@@ -46,7 +46,7 @@ const factory = new FactoryServer({ host: "127.47.0.2" });
 
 beforeAll(async () => {
   const { talosctl } = await resolveTools(["talosctl"]);
-  // The plugin's temporary files are made here, so that a test can see what is left of them.
+  // The plugin's temporary files go here, so tests can see what is left of them.
   temporary = await mkdtemp(join(tmpdir(), "stand-in-"));
   records = await mkdtemp(join(tmpdir(), "stand-in-records-"));
   await factory.start();
@@ -70,7 +70,7 @@ afterAll(async () => {
   await rm(records, { recursive: true });
 });
 
-/** A program that runs talosctl and writes down its command lines. */
+/** A program that runs talosctl and records its command lines. */
 async function recording(talosctl: string): Promise<string> {
   const path = join(records, "talosctl.mjs");
   const log = JSON.stringify(join(records, "arguments"));
@@ -106,7 +106,7 @@ async function configuration(args: Properties): Promise<string> {
   return revealAll(result)["machineConfiguration"] as string;
 }
 
-/** Every string in what would be stored in plain text. */
+/** Every string that would be stored in plain text. */
 function plainStrings(value: PropertyValue | undefined): string[] {
   if (typeof value === "string") return [value];
   if (Array.isArray(value)) return value.flatMap(plainStrings);
@@ -114,7 +114,7 @@ function plainStrings(value: PropertyValue | undefined): string[] {
 }
 
 describe("Secrets", () => {
-  it("makes a bundle and an admin's certificate for it", () => {
+  it("creates a bundle and an admin certificate for it", () => {
     const state = revealAll(secrets.state);
     expect(secrets.id).toBe("machine_secrets");
     expect(state["talosVersion"]).toBe("v1.12");
@@ -128,7 +128,7 @@ describe("Secrets", () => {
     );
   });
 
-  it("marks every key, token and secret, and leaves certificates and the cluster's id in the open", () => {
+  it("marks every key, token and secret, but not certificates and the cluster's ID", () => {
     const open = plainStrings(secrets.state["machineSecrets"]).concat(
       plainStrings(secrets.state["clientConfiguration"]),
     );
@@ -138,7 +138,7 @@ describe("Secrets", () => {
     expect(containsSecret(secrets.state["clientConfiguration"])).toBe(true);
   });
 
-  it("knows nothing in a preview but the contract", async () => {
+  it("shows only the contract in a preview", async () => {
     const { state } = await plugin.create(SECRETS, {}, { preview: true });
     expect(state).toMatchObject({
       talosVersion: "v1.13",
@@ -148,11 +148,11 @@ describe("Secrets", () => {
     });
   });
 
-  it("has its id among the outputs, and the version of its schema in the state", () => {
+  it("outputs its ID, and stores its schema version in the state", () => {
     expect(secrets.state).toMatchObject({ id: "machine_secrets", __meta: '{"schema_version":"1"}' });
   });
 
-  it("is updated in place to a newer contract, with the same secrets, and replaced for an older one", async () => {
+  it("is updated in place to a newer contract with the same secrets, and replaced for an older one", async () => {
     const before = { inputs: { talosVersion: "v1.12" }, state: secrets.state };
     expect(await plugin.diff(SECRETS, before, { talosVersion: "v1.13" })).toEqual({
       changes: true,
@@ -166,13 +166,13 @@ describe("Secrets", () => {
     expect(revealAll(updated)).toEqual({ ...revealAll(secrets.state), talosVersion: "v1.13" });
   });
 
-  it("takes its Talos from talosctl: known difference", async () => {
+  it("runs talosctl: known difference", async () => {
     await writeFile(join(records, "arguments"), "");
     await configuration({});
     expect(await readFile(join(records, "arguments"), "utf8")).toContain("gen config dev");
   });
 
-  it("knows what the program uses, and says so of the rest: known difference", async () => {
+  it("supports what the program uses, and refuses the rest: known difference", async () => {
     await expect(plugin.invoke("talos:machine/getDisks:getDisks", {})).rejects.toThrow(
       /the stand-in of the talos plugin has no function talos:machine\/getDisks:getDisks/,
     );
@@ -200,7 +200,7 @@ describe("Secrets", () => {
     );
   });
 
-  it("quotes nothing of a bundle that it cannot read", async () => {
+  it("does not quote a bundle that it cannot read", async () => {
     const file = join(temporary, "broken.yaml");
     await writeFile(file, "cluster: {id: hunter2\nsecret: [");
     await expect(plugin.read(SECRETS, file)).rejects.toSatisfy(
@@ -211,7 +211,7 @@ describe("Secrets", () => {
 });
 
 describe("getConfiguration", () => {
-  it("puts the first guide's exemption after the one that is there", async () => {
+  it("adds the first guide's exemption after the existing one", async () => {
     const yaml = await configuration({ configPatches: [SECURITY_PATCH] });
     const [machine] = parseAllDocuments(yaml).map((document) => document.toJS() as unknown);
     const plugins = at(machine, "cluster", "apiServer", "admissionControl", 0);
@@ -239,13 +239,13 @@ describe("getConfiguration", () => {
     expect(await configuration({})).toBe(await configuration({}));
   });
 
-  it("has the provider's own release as installer, unless a patch sets the image", async () => {
+  it("uses the installer of the provider's own release unless a patch sets the image", async () => {
     const machine = parseAllDocuments(await configuration({}))[0]?.toJS() as unknown;
     expect(at(machine, "machine", "install", "image")).toBe("ghcr.io/siderolabs/installer:v1.13.0");
     expect(at(machine, "cluster", "apiServer", "image")).toMatch(/:v1\.35\.4$/);
   });
 
-  it("says which argument is wrong", async () => {
+  it("names the wrong argument", async () => {
     const { failures } = await plugin.invoke(getConfiguration, {
       machineType: "master",
       clusterEndpoint: "http://a:6443",
@@ -258,7 +258,7 @@ describe("getConfiguration", () => {
     ]);
   });
 
-  it("reports what talosctl has against a patch, without the secrets around it", async () => {
+  it("reports talosctl's error for a patch, without the secrets around it", async () => {
     const error = await configuration({ configPatches: ["machine:\n  nonsense: true\n"] }).catch(
       (caught: unknown) => caught,
     );
@@ -270,7 +270,7 @@ describe("getConfiguration", () => {
 });
 
 describe("client/getConfiguration", () => {
-  it("writes a talosconfig, marked as secret", async () => {
+  it("returns a talosconfig, marked as secret", async () => {
     const { result } = await plugin.invoke("talos:client/getConfiguration:getConfiguration", {
       clusterName: "dev",
       clientConfiguration: secrets.state["clientConfiguration"],
@@ -291,7 +291,7 @@ describe("client/getConfiguration", () => {
 describe("ConfigurationApply", () => {
   const state = { node: "127.47.0.99", applyMode: "staged_if_needing_reboot" };
 
-  it("is read and deleted without a machine, since states of 0.1.0 have it, and never made", async () => {
+  it("is read and deleted without a machine, for states of 0.1.0, and cannot be created", async () => {
     expect(await plugin.read(APPLY, "machine_configuration_apply", { inputs: state, state })).toMatchObject({
       id: "machine_configuration_apply",
       state,
@@ -309,21 +309,21 @@ describe("the image factory", () => {
   const iscsi = "customization:\n  systemExtensions:\n    officialExtensions: [siderolabs/iscsi-tools]\n";
   const ISCSI = "c9078f9419961640c712a8bf2bb9174933dfcf1da383fd8ea2b7dc21493f8bac";
 
-  it("registers a schematic, whose ID is the resource's, but not in a preview", async () => {
+  it("registers a schematic and uses its ID for the resource, but not in a preview", async () => {
     await plugin.create(SCHEMATIC, { schematic: iscsi }, { preview: true });
     expect(factory.knows(ISCSI)).toBe(false);
     expect((await plugin.create(SCHEMATIC, { schematic: iscsi })).id).toBe(ISCSI);
     expect(factory.knows(ISCSI)).toBe(true);
   });
 
-  it("drops what the published provider drops, so that the ID is another one", async () => {
+  it("drops what the published provider drops, so the ID differs", async () => {
     const vanilla = (await plugin.create(SCHEMATIC, {})).id;
     expect(
       (await plugin.create(SCHEMATIC, { schematic: "customization: {diskImage: {sectorSize: 4096}}" })).id,
     ).toBe(vanilla);
   });
 
-  it("tells what the factory has against a schematic", async () => {
+  it("reports the factory's error for a schematic", async () => {
     const wrong = { schematic: "customization: {extraKernelArgs: noapic}" };
     await expect(plugin.create(SCHEMATIC, wrong)).rejects.toThrow(
       /invalid schematic: HTTP 400: .*extraKernelArgs/,
@@ -333,7 +333,7 @@ describe("the image factory", () => {
     delete factory.faults.failWith;
   });
 
-  it("answers versions, extensions and references", async () => {
+  it("returns versions, extensions and references", async () => {
     const module = "talos:imageFactory";
     const versions = await plugin.invoke(`${module}/getVersions:getVersions`, {
       filters: { stableVersionsOnly: true },
@@ -356,8 +356,8 @@ describe("the image factory", () => {
   });
 });
 
-describe("what others on the machine can see of it", () => {
-  it("no temporary file: all are gone, and were in a folder of the owner's alone", async () => {
+describe("what other users of the machine can see", () => {
+  it("no temporary file: all are removed, and were in a folder that only the owner can read", async () => {
     expect(await readdir(temporary)).toEqual([]);
     const modes: number[] = [];
     const look = setInterval(() => {
@@ -370,7 +370,7 @@ describe("what others on the machine can see of it", () => {
     expect(new Set(modes)).toEqual(new Set([0o700]));
   });
 
-  it("no file of a plugin that was killed in the middle: the next one removes it", async () => {
+  it("no file of a killed plugin: the next one removes it", async () => {
     const executable = join(import.meta.dirname, "../../lab/plugins/talos/pulumi-resource-talos");
     const { talosctl } = await resolveTools(["talosctl"]);
     const env = {

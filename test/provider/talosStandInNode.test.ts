@@ -17,7 +17,7 @@ const KUBECONFIG = "talos:cluster/kubeconfig:Kubeconfig";
 const ADDRESS = "127.47.1.11";
 const INSTALLER = "ghcr.io/siderolabs/installer:v1.12.7";
 
-/** There is no Kubernetes here; nothing of what is tested needs one. */
+/** No Kubernetes is running. These tests do not need one. */
 const noKubernetes: ClusterRuntime = {
   configActive: async () => undefined,
   bootstrapped: async () => undefined,
@@ -60,7 +60,7 @@ beforeAll(async () => {
   });
   const machine = connectActor({ endpoint: ADDRESS, credentials: "maintenance" });
   const text = readText(result, "machineConfiguration") ?? "";
-  // The answer may be lost: the machine restarts its API. Whether the configuration has arrived is for the machine to say.
+  // The answer may be lost when the machine restarts its API. The tests check whether the configuration arrived.
   await machine.applyFirstConfiguration(text).catch(() => undefined);
   machine.close();
 }, 1_200_000);
@@ -70,8 +70,8 @@ afterAll(async () => {
   await node.stop();
 });
 
-describe("a machine that has its first configuration", () => {
-  it("is bootstrapped, however long it takes to come up", async () => {
+describe("a machine with its first configuration", () => {
+  it("is bootstrapped, no matter how long it takes to come up", async () => {
     await expect.poll(() => node.config?.clusterId, { timeout: 20_000 }).toBeTruthy();
     const bootstrap = await plugin.create(BOOTSTRAP, credentials);
     expect(bootstrap.id).toBe("machine_bootstrap");
@@ -79,13 +79,13 @@ describe("a machine that has its first configuration", () => {
     await expect.poll(() => node.boot?.services.isUp("etcd"), { timeout: 20_000 }).toBe(true);
   });
 
-  it("refuses a second bootstrap until the time is up, as under the published provider", async () => {
+  it("refuses a second bootstrap until the timeout, as with the published provider", async () => {
     await expect(plugin.create(BOOTSTRAP, { ...credentials, timeouts: { create: "5s" } })).rejects.toThrow(
       /bootstrap etcd on node 127\.47\.1\.11: gave up after 5s; last answer: .*AlreadyExists/,
     );
   });
 
-  it("hands out a kubeconfig whose client certificate its own CA has signed", async () => {
+  it("returns a kubeconfig whose client certificate is signed by its own CA", async () => {
     const created = await plugin.create(KUBECONFIG, credentials);
     kubeconfig = { ...created, inputs: credentials };
     expect(created.id).toBe("dev");
@@ -98,7 +98,7 @@ describe("a machine that has its first configuration", () => {
     expect(certificate("clientCertificate").subject).toContain("O=system:masters");
   });
 
-  it("keeps that kubeconfig until its certificate nears its end", async () => {
+  it("keeps that kubeconfig until its certificate is close to expiry", async () => {
     const unchanged = await plugin.diff(KUBECONFIG, kubeconfig, credentials);
     expect(unchanged.changes).toBe(false);
     const longer = { ...credentials, certificateRenewalDuration: "87600h" };

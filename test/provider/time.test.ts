@@ -17,9 +17,9 @@ import { FakeKubernetes } from "./fakeKubernetes.ts";
 import { createHarness, inputsFor, urn } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// How long things may take, how often anybody is asked, and what waits for what.
+// Deadlines, polling rates, and what waits for what.
 
-/** Jitter at the end where most is asked. */
+/** The jitter value that causes the most requests. */
 const mostAsked = 0;
 const wanted = { version: "v1.13.9", schematic: "a".repeat(64) };
 
@@ -54,8 +54,8 @@ function inputsOf({ name, role, address }: Machine, controlPlanes: string[]) {
   };
 }
 
-describe("errors that waiting cannot fix", () => {
-  it("a 403 at uncordon is asked once", async () => {
+describe("errors that retries cannot fix", () => {
+  it("a 403 at uncordon is not retried", async () => {
     const node = machine("w1", "worker", "10.0.1.1");
     const fleet = new FakeFleet([machine("cp1", "controlplane", "10.0.0.1"), node]);
     const clock = steppingClock(mostAsked);
@@ -120,7 +120,7 @@ describe("a deadline", () => {
           expect(found.nodes.filter(({ due }) => due)).toHaveLength(120);
           expect(deadlines).toEqual(Array.from({ length: 120 }, () => limitMs));
           expect(running.most).toBe(8);
-          // The last ones waited longer for their turn than a node has for its pull.
+          // The last nodes waited longer in the queue than a node may take for its pull.
           expect(clock.now()).toBeGreaterThan(7 * limitMs);
         },
       ),
@@ -128,7 +128,7 @@ describe("a deadline", () => {
     );
   });
 
-  it("of a node's step is not used up by the steps before it", async () => {
+  it("of a node's step is not used up by earlier steps", async () => {
     const node = machine("w1", "worker", "10.0.1.1");
     const fleet = new FakeFleet([machine("cp1", "controlplane", "10.0.0.1"), node]);
     const clock = steppingClock(mostAsked);
@@ -225,7 +225,7 @@ describe("simulated nodes", () => {
     }
   });
 
-  it("a configuration that restarts the API server is waited for: the upgrade after it begins at once", async () => {
+  it("a configuration that restarts the API server is waited for, so the next upgrade starts at once", async () => {
     cluster = await SimulatedCluster.start({
       ...{ subnet: "127.44.82", version: "v1.13.7", controlPlanes: 1 },
       timings: { bootSeconds: 2 },
@@ -254,7 +254,7 @@ describe("simulated nodes", () => {
     expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1 });
   });
 
-  it("an upgrade that finds static pods on their way back waits for them, longer than for what may be wrong", async () => {
+  it("an upgrade waits for restarting static pods longer than for possible failures", async () => {
     cluster = await SimulatedCluster.start({
       ...{ subnet: "127.44.83", version: "v1.13.7", controlPlanes: 1 },
       timings: { bootSeconds: 2 },

@@ -7,7 +7,7 @@ import { inputsFor } from "./nodeUpgradeHarness.ts";
 import { PluginClient } from "./pluginClient.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
-// Two `up` at once against one cluster, from two machines: two processes of the plugin, which share the nodes and the Kubernetes API, and nothing else.
+// Two `up` at once against one cluster, from two machines: two plugin processes that share only the nodes and the Kubernetes API.
 
 const executable = join(import.meta.dirname, "../../provider/pulumi-resource-talos-node");
 const names = ["cp1", "cp2", "cp3"];
@@ -83,7 +83,7 @@ afterAll(async () => {
   await cluster.stop();
 });
 
-it("take the control planes down one at a time, by the Lease alone", async () => {
+it("two machines take control planes down one at a time, by the Lease alone", async () => {
   const server = `http://127.0.0.1:${(kubernetes.address() as AddressInfo).port}`;
   const kubeconfig = JSON.stringify({
     clusters: [{ name: "c", cluster: { server, "insecure-skip-tls-verify": true } }],
@@ -93,7 +93,7 @@ it("take the control planes down one at a time, by the Lease alone", async () =>
   });
   const upgrade = (machine: 0 | 1, name: string): Promise<unknown> => {
     const { caCertificate } = cluster.credentials;
-    // Processes of one machine go by the CA's text: with other white space in it they do not know of each other, as on two machines.
+    // Processes on one machine recognize each other by the CA's text. Different white space makes them strangers, as on two machines.
     const text = Buffer.from(caCertificate, "base64").toString() + "\n".repeat(machine);
     const inputs = inputsFor(cluster, name, {
       ...{ kubeconfig, timeoutSeconds: 120, storageGate: { enabled: false } },
@@ -106,7 +106,7 @@ it("take the control planes down one at a time, by the Lease alone", async () =>
     const away = cluster.nodes.filter((node) => node.snapshot().stage !== "running");
     mostAway = Math.max(mostAway, away.length);
   }, 2);
-  // All at the same moment, and one node by both.
+  // All at once, with one node upgraded by both.
   await Promise.all([upgrade(0, "cp1"), upgrade(1, "cp2"), upgrade(0, "cp3"), upgrade(1, "cp3")]);
   clearInterval(watch);
   expect(mostAway).toBe(1);

@@ -59,7 +59,7 @@ function leftAtReboot(): { attachments: string[]; sessions: string[] } {
 }
 
 describe("a drain ends when the volumes have left", () => {
-  it("waits until the last volume is detached, and only then reboots", async () => {
+  it("waits until the last volume is detached before the reboot", async () => {
     volume("pv-a", { detaches: 300 });
     volume("pv-b");
     const seen = leftAtReboot();
@@ -68,7 +68,7 @@ describe("a drain ends when the volumes have left", () => {
     expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.9", reboots: 1 });
   });
 
-  it("lists volume, claim, driver, target and portal of what a driver never detaches, and leaves the node alone", async () => {
+  it("lists volume, claim, driver, target and portal of a volume that never detaches, and leaves the node alone", async () => {
     volume("pv-a", { detaches: Infinity, logsOut: false });
     cluster.node("w1").boot?.iscsi.login("iqn.2000-01.com.example:left-behind", "10.0.0.6", 3261);
     const { message } = await expectFailure(upgrade(createHarness(kubernetes), drained()));
@@ -88,7 +88,7 @@ describe("a drain ends when the volumes have left", () => {
     expect(cluster.node("w1").snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
   });
 
-  it("names the pod that stays and keeps its volume", async () => {
+  it("names the remaining pod that keeps its volume", async () => {
     kubernetes.pod("w1", "scanner", { owner: "DaemonSet", claims: ["default/claim-of-pv-a"] });
     kubernetes.storage.attach("w1", "pv-a", { error: "the target is busy" });
     const { message } = await expectFailure(upgrade(createHarness(kubernetes), drained()));
@@ -96,7 +96,7 @@ describe("a drain ends when the volumes have left", () => {
     expect(cluster.node("w1").snapshot().reboots).toBe(0);
   });
 
-  it("waits for volumes that only the kubelet tells of", async () => {
+  it("waits for volumes that only the kubelet reports", async () => {
     kubernetes.get("w1").volumesInUse = ["kubernetes.io/iscsi/10.0.0.5:3260:iqn.x:1:0"];
     const { message } = await expectFailure(upgrade(createHarness(kubernetes), drained()));
     expect(message).toContain(
@@ -108,13 +108,13 @@ describe("a drain ends when the volumes have left", () => {
     expect(cluster.node("w1").snapshot().reboots).toBe(1);
   });
 
-  it("does not mind what is attached to other nodes", async () => {
+  it("ignores attachments to other nodes", async () => {
     kubernetes.storage.attach("cp1", "pv-a");
     await upgrade(createHarness(kubernetes), drained());
     expect(cluster.node("w1").snapshot().reboots).toBe(1);
   });
 
-  it("holds for the older API too, which installs and reboots in one call", async () => {
+  it("also applies to the older API, which installs and reboots in one call", async () => {
     await cluster.stop();
     await start("v1.12.7");
     volume("pv-a", { detaches: Infinity });
@@ -128,7 +128,7 @@ describe("a drain ends when the volumes have left", () => {
     expect(seen).toEqual({ attachments: [], sessions: [] });
   });
 
-  it("waits out an API that is away for a moment", async () => {
+  it("continues when the API is briefly down", async () => {
     volume("pv-a");
     let asked = 0;
     kubernetes.before = (method) => {
@@ -140,7 +140,7 @@ describe("a drain ends when the volumes have left", () => {
     expect(cluster.node("w1").snapshot().reboots).toBe(1);
   });
 
-  it("does not take silence for an answer", async () => {
+  it("does not treat an unanswered query as no volumes", async () => {
     kubernetes.before = (method) => {
       kubernetes.down = method === "attachments" ? "connect ECONNREFUSED" : undefined;
     };
@@ -150,8 +150,8 @@ describe("a drain ends when the volumes have left", () => {
   });
 });
 
-describe("sessions that a driver has leaked", () => {
-  it("are told, and lived with", async () => {
+describe("leaked sessions of a driver", () => {
+  it("cause a warning but do not stop the reboot", async () => {
     volume("pv-a", { logsOut: false });
     const through = createHarness(kubernetes);
     await upgrade(through, drained());
@@ -161,7 +161,7 @@ describe("sessions that a driver has leaked", () => {
     expect(cluster.node("w1").snapshot().reboots).toBe(1);
   });
 
-  it("are no obstacle while they are still being closed", async () => {
+  it("cause no warning if they close in time", async () => {
     volume("pv-a", { logsOut: false });
     const { boot } = cluster.node("w1");
     setTimeout(() => boot?.iscsi.logout(targetOf("pv-a")), 700);
@@ -170,7 +170,7 @@ describe("sessions that a driver has leaked", () => {
     expect(through.warnings).toEqual([]);
   });
 
-  it("are refused where the settings say so", async () => {
+  it("stop the drain if the settings say so", async () => {
     volume("pv-a", { logsOut: false });
     const refusing = drained({ leftoverSessions: "refuse" });
     const { message } = await expectFailure(upgrade(createHarness(kubernetes), refusing));
@@ -186,7 +186,7 @@ describe("sessions that a driver has leaked", () => {
 });
 
 describe("a node that is not drained", () => {
-  it("has its volumes told in the preview", async () => {
+  it("has its volumes listed in the preview", async () => {
     volume("pv-a");
     const { name, node, role, talosVersion, image, ...shared } = inputsFor(cluster, "w1", {
       kubeconfig: "of a test",
@@ -206,7 +206,7 @@ describe("a node that is not drained", () => {
     expect(careful.warnings.join()).not.toContain("volumes");
   });
 
-  it("has its volumes told before it goes down", async () => {
+  it("has its volumes listed before it goes down", async () => {
     volume("pv-a");
     const through = createHarness(kubernetes);
     await upgrade(through, { kubeconfig: "of a test", drain: { enabled: false } });
@@ -216,7 +216,7 @@ describe("a node that is not drained", () => {
     expect(cluster.node("w1").snapshot().reboots).toBe(1);
   });
 
-  it("tells its sessions without Kubernetes too", async () => {
+  it("has its sessions listed without Kubernetes too", async () => {
     cluster.node("w1").boot?.iscsi.login("iqn.x:1", "10.0.0.5");
     const through = createHarness();
     await upgrade(through, {});
@@ -225,7 +225,7 @@ describe("a node that is not drained", () => {
     ]);
   });
 
-  it("the only node of its cluster", async () => {
+  it("has its volumes listed if it is the only node of its cluster", async () => {
     kubernetes.cluster.delete("cp1");
     volume("pv-a");
     const through = createHarness(kubernetes);
@@ -238,11 +238,11 @@ describe("a node that is not drained", () => {
   });
 });
 
-describe("the gate looks again", () => {
-  it("a volume that comes after the drain stops the reboot", async () => {
+describe("the gate's second check", () => {
+  it("stops the reboot for a volume that attaches after the drain", async () => {
     volume("pv-a");
     const { connectActor } = await import("../../talos/api/actor.ts");
-    // Between the drain and the reboot the gate asks for the boot.
+    // Between the drain and the reboot, the gate reads the boot ID.
     const late: typeof connectActor = (connection) => {
       const client = connectActor(connection);
       return new Proxy(client, {
@@ -265,16 +265,16 @@ describe("the gate looks again", () => {
   });
 });
 
-describe("what it costs", () => {
+describe("requests to the Kubernetes API", () => {
   const calls = (): Record<string, number> => Object.fromEntries(kubernetes.calls);
 
-  it("without volumes: one list of attachments and one watch, whatever comes after", async () => {
+  it("without volumes: one list of attachments and one watch", async () => {
     await upgrade(createHarness(kubernetes), drained());
     expect(calls()).toMatchObject({ attachments: 1, watchAttachments: 1 });
     expect(calls()["volumes"]).toBeUndefined();
   });
 
-  it("without volumes, with a driver whose storage the next node waits for: a list before the drain, and a list and a watch after the reboot", async () => {
+  it("without volumes but with a storage gate: three lists of attachments and two watches", async () => {
     kubernetes.storage.drivers.set("w1", ["iscsi.csi.joviandss.open-e.com"]);
     await upgrade(createHarness(kubernetes), drained());
     expect(calls()).toMatchObject({ attachments: 3, watchAttachments: 2, driversOn: 2 });
