@@ -11,7 +11,7 @@ const quiet: AdvisoryQuestion = {
   schematic,
 };
 
-// Each row: what has to be asked for it to speak, its neighbour for which it has to be silent, and what it must say.
+// Each row: a case that triggers the advisory, a close case that does not, and what the text must say.
 interface Case {
   id: string;
   severity: "warning" | "refuse";
@@ -128,7 +128,7 @@ const cases: Case[] = [
   {
     id: "kernel-arguments-dropped",
     severity: "warning",
-    // Talos keeps net.ifnames, until GRUB takes the image's arguments.
+    // Talos keeps net.ifnames until GRUB takes the image's arguments.
     speaks: { from: "v1.13.0", to: "v1.13.7", installKernelArgs: ["quiet", "net.ifnames=0"] },
     silent: { from: "v1.13.0", to: "v1.13.7", installKernelArgs: ["net.ifnames=0"] },
     says: /would lose quiet, .*Put quiet net\.ifnames=0 in the schematic/,
@@ -164,23 +164,23 @@ const cases: Case[] = [
 ];
 
 describe.each(cases)("$id", ({ id, severity, speaks, silent, says }) => {
-  test("speaks, with its severity and a source", () => {
+  test("appears with its severity and a source", () => {
     const found = advisories({ ...quiet, ...speaks }).find((advisory) => advisory.id === id);
     expect(found).toMatchObject({ severity });
     expect(found?.text).toMatch(says);
     expect(found?.source).not.toBe("");
   });
 
-  test("is silent next to it", () => {
+  test("does not appear in the nearest other case", () => {
     expect(advisories({ ...quiet, ...silent }).map((advisory) => advisory.id)).not.toContain(id);
   });
 });
 
-test("an upgrade of which nothing is known says nothing", () => {
+test("an upgrade without known issues has no advisory", () => {
   expect(advisories(quiet)).toEqual([]);
 });
 
-test("refusals come first, and an image of one's own making is nobody's business", () => {
+test("refusals come first, and a custom image has no advisory of its own", () => {
   const found = advisories({
     ...quiet,
     from: "v1.9.5",

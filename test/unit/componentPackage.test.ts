@@ -50,15 +50,15 @@ describe("the schema of the component package", () => {
     );
   });
 
-  it("has the resources of talos-node, under names that are nowhere else in the package", () => {
+  it("has the resources of talos-node, under names that are unique in the package", () => {
     expect(spec.allowedPackageNames).toEqual(["talos-node"]);
     expect(Object.keys(spec.resources)).toEqual([token, ...Object.keys(nodeParts.resources)]);
-    // SDKs have all of them in one module.
+    // SDKs put all of them in one module.
     const names = Object.keys({ ...spec.types, ...spec.resources }).map((name) => name.split(":").at(-1));
     expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
   });
 
-  it("refers to no type that it does not have", () => {
+  it("refers only to types that it has", () => {
     const refs = [...JSON.stringify(spec).matchAll(/"#\/types\/([^"]+)"/g)].map(([, name = ""]) => name);
     expect(refs.length).toBeGreaterThan(30);
     expect(refs.filter((name) => spec.types[name] === undefined)).toEqual([]);
@@ -73,7 +73,7 @@ describe("the schema of the component package", () => {
 });
 
 describe("construct", () => {
-  it("declares the cluster, and keeps a secret one", async () => {
+  it("declares the cluster, and keeps a secret section secret", async () => {
     const inputs = { ...usualSettings(), joviandss: pulumi.secret(joviandss(canary)) };
     const { resources, result } = await constructed(inputs);
     expect(ofType(resources, "talos-node:index:NodeUpgrade")).toHaveLength(5);
@@ -86,7 +86,7 @@ describe("construct", () => {
     expect(await isSecret(result.kubeconfig)).toBe(true);
   });
 
-  it("makes the cluster of the page's program in YAML", async () => {
+  it("creates the cluster of the page's YAML program", async () => {
     const page = readFileSync(join(import.meta.dirname, "../../docs/use-as-a-library.md"), "utf8");
     const [, text = ""] = /^```yaml\n([\s\S]*?)```/m.exec(page) ?? [];
     const { resources } = parse(text.replace('"${password}"', canary)) as {
@@ -98,7 +98,7 @@ describe("construct", () => {
     expect(ofType(made, "talos-iscsi:index:JovianDssCsi")).toHaveLength(1);
   });
 
-  it("names every mistake at its path, as an error of the inputs", async () => {
+  it("reports every mistake at its path, as an error of the inputs", async () => {
     const inputs = withValues(usualSettings(), { talosVersion: "v1.99.0", "cluster.endpoint": "10.0.0.10" });
     const error: unknown = await constructed(inputs).catch((thrown: unknown) => thrown);
     expect(pulumi.InputPropertiesError.isInstance(error)).toBe(true);
@@ -129,7 +129,7 @@ describe("construct", () => {
     expect(errors.map(({ propertyPath }) => propertyPath)).toEqual(paths);
   });
 
-  it("hides the value that is a secret, and leaves readable what stands beside it", async () => {
+  it("hides a secret value, and leaves its neighbors readable", async () => {
     const beside = {
       ...joviandss(pulumi.secret(canary)),
       controller: { replicas: 3 },
@@ -148,7 +148,7 @@ describe("construct", () => {
     expect(shown.map(({ inputs }) => inputs)).toEqual((await hidden(plain)).map(({ inputs }) => inputs));
   });
 
-  it("makes two clusters at once, which share nothing", async () => {
+  it("creates two clusters at once that share nothing", async () => {
     const other = withValues(usualSettings(), {
       "cluster.name": "other",
       "cluster.endpoint": "https://10.1.0.10:6443",
@@ -180,7 +180,7 @@ describe("construct", () => {
     }
   });
 
-  it("refuses another component", async () => {
+  it("refuses an unknown component", async () => {
     await expect(
       constructCluster(["a", "talos-iscsi:index:Other", {}, {}], "1.2.3", undefined),
     ).rejects.toThrow(/no component/);
@@ -192,7 +192,7 @@ function isMarked(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.keys(value).join() === "secret";
 }
 
-/** What a resource will know only when it exists. */
+/** A value that is known only after its resource exists. */
 function notKnown(): pulumi.Output<unknown> {
   const resource = new (class extends pulumi.CustomResource {
     declare readonly later: pulumi.Output<unknown>;

@@ -6,8 +6,8 @@ import { parseDuration } from "../../settings/schema.ts";
 import { withValues, minimalSettings, parseOutcome, usualSettings } from "./settings/example.ts";
 import { joviandss, synology } from "./csi/plainSettings.ts";
 
-describe("settings that are right", () => {
-  it("needs a cluster, one control plane and a release; every default is one for production", () => {
+describe("valid settings", () => {
+  it("need a cluster, one control plane and a release, and default to production values", () => {
     expect(parseOutcome(minimalSettings())).toEqual({
       message: "",
       problems: [],
@@ -75,7 +75,7 @@ describe("settings that are right", () => {
     });
   });
 
-  it("fills in the release of nodes that have none of their own, and turns patches into YAML text", () => {
+  it("give nodes without a release the cluster's, and turn patches into YAML text", () => {
     const { settings } = parseOutcome(
       withValues(usualSettings(), {
         "cluster.nodes[3].talosVersion": "v1.13.7",
@@ -109,7 +109,7 @@ describe("settings that are right", () => {
     ["upgrade.drain", { enabled: false }],
     ["talosContract", "v1.13"],
     ["cluster.nodes[0].installDisk", "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4"],
-  ])("takes %s: %j", (path, value) => {
+  ])("accept %s: %j", (path, value) => {
     expect(parseOutcome(withValues(minimalSettings(), { [path]: value })).problems).toEqual([]);
   });
 
@@ -118,12 +118,12 @@ describe("settings that are right", () => {
     ["5m", 300],
     ["1h30m", 5400],
     ["2h0m1s", 7201],
-  ])("reads the duration %s", (text, seconds) => {
+  ])("parse the duration %s", (text, seconds) => {
     expect(parseDuration(text)).toBe(seconds);
   });
 });
 
-/** A wrong value at a path: where the problem is shown (the same path, if nothing else is said) and what is said. */
+/** A wrong value at a path, the reason that is expected, and the path that is reported if it differs. */
 type Mistake = [path: string, value: unknown, reason: RegExp, at?: string];
 
 const mistakes: Mistake[] = [
@@ -375,7 +375,7 @@ const mistakes: Mistake[] = [
   ],
 ];
 
-describe("a mistake is named by its path, with what is wrong and what would be right", () => {
+describe("a mistake is reported at its path, with what is wrong and what would be right", () => {
   it.each(mistakes)("%s: %j", (path, value, reason, at = path) => {
     const withSchematic = path.startsWith("image.schematic.")
       ? {
@@ -393,7 +393,7 @@ describe("a mistake is named by its path, with what is wrong and what would be r
     );
   });
 
-  it("an extension that came later than the release", () => {
+  it("an extension that is newer than the release", () => {
     const { problems } = parseOutcome(
       withValues(minimalSettings(), {
         talosVersion: "v1.8.4",
@@ -411,7 +411,7 @@ describe("a mistake is named by its path, with what is wrong and what would be r
     ]);
   });
 
-  it("the same address written in two ways", () => {
+  it("one address in two spellings", () => {
     const { problems } = parseOutcome(
       withValues(usualSettings(), {
         "cluster.nodes[0].address": "fd00::1",
@@ -428,7 +428,7 @@ describe("a mistake is named by its path, with what is wrong and what would be r
     ]);
   });
 
-  it("a node whose own release does not run the cluster's Kubernetes or cannot read its configuration", () => {
+  it("a node's own release that does not run the cluster's Kubernetes or cannot read its configuration", () => {
     const { problems } = parseOutcome(
       withValues(usualSettings(), {
         talosContract: "v1.13",
@@ -488,7 +488,7 @@ describe("several mistakes", () => {
     );
   });
 
-  it("are those of the error itself, too", () => {
+  it("are all in the error itself", () => {
     const error = new SettingsError([
       { path: "", reason: "must be an object" },
       { path: "a", reason: "is wrong" },
@@ -500,14 +500,14 @@ describe("several mistakes", () => {
   });
 });
 
-describe("what is allowed but probably not meant", () => {
+describe("what is valid but probably a mistake", () => {
   const warnings = (values: Record<string, unknown>) => {
     const { settings, problems } = parseOutcome(withValues(usualSettings(), values));
     expect(problems).toEqual([]);
     return settings?.warnings;
   };
 
-  it("nothing for the usual cluster", () => {
+  it("causes no warning for the usual cluster", () => {
     expect(warnings({})).toEqual([]);
   });
 
@@ -517,7 +517,7 @@ describe("what is allowed but probably not meant", () => {
       "with two, losing either one stops the cluster, and neither can be upgraded, because etcd would lose its quorum",
     ],
     [4, "4 tolerate no more failures than 3"],
-  ])("%i control planes are an even number: a warning, no mistake", (count, advice) => {
+  ])("%i control planes, an even number, cause a warning", (count, advice) => {
     const nodes = Array.from({ length: count }, (_, index) => ({
       name: `cp${index}`,
       address: `10.0.0.${index + 11}`,
@@ -531,7 +531,7 @@ describe("what is allowed but probably not meant", () => {
     ]);
   });
 
-  it("guards of access modes, where Kubernetes has no admission policies yet: the stack deploys without", () => {
+  it("access mode guards are off with a warning if Kubernetes has no admission policies yet", () => {
     const old = {
       talosVersion: "v1.10.9",
       kubernetesVersion: "v1.29.15",
@@ -549,7 +549,7 @@ describe("what is allowed but probably not meant", () => {
     expect(now?.joviandss?.guardAccessModes).toBe(true);
   });
 
-  it("a contract other than that of the release, where no running cluster explains it", () => {
+  it("a new cluster's contract that differs from the release causes a warning", () => {
     expect(warnings({ talosContract: "v1.11" })).toEqual([
       {
         path: "talosContract",

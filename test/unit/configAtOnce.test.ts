@@ -3,7 +3,7 @@ import { joviandssSchema } from "../../components/csi/joviandssSettings.ts";
 import { withValues, parseOutcome, usualSettings } from "./settings/example.ts";
 import { problemsOf } from "./csi/problemsOf.ts";
 
-/** Every mistake of a configuration at once: none waits behind another one, wherever they are. */
+/** Every mistake of a configuration is reported at once; none hides another. */
 
 const joviandss = {
   image:
@@ -19,7 +19,7 @@ const base = { ...usualSettings(), joviandss, synology };
 const paths = (values: Record<string, unknown>) =>
   parseOutcome(withValues(base, values)).problems.map(({ path }) => path);
 
-/** Mistakes that are found in different places: the form, rules of a section, rules across sections, versions, patches. */
+/** Mistakes found at different stages: the shape, rules of a section, rules across sections, versions, patches. */
 const mistakes: Record<string, unknown> = {
   "cluster.nodes[1].rolle": "worker",
   "cluster.nodes[3].role": "wroker",
@@ -34,24 +34,24 @@ const mistakes: Record<string, unknown> = {
 };
 
 describe("the settings", () => {
-  it.each(Object.keys(mistakes))("find %s together with all the others", (path) => {
+  it.each(Object.keys(mistakes))("report %s together with all other mistakes", (path) => {
     const alone = paths({ [path]: mistakes[path], "joviandss.snapshots": undefined });
     expect(alone.length).toBeGreaterThan(0);
     const all = paths(mistakes);
     for (const one of alone) expect(all).toContain(one);
   });
 
-  it("tell what the drivers need of the cluster, although something else is mistaken", () => {
+  it("report what the drivers need of the cluster despite other mistakes", () => {
     for (const [path, value] of Object.entries(mistakes))
       expect(paths({ [path]: value }), path).toContain("joviandss.snapshots.enabled");
-    // A section that is wrong as a whole is there, too.
+    // An invalid section counts as present.
     expect(paths({ snapshotController: { install: "perhaps" } })).not.toContain(
       "joviandss.snapshots.enabled",
     );
     expect(paths({ snapshotController: "yes" })).not.toContain("joviandss.snapshots.enabled");
   });
 
-  it("say nothing of what a mistaken value was to be", () => {
+  it("report nothing about the intended meaning of a wrong value", () => {
     const gate = { apiVersion: "v1", kind: "Pod", jsonPath: 7, value: "x" };
     expect(paths({ "upgrade.gates": [gate], "joviandss.snapshots": undefined })).toEqual([
       "upgrade.gates[0].jsonPath",
@@ -59,7 +59,7 @@ describe("the settings", () => {
   });
 });
 
-it("a driver's arguments: rules about several of them are not hidden by one of the wrong form", () => {
+it("a driver's rules across arguments are checked even if one argument has the wrong type", () => {
   const wrong = { ...joviandss, logLevel: 7, pools: [{ name: "Pool-0" }, { name: "Pool-1" }] };
   const found = problemsOf(joviandssSchema, wrong).map(({ path }) => path);
   expect(found).toEqual(["logLevel", "pools[1].driver"]);

@@ -33,7 +33,7 @@ function problems(values: Record<string, unknown>, more: Record<string, string> 
 const matching = (reason: RegExp): string => expect.stringMatching(reason) as string;
 
 describe("machine configurations of a running cluster", () => {
-  it("are each node's base: its own, else that of its role", () => {
+  it("are each node's base: its own file takes precedence over its role's", () => {
     const own = worker.replace("1024", "2048");
     const { settings } = parseOutcome(
       withValues(adoptedSettings(), { "cluster.secrets": files, "cluster.nodes[4].configFile": "w2.yaml" }),
@@ -45,7 +45,7 @@ describe("machine configurations of a running cluster", () => {
     expect(settings?.cluster.nodes[4]).not.toHaveProperty("configFile");
   });
 
-  it("of one node beside a bundle leave the others generated", () => {
+  it("can be set for one node beside a bundle, and the others are generated", () => {
     const { settings, problems } = parseOutcome(
       withValues(adoptedSettings(), { "cluster.nodes[3].config": worker }),
       adoptedFiles,
@@ -56,7 +56,7 @@ describe("machine configurations of a running cluster", () => {
     ]);
   });
 
-  it("one for each node are enough: the first control plane's has the secrets", () => {
+  it("can be set for each node; the first control plane's has the secrets", () => {
     const { settings, problems } = parseOutcome(
       withValues(adoptedSettings(), {
         "cluster.secrets": { workerFile: "worker.yaml", talosconfigFile: "talosconfig" },
@@ -70,7 +70,7 @@ describe("machine configurations of a running cluster", () => {
     expect(settings?.cluster.secrets?.machineSecrets.cluster.id).toBe(`${canary}id=`);
   });
 
-  it("a worker without one", () => {
+  it("must exist for every worker", () => {
     expect(problems({ "cluster.secrets": { ...files, workerFile: undefined } })).toEqual(
       [3, 4].map((index) => ({
         path: `cluster.nodes[${index}]`,
@@ -80,7 +80,7 @@ describe("machine configurations of a running cluster", () => {
     );
   });
 
-  it("of a cluster that is new", () => {
+  it("are refused for a new cluster", () => {
     const { problems } = parseOutcome(
       withValues(minimalSettings(), { "cluster.nodes[0].config": controlplane }),
     );
@@ -113,8 +113,8 @@ describe("machine configurations of a running cluster", () => {
     ["no configuration", "a: b", /^machine: no document with a machine section$/],
     ["no YAML", "machine: [", /^line 1: is not YAML/],
     ["no mapping", "- a", /^line 1: is not a YAML mapping/],
-  ])("a worker's file of %s", (_, text, reason) => {
-    // One file for two nodes: its mistake is told once.
+  ])("refuse a worker's file of %s", (_, text, reason) => {
+    // One file serves two nodes, and its mistake is reported once.
     expect(problems({}, { "worker.yaml": text })).toContainEqual({
       path: "cluster.secrets.workerFile",
       reason: matching(reason),
@@ -124,7 +124,7 @@ describe("machine configurations of a running cluster", () => {
     );
   });
 
-  it("another endpoint than the settings have", () => {
+  it("must have the endpoint of the settings", () => {
     const other = worker.replace(
       "cluster:\n",
       "cluster:\n    controlPlane: { endpoint: https://10.9.9.9:6443 }\n",
@@ -137,7 +137,7 @@ describe("machine configurations of a running cluster", () => {
     ]);
   });
 
-  it("another contract than the settings have", () => {
+  it("must fit the contract of the settings", () => {
     const newer = `${worker}---\napiVersion: v1alpha1\nkind: KubeletConfig\n`;
     expect(problems({}, { "worker.yaml": newer })).toEqual([
       {
@@ -146,7 +146,7 @@ describe("machine configurations of a running cluster", () => {
           "is v1.12, but cluster.secrets.workerFile has a document KubeletConfig, which exists only since v1.14",
       },
     ]);
-    // With files nothing is generated, so a contract is fine that the provider cannot generate.
+    // With files, nothing is generated, so contracts that the provider cannot generate are fine.
     const release = { talosContract: "v1.14", talosVersion: "v1.14.1" };
     expect(problems(release, { "worker.yaml": newer, "controlplane.yaml": controlplane })).toEqual([]);
     const old = worker.replace("    sysctls", "    install: { disk: /dev/sda }\n    sysctls");
@@ -158,7 +158,7 @@ describe("machine configurations of a running cluster", () => {
     ]);
   });
 
-  it("a patch that cannot be put on one", () => {
+  it("must allow every patch to be applied", () => {
     expect(
       problems({
         "cluster.patches.worker": ["machine: { sysctls: { vm.other: { $patch: delete } } }"],
@@ -172,8 +172,8 @@ describe("machine configurations of a running cluster", () => {
   });
 });
 
-describe("patches that contradict what is there", () => {
-  it("a namespace that the node's own configuration exempts", () => {
+describe("patches that conflict with existing values", () => {
+  it("must not exempt a namespace that the node's own configuration exempts", () => {
     const exempting = controlplane.replace(
       "cluster:\n",
       "cluster:\n    apiServer: { admissionControl: [{ name: PodSecurity, configuration: { apiVersion: pod-security.admission.config.k8s.io/v1, kind: PodSecurityConfiguration, exemptions: { namespaces: [kube-system, by-hand] } } }] }\n",
@@ -192,7 +192,7 @@ describe("patches that contradict what is there", () => {
     );
   });
 
-  it("another installer image than the settings have, on a new cluster too", () => {
+  it("must not set an installer image other than the one in the settings, on a new cluster too", () => {
     const patch = "machine:\n  install:\n    image: ghcr.io/siderolabs/installer:v1.13.9\n";
     const { problems } = parseOutcome(withValues(minimalSettings(), { "cluster.nodes[0].patches": [patch] }));
     expect(problems).toEqual([
@@ -224,12 +224,12 @@ describe("a talosconfig", () => {
       .replace(/ca: .*/, `ca: ${ownAuthority}`)
       .replace(/crt: .*/, `crt: ${base64(leaf.certificate)}`);
   });
-  /** The bundle's or the configuration's machine CA in place of the one that is no certificate. */
+  /** Replaces the placeholder for the machine CA in a bundle or configuration. */
   const bundleOf = (ca: string): string => bundle.replace(/(os: \{ crt: )[^,]+/, `$1${ca}`);
   const configOf = (text: string, ca: string, more = ""): string =>
     text.replace(/(machine:\n {4}type: \w+\n {4}token: .*\n {4}ca: \{ crt: )[^,]+(.*\n)/, `$1${ca}$2${more}`);
 
-  it("of this cluster is taken, with a bundle and with machine configurations", () => {
+  it("of this cluster is accepted, with a bundle and with machine configurations", () => {
     expect(problems({ "cluster.secrets": { bundle: bundleOf(ownAuthority), talosconfig: own } })).toEqual([]);
     const [cp, w] = [configOf(controlplane, ownAuthority), configOf(worker, ownAuthority)];
     expect(problems({ "cluster.secrets": { controlplane: cp, worker: w, talosconfig: own } })).toEqual([]);
@@ -251,7 +251,7 @@ describe("a talosconfig", () => {
     });
   });
 
-  it("of an authority that the cluster accepts while it is rotated is taken", () => {
+  it("of a CA that the cluster still accepts during a rotation is accepted", () => {
     const accepted = `    acceptedCAs: [{ crt: ${ownAuthority} }]\n`;
     const cp = configOf(controlplane, rotated, accepted);
     const w = configOf(worker, rotated, accepted);

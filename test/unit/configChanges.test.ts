@@ -36,8 +36,8 @@ endpoints: [{ url: https://mirror.example.com }]
 const compare = (more: Partial<ConfigComparison>) =>
   configChanges({ running: base, wanted: base, patches: [], accepted: [], ...more });
 
-describe("what a configuration changes on a node", () => {
-  it("nothing, however it is written", () => {
+describe("the changes that a configuration makes on a node", () => {
+  it("are none if only the formatting differs", () => {
     const running = base.replace("addresses: [10.0.0.11/24]", "mtu: 1024");
     const other = running
       .replace("mtu: 1024", "mtu: 0x400")
@@ -47,7 +47,7 @@ describe("what a configuration changes on a node", () => {
     expect(compare({ running, wanted: other })).toMatchObject({ lines: [], dropped: [], disturbs: false });
   });
 
-  it("a section that is there and empty is not the same as none: what a disk is encrypted with", () => {
+  it("distinguish an empty section from a missing one, as in disk encryption keys", () => {
     const keys = (key: string): string =>
       base.replace(
         "  certSANs",
@@ -64,7 +64,7 @@ describe("what a configuration changes on a node", () => {
     expect(compare({ running: document("clientIdentity: {}\n"), wanted: document("") }).dropped).toHaveLength(
       1,
     );
-    // What the table of types does not know may be anything.
+    // A section that the table of types does not know may be of any type.
     const future = (more: string): string => `${base}---\napiVersion: v1\nkind: FutureConfig\n${more}`;
     expect(compare({ running: future("identity: {}\n"), wanted: future("") }).lines).toEqual([
       "- FutureConfig.identity: {}",
@@ -73,7 +73,7 @@ describe("what a configuration changes on a node", () => {
     expect(alignConfig(keys("tpm"), keys("nodeID"))).not.toContain("nodeID");
   });
 
-  it("a value in a line is as it is written", () => {
+  it("show a value as it is written", () => {
     const env = (values: readonly string[]): string =>
       base.replace(
         "  certSANs",
@@ -91,7 +91,7 @@ describe("what a configuration changes on a node", () => {
     ]);
   });
 
-  it("knows a label without a value from one that is not there", () => {
+  it("distinguish a label without a value from a missing label", () => {
     const label = 'machine:\n  nodeLabels: { node-role.kubernetes.io/storage: "" }\n';
     const running = base.replace("machine:\n", label);
     const { dropped } = compare({ running });
@@ -104,7 +104,7 @@ describe("what a configuration changes on a node", () => {
     expect(compare({ running, wanted: mergeConfig(base, [label]), patches: [label] }).lines).toEqual([]);
   });
 
-  it("disturbs nothing where only an installation reads it", () => {
+  it("disturb nothing if only an installer reads them", () => {
     const withImage = base.replace("machine:\n", "machine:\n  install: { image: new }\n");
     expect(withImage).not.toBe(base);
     expect(compare({ wanted: withImage })).toMatchObject({ disturbs: false });
@@ -115,7 +115,7 @@ describe("what a configuration changes on a node", () => {
     expect(compare({ wanted: `${base}${document}` })).toMatchObject({ disturbs: false });
   });
 
-  it("a line each for what is gained, changed and lost, by path", () => {
+  it("have one line per added, changed and removed path", () => {
     const wanted = base
       .replace("hostname: cp1", "hostname: other")
       .replace("10.0.0.11/24", "10.0.0.12/24")
@@ -135,7 +135,7 @@ describe("what a configuration changes on a node", () => {
     ]);
   });
 
-  it("a line that engines show to its end: a schematic by its first letters", () => {
+  it("shorten a schematic ID so that engines show the line in full", () => {
     const of = (id: string): string =>
       base.replace(
         "machine:\n",
@@ -147,12 +147,12 @@ describe("what a configuration changes on a node", () => {
     ]);
   });
 
-  it("calls dropped what nobody asked to change", () => {
+  it("count as dropped if nobody asked for them", () => {
     const wanted = base.replace("hostname: cp1", "hostname: other").replace("a.example.com, ", "");
     const paths = (more: Partial<ConfigComparison>): string[] =>
       compare({ wanted, ...more }).dropped.map(({ path }) => path);
     expect(paths({})).toEqual(["machine.network.hostname", "machine.certSANs[]"]);
-    // A patch that sets the one says nothing about the other.
+    // A patch that sets one path does not cover another.
     expect(paths({ patches: ["machine: { network: { hostname: other } }"] })).toEqual(["machine.certSANs[]"]);
     expect(paths({ patches: ["machine: { certSANs: [c.example.com] }"] })).toContain(
       "machine.network.hostname",
@@ -160,7 +160,7 @@ describe("what a configuration changes on a node", () => {
     expect(paths({ accepted: ["machine.certSANs"] })).toEqual(["machine.network.hostname"]);
     expect(paths({ accepted: ["machine"] })).toEqual([]);
     expect(paths({ accepted: ["machine.net", "machine.certSAN", "cluster"] })).toHaveLength(2);
-    // What was given before is gone on purpose; what was changed on the node since is not.
+    // Removing what was applied before is intended. Losing what was changed on the node since is not.
     expect(paths({ before: base })).toEqual([]);
     expect(paths({ before: base.replace("hostname: cp1", "hostname: before") })).toEqual([
       "machine.network.hostname",
@@ -173,7 +173,7 @@ describe("what a configuration changes on a node", () => {
     ]);
   });
 
-  it("an item that a patch adds to a list excuses the loss of no other", () => {
+  it("count a lost list item as dropped even if a patch adds another item", () => {
     const running = base.replace("[kube-system]", "[kube-system, by-hand]");
     const patches = [securityPatch({ namespaces: ["joviandss-csi"], contract: "v1.12" }) ?? ""];
     const { dropped, lines } = configChanges({
@@ -190,7 +190,7 @@ describe("what a configuration changes on a node", () => {
     );
   });
 
-  it("shows no secret: not in a value, not in a list, not in a name", () => {
+  it("show no secret: not in a value, not in a list, not in a name", () => {
     const canary = "CANARYc4n4ryCANARY0123456789";
     const wanted = mergeConfig(base, [
       stringify({
@@ -218,7 +218,7 @@ describe("what a configuration changes on a node", () => {
   });
 });
 
-/** Configurations of any shape, with names that occur in both of a pair. */
+/** Configurations of any shape. Names often occur in both of a pair. */
 const key = fc.constantFrom("a", "b", "name", "interface", "hostname", "x.y/z");
 const leaf = fc.oneof(
   fc.constantFrom("1", "true", "off", "0644", "5m", "", "text", "two\nlines\n"),
@@ -241,7 +241,7 @@ const config = fc
   .map((content) => stringify({ version: "v1alpha1", ...content }));
 
 describe("for any two configurations", () => {
-  it("there are no changes exactly where both mean the same", () => {
+  it("there are no changes exactly if both mean the same", () => {
     fc.assert(
       fc.property(config, config, (running, wanted) => {
         const { lines } = configChanges({ running, wanted, patches: [], accepted: [] });
@@ -251,7 +251,7 @@ describe("for any two configurations", () => {
     );
   });
 
-  it("what is dropped is among the lines, and nothing is where all was given before or all is accepted", () => {
+  it("dropped paths are among the lines; nothing is dropped if all was applied before or is accepted", () => {
     fc.assert(
       fc.property(config, config, (running, wanted) => {
         const { lines, dropped } = configChanges({ running, wanted, patches: [], accepted: [] });
@@ -265,7 +265,7 @@ describe("for any two configurations", () => {
     );
   });
 
-  it("writing one as the other changes no meaning, and gives the other's text where both mean the same", () => {
+  it("aligning one with the other keeps its meaning, and its text if both are the same", () => {
     fc.assert(
       fc.property(config, config, (running, model) => {
         const aligned = alignConfig(running, model);
@@ -275,7 +275,7 @@ describe("for any two configurations", () => {
     );
   });
 
-  it("a text read and written means the same, and is written the same again", () => {
+  it("parsing and writing a text keeps its meaning, and is stable", () => {
     fc.assert(
       fc.property(config, (text) => {
         const once = configText(parseConfig(text));
@@ -303,13 +303,13 @@ describe("scalars", () => {
     expect((JSON.parse(canonicalText({ text, plain })) as string | null) ?? "").toBe(expected);
   });
 
-  it("are written as they were read: octal, text that looks like something else, several lines", () => {
+  it("are written as they were read: octal, ambiguous text, multiple lines", () => {
     const text =
       'machine:\n  files:\n    - permissions: 0644\n      content: |\n        a: "b"\n        c\n  sysctls:\n    a: "yes"\n    b: off\n    "1": "0x10"\n';
     expect(configText(parseConfig(text))).toBe(text);
   });
 
-  it("anchors and merge keys are resolved", () => {
+  it("have anchors and merge keys resolved", () => {
     const text = "machine: &m\n  a: &x [1, 2]\ncluster:\n  <<: *m\n  b: *x\n";
     expect(configText(parseConfig(text))).toBe(
       "machine:\n  a:\n    - 1\n    - 2\ncluster:\n  b:\n    - 1\n    - 2\n  a:\n    - 1\n    - 2\n",
@@ -321,7 +321,7 @@ describe("our own patches on a configuration that was patched by hand", () => {
   const modules = (contract: string) => modulePatch({ modules: ["iscsi_tcp"], contract }) ?? "";
   const security = (contract: string) => securityPatch({ namespaces: ["a-csi", "b-csi"], contract }) ?? "";
 
-  it("leave out what is there, and say the rest", () => {
+  it("omit existing values and keep the rest", () => {
     const has = base
       .replace("[kube-system]", "[kube-system, a-csi]")
       .replace(
@@ -337,7 +337,7 @@ describe("our own patches on a configuration that was patched by hand", () => {
     expect(dropKnownParts(mergeConfig(has, [patch]), [security("v1.12"), modules("v1.12")])).toEqual([]);
   });
 
-  it("know the documents of contract v1.14 too", () => {
+  it("also recognize the documents of contract v1.14", () => {
     const has = mergeConfig(base, [security("v1.14"), modules("v1.14")]);
     expect(dropKnownParts(has, [security("v1.14"), modules("v1.14")])).toEqual([]);
     const more = dropKnownParts(has, [
@@ -348,7 +348,7 @@ describe("our own patches on a configuration that was patched by hand", () => {
     ]);
   });
 
-  it("are there once, however often they are put on, whatever was there", () => {
+  it("appear once, no matter how often they are applied and what exists", () => {
     const namespaces = fc.uniqueArray(fc.constantFrom("a-csi", "b-csi", "c-csi", "d-csi"), { minLength: 1 });
     fc.assert(
       fc.property(
@@ -372,7 +372,7 @@ describe("our own patches on a configuration that was patched by hand", () => {
   });
 });
 
-describe("a patch that does not fit", () => {
+describe("a patch that cannot be applied", () => {
   it.each([
     ["[{ op: add, path: /machine/a }]", /^add \/machine\/a has no value$/],
     ["[{ op: bend, path: /machine/a }]", /^has the unknown operation "bend"/],
@@ -386,7 +386,7 @@ describe("a patch that does not fit", () => {
     ],
     ["machine: [", /^line 1: is not YAML/],
     ["text", /^is not a mapping/],
-  ])("%s is named by its number with the reason", (patch, reason) => {
+  ])("%s is reported by its index with the reason", (patch, reason) => {
     const merge = () => mergeConfig(base.replace(/---[\s\S]*/, ""), ["machine: { env: { A: b } }", patch]);
     expect(merge).toThrow(MergeError);
     try {

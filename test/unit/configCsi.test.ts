@@ -2,7 +2,7 @@ import { newestUsableContract } from "../../talos/iscsi.ts";
 import { describe, expect, it } from "vitest";
 import { minimalSettings, parseOutcome, usualSettings } from "./settings/example.ts";
 
-/** What the drivers need of each other and of the cluster, told with all other mistakes of a configuration. */
+/** What the drivers need of each other and of the cluster, reported with all other mistakes of a configuration. */
 
 const joviandss = {
   image:
@@ -16,11 +16,11 @@ const paths = (settings: Record<string, unknown>) =>
   parseOutcome({ ...minimalSettings(), ...settings }).problems.map(({ path }) => path);
 
 describe("drivers on one cluster", () => {
-  it("are no problem by themselves", () => {
+  it("are valid", () => {
     expect(paths({ joviandss })).toEqual([]);
   });
 
-  it("with snapshots need somebody who installs the snapshot CRDs", () => {
+  it("need the snapshot CRDs if they use snapshots", () => {
     const snapshots = { enabled: true };
     expect(paths({ joviandss: { ...joviandss, snapshots } })).toEqual(["joviandss.snapshots.enabled"]);
     expect(paths({ joviandss: { ...joviandss, snapshots }, snapshotController: {} })).toEqual([]);
@@ -47,7 +47,7 @@ describe("a cluster without workers", () => {
     expect(tolerations({ ...minimalSettings(), ...drivers })).toEqual([[taint], [taint], [taint]]);
   });
 
-  it("keeps what the settings tolerate, and adds nothing to what tolerates control planes already", () => {
+  it("keeps the tolerations of the settings, and adds none that they already cover", () => {
     const own = { key: "dedicated", operator: "Exists" };
     const withOwn = (...list: object[]) =>
       tolerations({
@@ -61,13 +61,13 @@ describe("a cluster without workers", () => {
     expect(withOwn(noExecute)).toEqual([noExecute, taint]);
   });
 
-  it("is the only one: with a worker they stay off control planes", () => {
+  it("is the only exception: with a worker, controllers stay off control planes", () => {
     expect(tolerations({ ...usualSettings(), ...drivers })).toEqual([[], [], []]);
   });
 });
 
 describe("the contract", () => {
-  it("may be v1.14, with a Kubernetes release: the configuration is not the provider's, which has a default", () => {
+  it("may be v1.14 if kubernetesVersion is set, because the provider's default does not apply", () => {
     const newest = { ...minimalSettings(), talosVersion: "v1.14.1", talosContract: "v1.14" };
     expect(parseOutcome(newest).problems).toEqual([
       {
@@ -78,7 +78,7 @@ describe("the contract", () => {
     expect(parseOutcome({ ...newest, kubernetesVersion: "v1.36.1" }).problems).toEqual([]);
   });
 
-  it("is v1.13 at most where none is given: a stack that has none keeps what it began with", () => {
+  it("is v1.13 at most by default, so existing stacks keep theirs", () => {
     expect(newestUsableContract("v1.14.1")).toBe("v1.13");
     expect(newestUsableContract("v1.12.7")).toBe("v1.12");
   });

@@ -12,7 +12,7 @@ import {
   talosconfig,
 } from "./settings/example.ts";
 
-/** Keys that settings have, and keys that make trouble in JavaScript. */
+/** Valid settings keys, and keys that cause trouble in JavaScript. */
 const key = fc.oneof(
   {
     weight: 4,
@@ -82,7 +82,7 @@ const leaf = fc.oneof(
   fc.date(),
 );
 
-/** Anything at all, with own keys such as `__proto__` that JSON.parse makes and object literals do not. */
+/** Any value, including own keys such as `__proto__`, which JSON.parse creates and object literals do not. */
 const anything = fc.letrec<{ value: unknown }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 6, withCrossShrink: true },
@@ -134,12 +134,12 @@ const right = withValues(adoptedSettings(), {
 });
 const place = fc.constantFrom(...pathsOf(right));
 
-describe("whatever stands in the settings", () => {
-  it("the example is right to begin with", () => {
+describe("any settings", () => {
+  it("the example is valid", () => {
     expect(parseOutcome(right, adoptedFiles).problems).toEqual([]);
   });
 
-  it("no input makes anything but settings or a list of mistakes", () => {
+  it("any input gives either settings or a list of mistakes", () => {
     fc.assert(
       fc.property(anything, (value) => {
         const { settings, problems } = parseOutcome(value);
@@ -149,13 +149,13 @@ describe("whatever stands in the settings", () => {
     );
   });
 
-  it("a wrong value anywhere in right settings gives mistakes with a path and a reason, each once", () => {
+  it("a wrong value anywhere gives mistakes with a readable reason, each once", () => {
     fc.assert(
       fc.property(place, anything, (path, value) => {
         const { problems } = parseOutcome(withValue(right, path, value), adoptedFiles);
         for (const problem of problems) {
           expect(problem.reason.length).toBeGreaterThan(10);
-          // Words of the schema library, which say nothing to a person.
+          // Jargon of the schema library.
           expect(problem.reason).not.toMatch(
             /Invalid (input|string|option)|Unrecognized|expected|ZodError|\[object/,
           );
@@ -167,7 +167,7 @@ describe("whatever stands in the settings", () => {
     );
   });
 
-  it("files that a person put into the wrong place are never shown", () => {
+  it("files in the wrong place are never shown", () => {
     const secret = fc.constantFrom<unknown>(
       ...[bundle, controlplane, talosconfig, pem("EC PRIVATE KEY"), `${bundle}\0`],
       ...[[bundle], { bundle }, { a: { b: [talosconfig] } }],
@@ -181,7 +181,7 @@ describe("whatever stands in the settings", () => {
     );
   });
 
-  it("contents of the secrets' files are never shown, however damaged they are", () => {
+  it("contents of the secrets' files are never shown, no matter how damaged", () => {
     const cut = fc.tuple(
       fc.nat(2000),
       fc.nat(2000),
@@ -209,7 +209,7 @@ describe("whatever stands in the settings", () => {
   it.each([
     ["mappings", (inner: unknown) => ({ a: inner })],
     ["lists", (inner: unknown) => [inner]],
-  ])("%s without end are refused, quickly and by name", (_, wrap) => {
+  ])("endlessly nested %s are refused quickly, with the path", (_, wrap) => {
     let value: unknown = "bottom";
     for (let depth = 0; depth < 100_000; depth++) value = wrap(value);
     for (const path of ["image", "cluster", "joviandss", "nonsense"]) {
@@ -237,7 +237,7 @@ describe("whatever stands in the settings", () => {
     expect(({} as Record<string, unknown>)["talosVersion"]).toBeUndefined();
   });
 
-  it.each([null, undefined, [], "text", 7, true])("%j in place of all settings is a mistake", (value) => {
+  it.each([null, undefined, [], "text", 7, true])("%j instead of the settings is a mistake", (value) => {
     expect(parseOutcome(value).problems[0]).toEqual({
       path: "",
       reason: expect.stringMatching(/an object with the keys talosVersion, talosContract/) as string,
@@ -245,7 +245,7 @@ describe("whatever stands in the settings", () => {
   });
 });
 
-/** Like `changed`, for values that cannot be cloned and places that an earlier change took away. */
+/** Like `withValues`, for values that cannot be cloned and paths that an earlier change removed. */
 function withValue(settings: unknown, path: string, value: unknown): Record<string, unknown> {
   const [first = "", ...rest] = path.split(/[.[\]]+/).filter((part) => part !== "");
   const inner = rest.length === 0 ? value : withValue(childOf(settings, first), rest.join("."), value);

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { loadSettings, settingsMessage } from "../../config.ts";
 import { minimalSettings } from "./settings/example.ts";
 
-/** Gives the program a stack's configuration as the engine hands it over: text, structured values as JSON. */
+/** Passes a stack's configuration as the engine does: text, with structured values as JSON. */
 function configure(values: Record<string, unknown>, others: Record<string, string> = {}): void {
   const own = Object.entries(values).map(([key, value]) => [
     `talos-iscsi:${key}`,
@@ -30,7 +30,7 @@ describe("loadSettings", () => {
     );
   });
 
-  it("reads the project's own keys, structured ones from their JSON, and nothing of other projects", () => {
+  it("reads the project's own keys, parses structured ones from JSON, and ignores other projects' keys", () => {
     configure(minimalSettings(), { "kubernetes:context": "other", "other:talosVersion": "v1.2.3" });
     const settings = loadSettings();
     expect(settings.talosVersion).toBe("v1.13.9");
@@ -38,7 +38,7 @@ describe("loadSettings", () => {
     expect(settings.cluster.nodes[0]).toMatchObject({ name: "cp1", role: "controlplane" });
   });
 
-  it("a mistake becomes an error that the engine shows verbatim: every mistake, where to fix it, no stack", () => {
+  it("turns mistakes into an error that the engine shows verbatim: every mistake, where to fix it, no stack trace", () => {
     configure({ ...minimalSettings(), talosVersion: "latest", nonsense: "yes" });
     const error = failure();
     expect(pulumi.RunError.isInstance(error)).toBe(true);
@@ -52,7 +52,7 @@ describe("loadSettings", () => {
     expect(message).not.toMatch(/^\s+at /m);
   });
 
-  it("answers to `pulumi new` that were left empty are named, each with what belongs there", () => {
+  it("names answers to `pulumi new` that were left empty, with what belongs there", () => {
     const node = ["name", "address", "role"].map((key) => `cluster.nodes[0].${key}`);
     const keys = ["talosVersion", "cluster.name", "cluster.endpoint", ...node];
     configure(Object.fromEntries(keys.map((key) => [key, ""])));
@@ -61,13 +61,13 @@ describe("loadSettings", () => {
     for (const line of told) expect(line).toMatch(/: is ""; it must be \S/);
   });
 
-  it("no configuration at all: says what is missing", () => {
+  it("says what is missing if there is no configuration at all", () => {
     configure({});
     expect((failure() as Error).message).toMatch(/talosVersion: is missing[\s\S]*cluster: missing/);
   });
 
   it.each([["{not: json"], ["[1, 2"], ["plain text"], [""]])(
-    "a structured key that holds %j: says that it must be an object",
+    "refuses %j for a structured key, and asks for an object",
     (text) => {
       configure({ ...minimalSettings(), cluster: text });
       expect((failure() as Error).message).toMatch(
@@ -76,7 +76,7 @@ describe("loadSettings", () => {
     },
   );
 
-  it("a bug stays what it is, with its stack", () => {
+  it("leaves a bug's own error and stack trace alone", () => {
     expect(settingsMessage(new TypeError("x is not a function"))).toBeUndefined();
     expect(settingsMessage("text")).toBeUndefined();
   });

@@ -41,7 +41,7 @@ const links = (...interfaces: object[]): object => ({ network: { interfaces } })
 
 describe("a node's network", () => {
   it.each(["100.64.0.5", "203.0.113.7", "fd7a:115c:a1e0::5"])(
-    "with a static address of the LAN, reached at %s, passes with a warning",
+    "with a static address of the LAN, reached at %s, is accepted with a warning",
     (address) => {
       const interfaces = [{ interface: "enp1s0", addresses: ["10.0.0.11/24"] }];
       const { warnings } = parseSettings(
@@ -56,7 +56,7 @@ describe("a node's network", () => {
     },
   );
 
-  it("with static addresses and a virtual IP passes, and keeps Talos's own defaults", () => {
+  it("with static addresses and a virtual IP is accepted, and keeps Talos's own defaults", () => {
     const vip = { address: "10.0.0.10" };
     const { cluster, warnings } = parseSettings(settings(three, { vip }));
     expect(cluster.vip).toEqual(vip);
@@ -127,7 +127,7 @@ describe("a node's network", () => {
     expect(mistakes(settings([node("cp1", 11, change), node("w1", 12)]))).toContain(says);
   });
 
-  it("with DHCP beside its addresses may be reached at one of those it gets", () => {
+  it("with DHCP besides its addresses may be reached at an address from DHCP", () => {
     const both = links({ interface: "eth0", addresses: ["192.168.21.11/24"], dhcp: true });
     expect(mistakes(settings([node("cp1", 11, both)]))).toEqual([]);
   });
@@ -163,7 +163,7 @@ describe("the virtual IP", () => {
     expect(mistakes(settings(nodes, { vip }))).toContain(says);
   });
 
-  it("that is not the endpoint is told", () => {
+  it("that is not the endpoint causes a warning", () => {
     const { warnings } = parseSettings(settings(three, { vip: { address: "10.0.0.50" } }));
     expect(warnings).toContainEqual({
       path: "cluster.endpoint",
@@ -176,7 +176,7 @@ describe("the virtual IP", () => {
 describe("the disk", () => {
   const disk = (change: object, top: object = {}) => mistakes(settings([node("cp1", 11, change)], {}, top));
 
-  it("may be named by what it is", () => {
+  it("may be selected by its properties", () => {
     expect(disk({ diskSelector: { size: ">= 100GB", type: "nvme" } })).toEqual([]);
   });
 
@@ -194,7 +194,7 @@ describe("the disk", () => {
     expect(disk(change)).toContain(`cluster.nodes[0].diskSelector: ${says}`);
   });
 
-  it("is an expression from contract v1.14 on alone, and a wrong size or type is told", () => {
+  it("may be an expression only from contract v1.14 on; a wrong size or type is reported", () => {
     expect(disk({ diskSelector: { match: 'disk.transport == "nvme"' } })).toEqual([
       "cluster.nodes[0].diskSelector.match: needs contract v1.14 or newer; contract v1.13 takes properties of the disk, such as size and type",
     ]);
@@ -275,14 +275,14 @@ describe("documents", () => {
     expect(worker({ iscsi: false })).not.toContain(refused);
   });
 
-  it("are given once, over all levels", () => {
+  it("are accepted only once across all levels", () => {
     const config = settings([node("cp1", 11, { documents: [volume] })], { documents: { all: [volume] } });
     expect(mistakes(config)).toEqual([
       "cluster.nodes[0].documents[0]: line 2: document UserVolumeConfig data is also in cluster.documents.all[0]; Talos accepts each document only once",
     ]);
   });
 
-  it("for control planes are refused on workers, by their contract", () => {
+  it("for control planes are refused on workers by their contract", () => {
     const config = settings([node("cp1", 11), node("w1", 21)], {
       documents: { worker: [{ apiVersion: "v1alpha1", kind: "KubeProxyConfig" }] },
     });
@@ -292,8 +292,8 @@ describe("documents", () => {
   });
 });
 
-describe("what happens on removal", () => {
-  it("is nothing by default, and is said for a node or for all", () => {
+describe("onRemove", () => {
+  it("defaults to keep, and can be set for a node or for all", () => {
     const { cluster } = parseSettings(settings([node("cp1", 11), node("w1", 21, { onRemove: "reset" })]));
     expect(cluster.onRemove).toBe("keep");
     expect(cluster.nodes.map(({ onRemove }) => onRemove)).toEqual([undefined, "reset"]);

@@ -25,20 +25,20 @@ const jovian = {
   pools: [{ name: "Pool-0" }],
 };
 
-describe("patches in the settings are judged before a node sees them", () => {
-  it("as text: the line that is not YAML", () => {
+describe("patches in the settings are checked before a node sees them", () => {
+  it("reports the line that is not YAML", () => {
     expect(problemsOf({ "cluster.patches.all": ["machine:\n  sysctls: [\n"] })).toEqual([
       { path: "cluster.patches.all[0]", reason: expect.stringMatching(/^line \d+: is not YAML/) as string },
     ]);
   });
 
-  it("a patch of all nodes that is wrong for all is reported once, not once a node", () => {
+  it("reports a wrong patch for all nodes once, not once per node", () => {
     expect(problemsOf({ "cluster.patches.all": [{}, { machin: {} }].slice(1) })).toEqual([
       { path: "cluster.patches.all[0]", reason: expect.stringMatching(/machin is not a section/) as string },
     ]);
   });
 
-  it("by its place in its own list, whatever stands before it", () => {
+  it("counts a patch by its index in its own list", () => {
     expect(
       problemsOf({
         "cluster.patches.all": [{ machine: { sysctls: { a: "1" } } }],
@@ -56,7 +56,7 @@ describe("patches in the settings are judged before a node sees them", () => {
     ]);
   });
 
-  it("for the contract that a new cluster gets, though the settings do not name one", () => {
+  it("checks against the contract that a new cluster gets, even if the settings name none", () => {
     const patch = { apiVersion: "v1alpha1", kind: "KubeAdmissionControlConfig", name: "PodSecurity" };
     expect(problemsOf({ "cluster.patches.controlplane": [patch] })).toEqual([
       {
@@ -70,7 +70,7 @@ describe("patches in the settings are judged before a node sees them", () => {
     ["the default namespace of a driver", jovian, "joviandss-csi"],
     ["the chosen namespace of a driver", { ...jovian, namespace: "storage" }, "storage"],
     ["the namespace that Talos exempts by itself", jovian, "kube-system"],
-  ])("%s must not be exempted a second time: kube-apiserver would not start", (_, joviandss, namespace) => {
+  ])("refuses a second exemption of %s, since kube-apiserver would not start", (_, joviandss, namespace) => {
     const patches = [exempting(namespace)];
     expect(problemsOf({ joviandss, "cluster.patches.controlplane": patches })).toEqual([
       {
@@ -80,13 +80,13 @@ describe("patches in the settings are judged before a node sees them", () => {
     ]);
   });
 
-  it("another namespace may be exempted, and that of a driver that is not deployed", () => {
+  it("accepts an exemption of another namespace, or of a driver that is not deployed", () => {
     expect(
       problemsOf({ "cluster.patches.controlplane": [exempting("joviandss-csi"), exempting("monitoring")] }),
     ).toEqual([]);
   });
 
-  it("a host name other than the node's own, which a new cluster sets", () => {
+  it("refuses a hostname other than the node's own, which a new cluster sets", () => {
     const patch = { apiVersion: "v1alpha1", kind: "HostnameConfig", auto: "off", hostname: "other" };
     expect(problemsOf({ "cluster.nodes[0].patches": [patch] })).toEqual([
       {
@@ -100,7 +100,7 @@ describe("patches in the settings are judged before a node sees them", () => {
     ["a role's", "cluster.patches.worker", "cluster.patches.worker[0]"],
     ["a role's documents", "cluster.documents.worker", "cluster.documents.worker[0]"],
     ["a pool's", "cluster.pools.gpu.patches", "cluster.pools.gpu.patches[0]"],
-  ])("%s, though no node has them yet", (_, key, path) => {
+  ])("also %s, even if no node uses them yet", (_, key, path) => {
     const [cp1] = nodesOf(usualSettings());
     const document = { apiVersion: "v1alpha1", kind: "HostnameConfig", hostnme: "w9" };
     const wrong = key.includes("documents") ? document : { machine: { sysctl: { "vm.x": "1" } } };
@@ -114,8 +114,8 @@ describe("patches in the settings are judged before a node sees them", () => {
     expect(problemsOf({ ...alone, [key]: [right] })).toEqual([]);
   });
 
-  it("those of a role without nodes by what they make of a configuration, after those of all", () => {
-    // Configurations of older contracts are one document: JSON patches can be put on them.
+  it("checks a role's patches without nodes by applying them after those for all nodes", () => {
+    // Configurations of older contracts are a single document, so JSON patches apply.
     const alone = { "cluster.nodes": nodesOf(usualSettings()).slice(0, 1), talosContract: "v1.11" };
     const add = [{ op: "add", path: "/machine/sysctls/vm.y", value: "1" }];
     const json = { "cluster.patches.worker": [stringify(add)] };
@@ -128,7 +128,7 @@ describe("patches in the settings are judged before a node sees them", () => {
     ]);
   });
 
-  it("a secret in a patch is not shown, wherever the mistake is", () => {
+  it("does not show a secret in a patch, wherever the mistake is", () => {
     const { message, problems } = parseOutcome(
       withValues(usualSettings(), {
         "cluster.patches.all": [

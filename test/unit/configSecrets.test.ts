@@ -17,7 +17,7 @@ import {
   worker,
 } from "./settings/example.ts";
 
-/** Problems with the secrets of a running cluster; fails the test if any of them shows a secret. */
+/** Problems with the secrets of a running cluster. Fails the test if any of them shows a secret. */
 function problemsWith(secrets: unknown, files: Record<string, string> = adoptedFiles) {
   const { problems, message } = parseOutcome(
     withValues(adoptedSettings(), { "cluster.secrets": secrets }),
@@ -36,7 +36,7 @@ describe("the secrets of a running cluster", () => {
       { controlplaneFile: "controlplane.yaml", workerFile: "worker.yaml", talosconfigFile: "talosconfig" },
     ],
     ["a machine configuration by its contents", { controlplane, worker, talosconfig }],
-  ])("come in as %s", (_, secrets) => {
+  ])("can be set as %s", (_, secrets) => {
     const { settings, problems } = parseOutcome(
       withValues(adoptedSettings(), { "cluster.secrets": secrets }),
       adoptedFiles,
@@ -55,7 +55,7 @@ describe("the secrets of a running cluster", () => {
     });
   });
 
-  it("a running cluster needs to say its contract and its Kubernetes release", () => {
+  it("require a contract and a Kubernetes release", () => {
     const { problems } = parseOutcome(
       withValues(adoptedSettings(), { talosContract: undefined, kubernetesVersion: undefined }),
       adoptedFiles,
@@ -74,7 +74,7 @@ describe("the secrets of a running cluster", () => {
     ]);
   });
 
-  it("a contract older than the release needs no warning on a running cluster", () => {
+  it("allow a contract older than the release without a warning", () => {
     expect(parseOutcome(adoptedSettings(), adoptedFiles).settings?.warnings).toEqual([]);
   });
 
@@ -87,7 +87,7 @@ describe("the secrets of a running cluster", () => {
       { bundleFile: "secrets.yaml", controlplaneFile: "controlplane.yaml", talosconfigFile: "talosconfig" },
       [/^has both a bundle and a machine configuration; set only one of them$/],
     ],
-  ])("%s", (_, secrets, reasons) => {
+  ])("must be complete and unambiguous: %s", (_, secrets, reasons) => {
     expect(problemsWith(secrets)).toEqual(
       reasons.map((reason) => ({
         path: "cluster.secrets",
@@ -96,7 +96,7 @@ describe("the secrets of a running cluster", () => {
     );
   });
 
-  it("a path and the contents of the same file", () => {
+  it("must not have both a path and the contents of a file", () => {
     expect(
       problemsWith({ bundle, bundleFile: "secrets.yaml", talosconfig, talosconfigFile: "talosconfig" }),
     ).toEqual([
@@ -111,7 +111,7 @@ describe("the secrets of a running cluster", () => {
     ]);
   });
 
-  it("files that are not there", () => {
+  it("must be in files that exist", () => {
     expect(problemsWith({ bundleFile: "nowhere.yaml", talosconfigFile: "gone" }, {})).toEqual([
       {
         path: "cluster.secrets.bundleFile",
@@ -124,7 +124,7 @@ describe("the secrets of a running cluster", () => {
     ]);
   });
 
-  it("contents where a path belongs are not shown", () => {
+  it("are not shown if contents are in the place of a path", () => {
     expect(problemsWith({ bundleFile: bundle, talosconfig })).toEqual([
       {
         path: "cluster.secrets.bundleFile",
@@ -137,13 +137,13 @@ describe("the secrets of a running cluster", () => {
     ["a list", [bundle]],
     ["a mapping", { cluster: { secret: canary } }],
     ["a number", 7],
-  ])("contents that are %s are not shown", (_, value) => {
+  ])("are not shown if contents are %s", (_, value) => {
     expect(problemsWith({ bundle: value, talosconfig })).toEqual([
       { path: "cluster.secrets.bundle", reason: "must be the contents of secrets.yaml, as text" },
     ]);
   });
 
-  it("secrets that are no section are not shown", () => {
+  it("are not shown if the whole section is a text", () => {
     expect(problemsWith(bundle)).toEqual([
       {
         path: "cluster.secrets",
@@ -173,7 +173,7 @@ describe("the secrets of a running cluster", () => {
       /^has aliases or nesting that cannot be resolved, so talosctl did not write it$/,
     ],
     ["nesting without end", "[".repeat(50_000), /^line 1: is not YAML|^has aliases or nesting that cannot/],
-  ])("a bundle that is %s: what is wrong, and no secret", (_, text, reason) => {
+  ])("in a bundle that is %s: the error says what is wrong, and shows no secret", (_, text, reason) => {
     const problems = problemsWith({ bundle: text, talosconfig });
     expect(problems.length).toBeGreaterThan(0);
     expect(problems[0]).toEqual({
@@ -183,7 +183,7 @@ describe("the secrets of a running cluster", () => {
     expect(problems.every(({ path }) => path === "cluster.secrets.bundle")).toBe(true);
   });
 
-  it("a worker's machine configuration, which lacks the authorities' keys", () => {
+  it("cannot come from a worker's machine configuration, which lacks the CA keys", () => {
     const wrong = controlplane.replace("type: controlplane", "type: worker");
     expect(problemsWith({ controlplane: wrong, worker, talosconfig })).toEqual([
       {
@@ -193,7 +193,7 @@ describe("the secrets of a running cluster", () => {
     ]);
   });
 
-  it("a talosconfig without a current context", () => {
+  it("need a talosconfig with a current context", () => {
     const none = talosconfig.replace("context: dev\n", "");
     expect(problemsWith({ bundle, talosconfig: none })).toEqual([
       {
@@ -203,7 +203,7 @@ describe("the secrets of a running cluster", () => {
     ]);
   });
 
-  it("secrets beside other mistakes: all are reported, none is shown", () => {
+  it("are not shown if there are other mistakes too, which are all reported", () => {
     const { problems, message } = parseOutcome(
       withValues(adoptedSettings(), {
         talosVersion: "latest",
@@ -224,12 +224,12 @@ describe("the secrets of a running cluster", () => {
   });
 });
 
-describe("files on disk", () => {
+describe("files with secrets", () => {
   let folder = "";
   beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "settings-"))));
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  it("are read from the working folder where nothing else is said", () => {
+  it("are read from the working folder by default", () => {
     const [secrets, client] = [join(folder, "secrets.yaml"), join(folder, "talosconfig")];
     writeFileSync(secrets, bundle, { mode: 0o600 });
     writeFileSync(client, talosconfig, { mode: 0o600 });
@@ -239,11 +239,11 @@ describe("files on disk", () => {
     expect(settings.cluster.secrets?.machineSecrets.cluster.id).toBe(`${canary}id=`);
   });
 
-  it("that are folders, or that cannot be read, are named with the cause", () => {
+  it("that are folders or cannot be read are named with the cause", () => {
     const unreadable = join(folder, "talosconfig");
     writeFileSync(unreadable, talosconfig);
     chmodSync(unreadable, 0);
-    const root = process.getuid?.() === 0; // root may read everything
+    const root = process.getuid?.() === 0; // root can read everything.
     let message = "";
     try {
       parseSettings(
@@ -261,7 +261,7 @@ describe("files on disk", () => {
   });
 });
 
-/** Ten lines of YAML that would unfold to 9^9 texts. */
+/** Ten lines of YAML that would expand to 9^9 strings. */
 function bomb(): string {
   const names = [..."abcdefghi"];
   return names

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { parseSettings, SettingsError } from "../../config.ts";
 
-/** Slips that nobody sees in a stack's file, and that cost an evening. */
+/** Typos that nobody sees in a stack's file and that cost hours. */
 
 const settings = (change: Record<string, unknown> = {}, cluster: Record<string, unknown> = {}) => ({
   talosVersion: "v1.13.9",
@@ -33,7 +33,7 @@ const warnings = (config: Record<string, unknown>): string =>
     .join("\n");
 const patched = (...all: unknown[]) => settings({}, { patches: { all } });
 
-describe("an unknown key of a patch", () => {
+describe("an unknown key in a patch", () => {
   it.each<[string, unknown, string]>([
     [
       "one letter missing",
@@ -60,11 +60,11 @@ describe("an unknown key of a patch", () => {
       { apiVersion: "v1alpha1", kind: "RegistryMirrorConfig", name: "docker.io", endpoint: [] },
       "cluster.patches.all[0]: unknown key endpoint; did you mean endpoints?",
     ],
-  ])("is named with its path and what was meant: %s", (_case, patch, says) => {
+  ])("is reported with its path and a suggestion: %s", (_case, patch, says) => {
     expect(mistakes(patched(patch))).toContain(says);
   });
 
-  it("lists what is known where nothing is near, and all mistakes of all patches at once", () => {
+  it("is reported with the known keys if nothing is similar, and with all mistakes of all patches", () => {
     const found = mistakes(patched({ machine: { wibble: 1, sysctl: {} } }, { cluster: { netwrok: {} } }));
     expect(found).toHaveLength(3);
     expect(found[0]).toMatch(
@@ -73,7 +73,7 @@ describe("an unknown key of a patch", () => {
     expect(found[2]).toBe("cluster.patches.all[1]: unknown key cluster.netwrok; did you mean network?");
   });
 
-  it("is none where a user gives the names, and in what is only deleted", () => {
+  it("is accepted where users choose the names, and in what is only deleted", () => {
     const free = [
       {
         machine: {
@@ -88,15 +88,15 @@ describe("an unknown key of a patch", () => {
     expect(mistakes(patched(...free))).toEqual([]);
   });
 
-  it("of an older release is told only where a slip is likely: it may know keys that are gone", () => {
+  it("is reported for an older release only if a typo is likely, since keys may have been removed since", () => {
     const older = (patch: unknown) => ({ ...patched(patch), talosVersion: "v1.9.6", talosContract: "v1.9" });
     expect(mistakes(older({ machine: { wibble: 1 } }))).toEqual([]);
     expect(mistakes(older({ machine: { sysctl: {} } }))[0]).toMatch(/unknown key machine\.sysctl/);
   });
 });
 
-describe("releases, extensions, endpoint", () => {
-  it("a release that this program does not know", () => {
+describe("versions, extensions and endpoints", () => {
+  it("refuse a release that this program does not know", () => {
     expect(mistakes(settings({ talosVersion: "v1.15.0" }))).toEqual([
       expect.stringMatching(
         /^talosVersion: is v1\.15\.0, newer than this version of the program supports \(up to v1\.14\)/,
@@ -107,7 +107,7 @@ describe("releases, extensions, endpoint", () => {
 
   const withExtensions = (...officialExtensions: string[]) =>
     settings({ image: { schematic: { customization: { systemExtensions: { officialExtensions } } } } });
-  it("a slip in an extension's name is a warning with the right one", () => {
+  it("warn of a typo in an extension's name, with a suggestion", () => {
     expect(warnings(withExtensions("siderolabs/iscsi-tools", "siderolabs/qemu-guest-agnet"))).toContain(
       "image.schematic.customization.systemExtensions.officialExtensions: siderolabs/qemu-guest-agnet is not a known official extension; did you mean siderolabs/qemu-guest-agent?",
     );
@@ -118,7 +118,7 @@ describe("releases, extensions, endpoint", () => {
       "siderolabs/qemu-guest-agent",
       "siderolabs/i915-ucode",
       "siderolabs/nvidia-container-toolkit-production",
-      // What siderolabs/extensions builds on its release branches, old names that the factory takes, and a new one that it alone has.
+      // Extensions from siderolabs/extensions' release branches, old names that the factory accepts, and a new one that only the factory has.
       "siderolabs/soci-snapshotter",
       "siderolabs/intel-npu",
       "siderolabs/nvidia-fabricmanager-lts",
@@ -132,24 +132,24 @@ describe("releases, extensions, endpoint", () => {
     ["siderolab/qemu-guest-agent", "qemu-guest-agent"],
     ["siderolabs/qemu_guest_agent", "qemu-guest-agent"],
     ["Siderolabs/ZFS", "zfs"],
-  ])("%s is told as a slip", (given, meant) => {
+  ])("warn of %s as a typo", (given, meant) => {
     expect(warnings(withExtensions("siderolabs/iscsi-tools", given))).toContain(
       `did you mean siderolabs/${meant}?`,
     );
   });
 
-  it("another publisher's extension is none", () => {
+  it("accept another publisher's extension", () => {
     expect(warnings(withExtensions("siderolabs/iscsi-tools", "acme/own"))).not.toContain("acme");
   });
 
-  it("an endpoint without a port", () => {
+  it("warn of an endpoint without a port", () => {
     for (const endpoint of ["https://k8s.example.com", "https://k8s.example.com/", "https://[2001:db8::1]"])
       expect(warnings(settings({}, { endpoint }))).toMatch(/cluster\.endpoint: .*without a port.*\S:6443,/);
     for (const endpoint of ["https://k8s.example.com:443", "https://[2001:db8::1]:6443"])
       expect(warnings(settings({}, { endpoint }))).not.toContain("without a port");
   });
 
-  it("an endpoint at the Talos API's port, or at a worker", () => {
+  it("warn of an endpoint at the Talos API's port or at a worker", () => {
     expect(warnings(settings({}, { endpoint: "https://k8s.example.com:50000" }))).toMatch(
       /cluster\.endpoint: .*port of the Talos API.*k8s\.example\.com:6443/,
     );
@@ -160,7 +160,7 @@ describe("releases, extensions, endpoint", () => {
     expect(warnings(settings({}, { nodes, endpoint: "https://10.0.0.11:6443" }))).toBe("");
   });
 
-  it("two control planes", () => {
+  it("warn of two control planes", () => {
     const nodes = ["cp1", "cp2"].map((name, index) => ({
       name,
       address: `10.0.0.1${index + 1}`,
@@ -172,7 +172,7 @@ describe("releases, extensions, endpoint", () => {
   });
 });
 
-describe("an Output among the settings", () => {
+describe("an Output in the settings", () => {
   const node = (change: object) => [{ name: "cp1", address: "10.0.0.11", role: "controlplane", ...change }];
 
   it.each<[string, Record<string, unknown>, string]>([
@@ -194,14 +194,14 @@ describe("an Output among the settings", () => {
       'cluster.patches.all[0].machine.sysctls["vm.x"]',
     ],
     ["and a Promise", settings({}, { vip: Promise.resolve("10.0.0.10") }), "cluster.vip"],
-  ])("%s is named at its path, and nothing else is complained of", (_what, config, path) => {
+  ])("%s is reported at its path, with no other mistake", (_what, config, path) => {
     const [found = "", ...others] = mistakes(config);
     expect(found).toMatch(/: is (an Output|a Promise), .*known when the program runs/);
     expect(found.startsWith(`${path}: `), found).toBe(true);
     expect(others).toEqual([]);
   });
 
-  it("is named in every place at once, and where everything is one", () => {
+  it("is reported in every place at once, and also as the whole settings", () => {
     const twice = settings({}, { name: pulumi.output("dev"), vip: pulumi.output("10.0.0.10") });
     expect(mistakes(twice)).toHaveLength(2);
     const [only = "", ...others] = mistakes(pulumi.output(settings()) as unknown as Record<string, unknown>);

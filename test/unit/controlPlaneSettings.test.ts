@@ -78,8 +78,8 @@ certExtraSANs: [k8s.example.com]
 { apiVersion: v1alpha1, kind: KubeSchedulerConfig, extraArgs: { v: 4 } }
 `);
 
-describe("what the lab's Kubernetes reads from a machine configuration", () => {
-  it("takes the control plane's settings from the sections of contracts up to 1.13", () => {
+describe("the lab's Kubernetes settings from a machine configuration", () => {
+  it("come from the sections of contracts up to 1.13", () => {
     const settings = controlPlaneSettings(upTo113);
     expect(settings).toMatchObject({
       clusterName: "dev",
@@ -98,12 +98,12 @@ describe("what the lab's Kubernetes reads from a machine configuration", () => {
     });
   });
 
-  it("takes the same from the documents of contract 1.14", () => {
+  it("come from the documents of contract 1.14, with the same result", () => {
     expect(controlPlaneSettings(from114)).toEqual(controlPlaneSettings(upTo113));
     expect(nodeSettings(from114)).toEqual(nodeSettings(upTo113));
   });
 
-  it("reads labels, taints and the kubelet's version of a node, and adds Talos's own for a control plane", () => {
+  it("include a node's labels, taints and kubelet version, plus Talos's own for a control plane", () => {
     expect(nodeSettings(upTo113)).toEqual({
       kubeletVersion: "v1.35.2",
       labels: { rack: "r1", "node-role.kubernetes.io/control-plane": "" },
@@ -118,7 +118,7 @@ describe("what the lab's Kubernetes reads from a machine configuration", () => {
     expect(nodeSettings(schedulable).taints.map(({ key }) => key)).toEqual(["dedicated"]);
   });
 
-  it("names the fields that a control plane cannot do without", () => {
+  it("name the missing fields that a control plane requires", () => {
     const broken = structuredClone(upTo113);
     const { cluster } = broken[0] as { cluster: Record<string, unknown> };
     delete cluster["aggregatorCA"];
@@ -132,7 +132,7 @@ describe("what the lab's Kubernetes reads from a machine configuration", () => {
 describe("extra arguments of kube-apiserver", () => {
   const own = { "feature-gates": "A=true", profiling: "false", "etcd-servers": "https://127.10.0.10:2379" };
 
-  it("replace Talos's own, are added to lists, and are repeated where there are several", () => {
+  it("override Talos's own, extend lists, and are repeated for multiple values", () => {
     expect(
       mergeArgs("apiServer", own, {
         profiling: ["true"],
@@ -148,7 +148,7 @@ describe("extra arguments of kube-apiserver", () => {
     ]);
   });
 
-  it("cannot take over what Talos keeps to itself", () => {
+  it("cannot override arguments that Talos reserves", () => {
     expect(() => mergeArgs("apiServer", own, { "etcd-servers": ["https://127.0.0.1:2379"] })).toThrow(
       "cluster.apiServer.extraArgs.etcd-servers: Talos sets this itself",
     );

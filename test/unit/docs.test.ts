@@ -23,7 +23,7 @@ const ours = [
 ];
 
 describe("the documentation", () => {
-  it("has these pages", () => {
+  it("has at least these pages", () => {
     expect(pages).toEqual(expect.arrayContaining(ours));
   });
 
@@ -31,7 +31,7 @@ describe("the documentation", () => {
     const text = read(page);
     const prose = text.replace(/^```[\s\S]*?^```/gm, "");
 
-    it("links to pages and sections that are there", () => {
+    it("links to existing pages and sections", () => {
       const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = ""]) => target);
       const broken = links.filter((target) => {
         if (/^https?:/.test(target)) return false;
@@ -42,18 +42,18 @@ describe("the documentation", () => {
       expect(broken).toEqual([]);
     });
 
-    it("names npm scripts that are there", () => {
+    it("names existing npm scripts", () => {
       const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
       const named = [...text.matchAll(/npm run (?:-s )?([\w:-]+)/g)].map(([, script = ""]) => script);
       expect(named.filter((script) => !(script in scripts))).toEqual([]);
     });
 
-    it("has npm itself print nothing where JSON is wanted", () => {
+    it("runs npm silently where JSON is expected", () => {
       const commands = [...text.matchAll(/npm run (?!-s )[^`|\n]*--json\b/g)].map(([command]) => command);
       expect(commands).toEqual([]);
     });
 
-    it("shows YAML that is YAML", () => {
+    it("shows valid YAML", () => {
       const blocks = [...text.matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map(([, block = ""]) => block);
       const errors = blocks.flatMap((block) =>
         parseAllDocuments(block).flatMap((document) => document.errors ?? []),
@@ -62,7 +62,7 @@ describe("the documentation", () => {
     });
   });
 
-  it.each(ours)("%s names settings that are there", (page) => {
+  it.each(ours)("%s names existing settings", (page) => {
     const paths = new Set(allKeys(settingsKeys()).map(({ path }) => path));
     const tops = [...paths].filter((path) => !path.includes(".")).join("|");
     const named = [...read(page).matchAll(new RegExp(`\`((?:${tops})\\.[\\w.[\\]]+)`, "g"))].map(
@@ -73,7 +73,7 @@ describe("the documentation", () => {
   });
 });
 
-/** Parts of a schematic, which is one setting here. */
+/** Parts of a schematic, which is a single setting here. */
 function insideSchematic(path: string): boolean {
   return path.startsWith("image.schematic.");
 }
@@ -83,7 +83,7 @@ function isMachinePart(path: string): boolean {
   return /^cluster\.(apiServer|network|proxy|etcd)/.test(path);
 }
 
-it("says each thing once: README and docs have at most 14,000 words", () => {
+it("README and docs have at most 14,000 words", () => {
   const words = ["README.md", ...globSync("docs/*.md", { cwd: root })].flatMap((page) =>
     read(page)
       .replace(/\||-{3,}/g, "")
@@ -105,7 +105,7 @@ describe("docs/reliability.md", () => {
   });
 });
 
-/** GitHub's anchors of a page's headings. */
+/** GitHub's anchors for a page's headings. */
 function anchors(text: string): Set<string> {
   return new Set(
     [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>

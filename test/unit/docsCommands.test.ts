@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest";
 import { commandPages, provesCommand, fencedCommands, proofs } from "../docsCommands.ts";
 
 /**
- * Every command of the documentation is run by a test or says why it cannot be: `test/docsCommands.json` has which. The options are held against
- * the real tools in test/tools/docsCommands.test.ts.
+ * Every command in the documentation is run by a test, or `test/docsCommands.json` says why not. test/tools/docsCommands.test.ts checks the
+ * options against the real tools.
  */
 
 const root = join(import.meta.dirname, "../..");
@@ -23,7 +23,7 @@ describe("the commands of the documentation", () => {
   });
 
   it.each(all.map((command) => [`${command.page}: ${command.text}`, command] as const))(
-    "%s",
+    "include a proof for %s",
     (_, command) => {
       const found = proofs.filter((proof) => provesCommand(proof, command));
       expect(
@@ -34,7 +34,7 @@ describe("the commands of the documentation", () => {
   );
 
   it.each(proofs.map((proof) => [proof.command, proof] as const))(
-    "%s: its test is there, or a reason",
+    "%s has an existing test or a reason",
     (_, proof) => {
       if (proof.why !== undefined) {
         expect(proof).not.toHaveProperty("test");
@@ -43,7 +43,7 @@ describe("the commands of the documentation", () => {
       }
       const test = join(root, proof.test ?? "");
       expect(existsSync(test), proof.test).toBe(true);
-      // However the formatter breaks the lines.
+      // Independent of the formatter's line breaks.
       const flat = readFileSync(test, "utf8")
         .replace(/\s+/g, " ")
         .replace(/([[(]) /g, "$1")

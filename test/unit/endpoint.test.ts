@@ -3,7 +3,7 @@ import { withFormerEndpoints, type MembershipInputs } from "../../provider/membe
 import { endpointsByAddress, endpointsFor, isItself, reach } from "../../talos/endpoint.ts";
 import { withValues, parseOutcome, usualSettings } from "./settings/example.ts";
 
-describe("where a node is reached", () => {
+describe("the endpoint of a node", () => {
   const endpoints = endpointsByAddress(
     [
       { address: "10.0.0.11" },
@@ -22,17 +22,17 @@ describe("where a node is reached", () => {
     expect(reach(address, endpoints)).toEqual(expected);
   });
 
-  it("is its own address where the settings say nothing", () => {
+  it("is its own address by default", () => {
     expect(endpointsByAddress([{ address: "10.0.0.11" }])).toBeUndefined();
     expect(reach("10.0.0.11", undefined)).toEqual(["10.0.0.11"]);
   });
 
-  it("is written as talosctl takes it, which adds the port to an address in brackets as it is", () => {
+  it("is written as talosctl accepts it: talosctl appends the port to a bracketed address", () => {
     const behind = endpointsByAddress([{ address: "fd00::2", endpoint: "[fd00::2]" }], ["[fd00::1]"]);
     expect(behind).toEqual({ "*": ["fd00::1"], "fd00::2": ["fd00::2"] });
   });
 
-  it("is told to a resource for the nodes that it speaks to, and no others", () => {
+  it("is passed to a resource only for the nodes that it contacts", () => {
     expect(endpointsFor(endpoints, ["10.0.0.21"])).toEqual({
       "*": ["10.0.0.12", "10.0.0.11"],
       "10.0.0.21": ["10.0.0.21:50021"],
@@ -50,7 +50,7 @@ describe("where a node is reached", () => {
     expect(isItself(endpoint, node)).toBe(expected);
   });
 
-  it("stays known of a node that leaves", () => {
+  it("stays known for a node that leaves", () => {
     const inputs = {
       nodes: [{ name: "cp1", node: "10.0.0.11", role: "controlplane" }],
       onRemove: "reset",
@@ -66,7 +66,7 @@ describe("where a node is reached", () => {
 
 describe("endpoints in the settings", () => {
   it.each(["10.0.0.11", "10.0.0.11:50001", "[fd00::1]:50001", "fd00::1", "lb.example.org"])(
-    "take %s",
+    "accept %s",
     (text) => {
       const { settings, message } = parseOutcome(
         withValues(usualSettings(), { "cluster.talosEndpoints": [text], "cluster.nodes[4].endpoint": text }),
@@ -90,7 +90,7 @@ describe("endpoints in the settings", () => {
     },
   );
 
-  it("report a worker's address that is no text, whatever else it is", () => {
+  it("report a worker's address that is not text, along with other mistakes", () => {
     const address = { toString: 1 };
     const { problems } = parseOutcome(withValues(usualSettings(), { "cluster.nodes[4].address": address }));
     expect(problems.map(({ path }) => path)).toContain("cluster.nodes[4].address");

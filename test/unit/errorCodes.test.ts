@@ -11,17 +11,17 @@ const sections = page.split(/^## /m).map((section) => ({
 }));
 
 describe("docs/troubleshooting.md", () => {
-  it("explains every code once, and no other", () => {
+  it("explains every code once, and no unknown one", () => {
     const explained = sections.flatMap(({ codes }) => codes);
     expect([...explained].sort()).toEqual([...errorCodes].sort());
   });
 
-  it.each(sections)("has the codes of $title in their order", ({ codes }) => {
+  it.each(sections)("lists the codes of $title in order", ({ codes }) => {
     expect(codes).toEqual([...codes].sort());
   });
 });
 
-it("every code is reported by the program", () => {
+it("the program reports every code", () => {
   const code = globSync(
     "{*,{accept,components,doctor,plugin,policy,provider,report,settings,talos}/**/*}.ts",
     {
@@ -34,7 +34,7 @@ it("every code is reported by the program", () => {
   expect(errorCodes.filter((one) => !code.includes(`"${one}"`))).toEqual([]);
 });
 
-it("a code stands behind the problem, before what to do", () => {
+it("a code follows the problem and precedes the advice", () => {
   const text = coded("etcd-learner", "etcd member cp3 is a learner.", "Wait.");
   expect(text).toBe("etcd member cp3 is a learner [etcd-learner]. Wait.");
   expect(framed("cp1: ", text, " Then retry.")).toBe(`cp1: ${text} Then retry.`);

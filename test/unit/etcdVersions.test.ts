@@ -16,13 +16,13 @@ describe("the etcd of a Talos release", () => {
     ["v1.14.0", "3.7.1"],
   ])("%s runs etcd %s", (talos, etcd) => expect(etcdVersionOf(talos)).toBe(etcd));
 
-  test("is known for every line that this program knows, and for no other", () => {
+  test("is known exactly for the minor releases that this program knows", () => {
     expect(KNOWN_CONTRACTS.filter((contract) => etcdVersionOf(`${contract}.0`) === undefined)).toEqual([]);
     expect(etcdVersionOf("v1.99.0")).toBeUndefined();
   });
 });
 
-test("versions are read as etcd, Talos and registries write them", () => {
+test("versions are parsed as etcd, Talos and registries write them", () => {
   expect(etcdVersionOfImage("registry.k8s.io/etcd:v3.6.12")).toBe("3.6.12");
   expect(etcdVersionOfImage("registry.k8s.io/etcd:3.5.26-0")).toBe("3.5.26");
   expect(etcdVersionOfImage("mirror:5000/etcd:v3.6.4@sha256:0123")).toBe("3.6.4");
@@ -32,7 +32,7 @@ test("versions are read as etcd, Talos and registries write them", () => {
   expect(etcdMinor("unknown")).toBeUndefined();
 });
 
-test("only 3.5 before 3.5.26 must not be followed by 3.6", () => {
+test("only etcd 3.5 before 3.5.26 must not be followed by 3.6", () => {
   expect(["3.5.25", "3.5.0", "v3.5.21"].filter(isUnsafeBefore36)).toHaveLength(3);
   expect(["3.5.26", "3.5.27", "3.6.4", "3.4.9"].filter(isUnsafeBefore36)).toEqual([]);
 });

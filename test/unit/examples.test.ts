@@ -8,7 +8,7 @@ import { parseOutcome } from "./settings/example.ts";
 const root = join(import.meta.dirname, "../..");
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
-it("are these", () => {
+it("the examples are exactly these", () => {
   const names = allExamples().map(({ name }) => name);
   expect(names.sort()).toEqual([
     "both",
@@ -33,7 +33,7 @@ describe.each(allExamples())("examples/$name", (example) => {
     expect(settings?.warnings).toEqual([]);
   });
 
-  it("lacks its secrets alone, and tells how each is set", () => {
+  it("lacks only its secrets, and tells how to set each", () => {
     const { problems } = parseOutcome(settingsIn(example, { secrets: false }));
     const { joviandss, synology } = settingsIn(example);
     // Drivers that are installed by other means have their secrets elsewhere.
@@ -42,11 +42,11 @@ describe.each(allExamples())("examples/$name", (example) => {
     for (const { reason } of problems) expect(reason).toContain("pulumi config set --secret --path");
   });
 
-  it("is a new cluster, so that a preview asks no machine", () => {
+  it("is a new cluster, so a preview contacts no machine", () => {
     expect(parseOutcome(settingsIn(example)).settings?.cluster).not.toHaveProperty("secrets");
   });
 
-  it("is what an editor with the settings' schema accepts once its secrets are set", () => {
+  it("passes the editor's settings schema once its secrets are set", () => {
     const config = Object.entries(settingsIn(example)).map(([key, value]) => [`talos-iscsi:${key}`, value]);
     const schema = z.fromJSONSchema(JSON.parse(read("settings.schema.json")) as never);
     expect(schema.safeParse({ config: Object.fromEntries(config) as unknown }).error?.issues ?? []).toEqual(
@@ -55,7 +55,7 @@ describe.each(allExamples())("examples/$name", (example) => {
     expect(text).toMatch(/^# yaml-language-server: \$schema=settings\.schema\.json\n/);
   });
 
-  it("stands in the table of examples/README.md, with the number of its nodes", () => {
+  it("is listed in examples/README.md with its number of nodes", () => {
     const rows = read("examples/README.md").split("\n");
     const [, , nodes] = (rows.find((row) => row.includes(`(${name}/Pulumi.example.yaml)`)) ?? "").split("|");
     const roles = (parseOutcome(settingsIn(example)).settings?.cluster.nodes ?? []).map(({ role }) => role);

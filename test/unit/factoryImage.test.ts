@@ -3,7 +3,7 @@ import { parseDocument } from "yaml";
 import { FactoryImage, type FactoryImageArgs } from "../../components/factoryImage.ts";
 import { record, onlyResource, valueOf, type RecordOptions } from "./components/recorder.ts";
 
-// The ID that factory.talos.dev gives this schematic: facts on record in test/unit/schematic.test.ts.
+// The ID that factory.talos.dev returns for this schematic, as recorded in test/unit/schematic.test.ts.
 const iscsiId = "c9078f9419961640c712a8bf2bb9174933dfcf1da383fd8ea2b7dc21493f8bac";
 const args: FactoryImageArgs = {
   factory: "https://factory.talos.dev",
@@ -13,7 +13,7 @@ const args: FactoryImageArgs = {
   talosVersion: "v1.13.9",
 };
 
-/** A factory that answers this ID. */
+/** A factory that answers with this ID. */
 function answering(id: string, more: RecordOptions = {}): RecordOptions {
   return { ...more, made: ({ type }) => (type === schematicType ? { id } : {}) };
 }
@@ -24,7 +24,7 @@ function make(changes: Partial<FactoryImageArgs> = {}, options = answering(iscsi
 }
 
 describe("FactoryImage", () => {
-  it("registers the schematic at the factory that was asked for, inside of itself", async () => {
+  it("registers the schematic at the configured factory, as its own child", async () => {
     const { resources } = await make({ factory: "http://127.10.0.2:8080" });
     const registration = onlyResource(resources, schematicType);
     expect(parseDocument(registration.inputs["schematic"] as string).toJS()).toEqual(args.schematic);
@@ -34,12 +34,12 @@ describe("FactoryImage", () => {
     expect(registration.provider).toBe(provider.name);
   });
 
-  it("shows in its own inputs what the image is made of, for the preview's diff", async () => {
+  it("shows the image's contents in its own inputs, for the preview's diff", async () => {
     const { resources } = await make();
     expect(onlyResource(resources, "talos-iscsi:index:FactoryImage").inputs).toEqual(args);
   });
 
-  it("gives the references to installer, ISO and iPXE script", async () => {
+  it("returns the references to installer, ISO and iPXE script", async () => {
     const { result: image } = await make();
     expect(await valueOf(image.schematicId)).toBe(iscsiId);
     expect(await valueOf(image.installerImage)).toBe(`factory.talos.dev/metal-installer/${iscsiId}:v1.13.9`);
@@ -51,7 +51,7 @@ describe("FactoryImage", () => {
     );
   });
 
-  it("gives those of the SecureBoot variant, another platform and another factory", async () => {
+  it("returns those of the SecureBoot variant, another platform and another factory", async () => {
     const { result: image } = await make({
       factory: "http://127.10.0.2:8080",
       platform: "nocloud",
@@ -65,7 +65,7 @@ describe("FactoryImage", () => {
     );
   });
 
-  it("gives the installer of another release with the same schematic, for a node of its own release", async () => {
+  it("returns another release's installer for the same schematic", async () => {
     const { result } = await record(
       () => new FactoryImage("image", args).installerImageOf("v1.8.4"),
       answering(iscsiId),
@@ -73,7 +73,7 @@ describe("FactoryImage", () => {
     expect(await valueOf(result)).toBe(`factory.talos.dev/installer/${iscsiId}:v1.8.4`);
   });
 
-  it("knows the ID in the first preview, before any factory was asked", async () => {
+  it("knows the ID in the first preview, before contacting a factory", async () => {
     const { result: image, resources } = await make({}, { preview: true });
     expect(await valueOf(image.installerImage)).toBe(`factory.talos.dev/metal-installer/${iscsiId}:v1.13.9`);
     expect(new Set(resources.map(({ type }) => type))).toEqual(
@@ -86,7 +86,7 @@ describe("FactoryImage", () => {
     );
   });
 
-  it("passes on the computed ID in preview and update alike, with no dependency that differs", async () => {
+  it("passes on the computed ID in preview and update alike, with the same dependencies", async () => {
     const references = async (preview: boolean) => {
       const { result: image } = await make({}, answering(iscsiId, { preview }));
       const outputs = [image.schematicId, image.installerImage, image.isoUrl, image.pxeUrl];
@@ -100,7 +100,7 @@ describe("FactoryImage", () => {
     expect(await references(true)).toEqual(await references(false));
   });
 
-  it("has our provider compare the factory's answer with the computed ID", async () => {
+  it("lets our provider compare the factory's answer with the computed ID", async () => {
     const other = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
     const { resources, result: image } = await make({}, answering(other));
     const confirmed = onlyResource(resources, "talos-node:index:ConfirmedSchematic");

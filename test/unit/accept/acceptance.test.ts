@@ -47,11 +47,11 @@ interface Told {
   answers?: Record<string, Finished>;
   looks?: FoundNode[][];
   storageClasses?: string[];
-  /** What is wrong with its volume. */
+  /** The problem of its volume. */
   broken?: string;
 }
 
-/** Runs it against a stack and a cluster in which all is well, but for what is told. */
+/** Runs it against a stack and a cluster that are healthy except for the given changes. */
 async function run(
   up: boolean,
   { answers = {}, looks = [], storageClasses = ["joviandss-sc"], broken }: Told = {},
@@ -104,7 +104,7 @@ describe("an acceptance run", () => {
     expect(changing).toEqual([]);
   });
 
-  it("deploys twice with --up, expects the second time unchanged, and uses the storage", async () => {
+  it("deploys twice with --up, expects no changes the second time, and probes the storage", async () => {
     const { asked, run: found } = await run(true);
     expect(found.result).toBe("passed");
     expect(found.steps.map(({ result }) => result)).toEqual(Array<string>(7).fill("passed"));
@@ -161,26 +161,26 @@ describe("an acceptance run", () => {
     expect(acceptanceMarkdown(found)).toContain("no such portal");
   });
 
-  it("goes on to tell what else is wrong, but deploys nothing after a failed preview", async () => {
+  it("reports further problems but deploys nothing after a failed preview", async () => {
     const { asked, run: found } = await run(true, { answers: { preview: done("", 255, "error: wrong") } });
     expect(asked.filter((command) => command.startsWith("up "))).toEqual([]);
     expect(resultOf(found, "nodes")).toBe("passed");
   });
 
-  it("cannot be made of a stack that was never deployed", async () => {
+  it("refuses a stack that was never deployed", async () => {
     await expect(run(false, { answers: { "stack output": done("{}") } })).rejects.toThrow(
       /never been deployed.*--up/,
     );
   });
 
-  it("makes no volume where no driver is deployed, and says so", async () => {
+  it("skips the storage probe without a driver, and says so", async () => {
     const { asked, run: found } = await run(true, { storageClasses: [] });
     expect(asked).not.toContain("probe");
     expect(found.steps.at(-1)).toMatchObject({ step: "storage probe", result: "skipped" });
     expect(found.result).toBe("passed");
   });
 
-  it("has no secret in its report, and shows every step, node and volume", async () => {
+  it("reports every step, node and volume, and no secret", async () => {
     const { run: found } = await run(true);
     const markdown = acceptanceMarkdown(found);
     for (const text of [markdown, JSON.stringify(found)]) expect(text).not.toContain(canary);
@@ -223,7 +223,7 @@ describe("a node", () => {
   const look = async (change: Partial<typeof running> = {}, own: Partial<WantedNode> = {}) =>
     (await readNodesNow([{ ...node, ...own }], credentials, () => ({ ...running, ...change })))[0]!;
 
-  it("is as wanted", async () => {
+  it("matches its settings", async () => {
     expect(await look()).toEqual(sound);
   });
 
@@ -262,7 +262,7 @@ describe("a node", () => {
     expect(problems).toEqual([expect.stringMatching(problem) as string]);
   });
 
-  it("has the Kubernetes that the stack has deployed, but for what a patch pins", async () => {
+  it("runs the Kubernetes release that the stack deployed, except for what a patch pins", async () => {
     const kubernetes = { version: "v1.36.1", pinned: {} };
     expect((await look({}, { kubernetes })).problems).toEqual([]);
     const old = {
@@ -284,7 +284,7 @@ describe("a node", () => {
     expect((await look(old)).problems).toEqual([]);
   });
 
-  it("is asked for the Kubernetes of the state, unless that was only adopted", async () => {
+  it("is expected to run the Kubernetes release in the state, unless that was only adopted", async () => {
     const upgrade = {
       type: "talos-node:index:KubernetesUpgrade",
       inputs: { kubernetesVersion: "v1.36.1", nodes: { cp1: { pinned: ["kubelet"] }, w1: {} } },
@@ -306,7 +306,7 @@ describe("a node", () => {
     expect((await nodes({ ...upgrade, outputs: { adopted: {} } }))[0]).not.toHaveProperty("kubernetes");
   });
 
-  it("that cannot be read is a problem of that node alone", async () => {
+  it("that cannot be read is a problem of that node only", async () => {
     const { problems, version } = await look({
       version: async () =>
         Promise.reject(new TalosError("unreachable", "10.0.0.11", "Version", "connection refused")),
@@ -315,7 +315,7 @@ describe("a node", () => {
     expect(problems).toEqual([expect.stringContaining("connection refused") as string]);
   });
 
-  it("has not booted only where both boot IDs are known and the same", () => {
+  it("counts as not rebooted only if both boot IDs are known and equal", () => {
     const withBoot = (bootId?: string): FoundNode[] => [
       { name: "cp1", address: "", problems: [], ...(bootId === undefined ? {} : { bootId }) },
     ];
@@ -328,8 +328,8 @@ describe("a node", () => {
   });
 });
 
-describe("the engine's last words", () => {
-  it("are its errors, with their further lines", () => {
+describe("the summary of a failed engine run", () => {
+  it("has its errors with their continuation lines", () => {
     const words = summarizeFailure(
       done(
         "Diagnostics:\n  talos-node (w1):\n    error: w1: did not boot\n      seen: v1.12\n\nResources:\n    12 unchanged\n",
@@ -339,7 +339,7 @@ describe("the engine's last words", () => {
     expect(words).toContain("w1: did not boot");
     expect(words).not.toContain("unchanged");
   });
-  it("are its last lines where it names no error", () => {
+  it("has its last lines if it names no error", () => {
     expect(summarizeFailure(done("panic: something", 2))).toBe("panic: something");
   });
 });

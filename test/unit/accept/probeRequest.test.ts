@@ -32,8 +32,8 @@ const stack =
 
 const classes = ["joviandss-sc", "synology-sc"];
 
-describe("what npm run storage:probe and npm run accept probe", () => {
-  it("is every class: as the stack's own probe does it, or with the defaults", async () => {
+describe("npm run storage:probe and npm run accept", () => {
+  it("probe every class, with the settings of the stack's own probe or the defaults", async () => {
     const { storageClasses, kubeconfig: _, ...settings } = probe.inputs;
     expect(await probeRequests(stack(probe), classes, {})).toEqual([
       { ...settings, classes: storageClasses },
@@ -49,7 +49,7 @@ describe("what npm run storage:probe and npm run accept probe", () => {
     expect(await probeRequests(stack(), [], {})).toEqual([]);
   });
 
-  it("is what the command line says", async () => {
+  it("follow the command line", async () => {
     const options = { classes: ["joviandss-sc"], nodes: ["w1"], size: "1Gi", tolerate: ["b"] };
     expect(await probeRequests(stack(probe), classes, options)).toEqual([
       expect.objectContaining({
@@ -61,7 +61,7 @@ describe("what npm run storage:probe and npm run accept probe", () => {
     ]);
   });
 
-  it("is no class that the stack has not", async () => {
+  it("refuse a class that the stack does not have", async () => {
     const request = probeRequests(stack(probe), classes, { classes: ["synolgy-sc"] });
     await expect(request).rejects.toThrow(AcceptError);
     await expect(request).rejects.toThrow(/synolgy-sc.*synology-sc/);

@@ -6,22 +6,22 @@ import { record, type RecordOptions } from "./recorder.ts";
 
 type Program = Record<string, unknown>;
 
-/** Of the schematic that a stack has by default. */
+/** The schematic that a stack has by default. */
 export const iscsiSchematicId = schematicId({
   customization: { systemExtensions: { officialExtensions: ["siderolabs/iscsi-tools"] } },
 });
 
-/** A secret as it comes over the wire; the engine wraps a secret output whose properties are secret once more. */
+/** A secret on the wire. The engine wraps a secret output again if its properties are secret. */
 function wireSecretOf(value: object): object {
   return { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", value };
 }
 
-/** The factory answers the ID of the document that it was given. */
+/** The factory answers with the ID of the document it was sent. */
 function registeredId(inputs: Record<string, unknown>): string {
   return schematicId(parseSchematic(parse(inputs["schematic"] as string) as Record<string, unknown>));
 }
 
-/** What the providers make of resources in an update. */
+/** What providers return for resources in an update. */
 export const providers: RecordOptions = {
   made: ({ type, inputs }) => {
     const clientConfiguration = { caCertificate: "ca", clientCertificate: "crt", clientKey: canary };
@@ -64,7 +64,7 @@ let run = 0;
 /**
  * Runs index.ts as the language host would, with this configuration.
  *
- * @param made what a provider makes of a resource, where it is something else than usual
+ * @param made what a provider returns for a resource, if it differs from the default
  */
 export function runProgram(
   config: Record<string, unknown>,
@@ -78,7 +78,7 @@ export function runProgram(
   return record(
     async () => {
       pulumi.runtime.setAllConfig(Object.fromEntries(entries) as Record<string, string>);
-      // Every run is a program of its own; what it imports is loaded once.
+      // The query string makes each run load the program anew. Its imports are loaded once.
       return (await import(/* @vite-ignore */ `../../../index.ts?run=${run++}`)) as Program;
     },
     {

@@ -2,24 +2,24 @@ import * as pulumi from "@pulumi/pulumi";
 import { getMonitor } from "@pulumi/pulumi/runtime/settings.js";
 import type struct from "google-protobuf/google/protobuf/struct_pb.js";
 
-/** A resource as its registration left the program for the engine. */
+/** A resource as registered with the engine. */
 export interface Registered {
   type: string;
   name: string;
   /** Type and name of the parent. */
   parent: string;
-  /** Its inputs, with `{ secret: value }` where the program marked a secret and `unknown` where it does not know. */
+  /** Its inputs, with `{ secret: value }` for a secret and `unknown` for an unknown value. */
   inputs: Record<string, unknown>;
-  /** Names of the resources it waits for, in no order. */
+  /** Names of its dependencies, in no order. */
   after: string[];
   /** Name of the explicit provider; empty for the default one. */
   provider: string;
   protect: boolean;
   ignoreChanges: string[];
-  /** What the engine may find it as in an older state: `<parent type>::<parent name> > <type>`. */
+  /** Its aliases: `<parent type>::<parent name> > <type>`. */
   aliases: string[];
   additionalSecretOutputs: string[];
-  /** When it was registered and when the engine had answered, as steps of one clock. */
+  /** When it was registered and when the engine answered, as ticks of one clock. */
   start: number;
   end: number;
 }
@@ -37,23 +37,23 @@ export interface Recording<Result> {
 }
 
 export interface RecordOptions {
-  /** A preview: no resource gets an ID, and nothing is known but what the program knows by itself. */
+  /** A preview: resources get no ID, and only the program's own values are known. */
   preview?: boolean;
-  /** What the provider makes of a resource: its ID, and its state beyond the inputs. */
+  /** What the provider returns for a resource: its ID, and its state beyond the inputs. */
   made?: (resource: { type: string; name: string; inputs: Record<string, unknown> }) => {
     id?: string;
     state?: Record<string, unknown>;
     /** How long it takes, in milliseconds. */
     takes?: number;
   };
-  /** What a provider's function answers. */
+  /** The answer of a provider's function. */
   answer?: (call: Called) => Record<string, unknown>;
 }
 
-/** Inputs that the program does not know in a preview. */
+/** Marks an input that is unknown in a preview. */
 export const unknown = "unknown until the update";
 
-/** The wire boundary: what a request can be asked (sdk/proto/pulumi/resource.proto). */
+/** The wire boundary: the accessors of a request (sdk/proto/pulumi/resource.proto). */
 interface WireRequest {
   getType(): string;
   getName(): string;
@@ -70,7 +70,7 @@ interface WireRequest {
 }
 type Method = (request: WireRequest, callback: unknown) => Promise<void>;
 
-/** Runs a piece of program with Pulumi's mocks in place of the engine and returns all that it asked for. */
+/** Runs a program with Pulumi's mocks as the engine, and returns all requests. */
 export async function record<Result>(
   program: () => Result | Promise<Result>,
   { preview = false, made = () => ({}), answer = () => ({}) }: RecordOptions = {},
@@ -129,7 +129,7 @@ export async function record<Result>(
   return { result, resources, calls };
 }
 
-/** The value of an output, once the program has run. */
+/** The value of an output after the program has run. */
 export function valueOf<T>(output: pulumi.Output<T>): Promise<T> {
   return (output as unknown as { promise(): Promise<T> }).promise();
 }
@@ -176,7 +176,7 @@ function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(fields).map(([key, inner]) => [key, plain(inner)]));
 }
 
-/** Inputs as a provider gets them, without the wrapping of secrets. */
+/** Inputs as a provider gets them, without secret wrappers. */
 function plainInputs(inputs: unknown): Record<string, unknown> {
   const bare = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(bare);

@@ -7,7 +7,7 @@ import { record } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
 import { containersOf, objectNames, podOf } from "./workloads.ts";
 
-// The widest each can be: in the node's network, with leader election, nsenter and snapshots.
+// The largest footprint of each: host network, leader election, nsenter and snapshots.
 async function deployAll(): Promise<Registered[]> {
   const wide = {
     controller: { replicas: 2, hostNetwork: true },
@@ -25,18 +25,18 @@ async function deployAll(): Promise<Registered[]> {
   return resources;
 }
 
-test("both drivers and the snapshot controller share no object in the cluster", async () => {
+test("the drivers and the snapshot controller share no object in the cluster", async () => {
   const names = objectNames(await deployAll());
   expect(names.length).toBeGreaterThan(35);
   expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
 });
 
-test("they share no Pulumi name of one type", async () => {
+test("they share no Pulumi name within a type", async () => {
   const urns = (await deployAll()).map(({ type, name }) => `${type} ${name}`);
   expect(urns.filter((urn, index) => urns.indexOf(urn) !== index)).toEqual([]);
 });
 
-test("no two pods in the node's network listen on one port, and all of them on loopback", async () => {
+test("no two host network pods share a port, and all listen on loopback", async () => {
   const workloads = (await deployAll()).filter(({ type }) => /:(Deployment|DaemonSet)$/.test(type));
   const inHostNetwork = workloads.filter(({ inputs }) => podOf(inputs).hostNetwork === true);
   const endpoints = inHostNetwork.flatMap(({ inputs }) =>
@@ -48,7 +48,7 @@ test("no two pods in the node's network listen on one port, and all of them on l
   for (const endpoint of endpoints) expect(endpoint).toMatch(/^--http-endpoint=127\.0\.0\.1:298\d\d$/);
 });
 
-test("snapshot CRDs and controller belong to the cluster alone", async () => {
+test("only the snapshot controller owns the snapshot CRDs", async () => {
   const resources = await deployAll();
   const crds = resources.filter(({ type }) => type.endsWith(":CustomResourceDefinition"));
   expect(crds.map(({ parent }) => parent)).toEqual(

@@ -11,7 +11,7 @@ describe("both drivers on one cluster", () => {
     synology: synologySchema.parse({ ...synology, ...more.synology }),
   });
 
-  test("get along by default", () => {
+  test("have no conflict by default", () => {
     expect(csiProblems(both())).toEqual([]);
   });
 
@@ -49,7 +49,7 @@ describe("both drivers on one cluster", () => {
     ]);
   });
 
-  test("nsenter is refused with workload isolation, for each driver", () => {
+  test("refuse nsenter with workload isolation, each on its own", () => {
     const settings = both({
       joviandss: { iscsiadm: { strategy: "nsenter" } },
       synology: { iscsiadm: { strategy: "nsenter" } },
@@ -61,7 +61,7 @@ describe("both drivers on one cluster", () => {
     ]);
   });
 
-  test("snapshots need the cluster's part of them", () => {
+  test("need the snapshot controller for snapshots", () => {
     const settings = both({ joviandss: { snapshots: { enabled: true } } });
     expect(csiProblems(settings)).toEqual([
       {

@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import { describeValue } from "../../../components/csi/fields.ts";
 import { describeGiven } from "../../../settings/messages.ts";
 
-/** A wrong value in an error: enough to find it in the file, and no secret that stands in the wrong place. */
+/** How an error shows a wrong value: recognizable in the file, but without a secret that is in the wrong place. */
 
-describe("what people write is shown as they wrote it", () => {
+describe("text that people typically write is shown as is", () => {
   test.each([
     "latest",
     "Pool-0",
@@ -25,7 +25,7 @@ describe("what people write is shown as they wrote it", () => {
   });
 });
 
-describe("what may be a secret is not", () => {
+describe("text that may be a secret is not shown", () => {
   test.each([
     "x9Kq2LmB",
     "9f86d081884c7d659a2feaa0c55ad015",
@@ -40,7 +40,7 @@ describe("what may be a secret is not", () => {
     expect(describeGiven(text)).toBe(`a string of ${text.length} characters`);
   });
 
-  test("a password in a URL is cut out of it", () => {
+  test("a password in a URL is removed", () => {
     expect(describeValue("https://admin:hunter@192.168.0.100")).toBe('"https://…@192.168.0.100"');
   });
 });

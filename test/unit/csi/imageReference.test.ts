@@ -27,11 +27,11 @@ describe("an image reference", () => {
     "/a:1",
     "a/",
     "a.io:port/b:1",
-  ])("%j is none", (reference) => {
+  ])("%j is not one", (reference) => {
     expect(parseImageReference(reference)).toBeUndefined();
   });
 
-  test("every pinned sidecar is one that may be used", () => {
+  test("is valid for every pinned sidecar", () => {
     for (const image of Object.values(sidecarImages)) expect(imageProblem(image)).toBeUndefined();
   });
 });
@@ -41,6 +41,6 @@ test.each([
   ["opene/joviandss-csi:v1", "mirror.io:5000/k8s/", "mirror.io:5000/k8s/opene/joviandss-csi:v1"],
   [`docker.io/a/b:1@${digest}`, "mirror.io", `mirror.io/a/b:1@${digest}`],
   ["a/b:1", undefined, "a/b:1"],
-])("%s in the registry %s is %s", (reference, registry, expected) => {
+])("%s in the registry %s becomes %s", (reference, registry, expected) => {
   expect(inRegistry(reference, registry)).toBe(expected);
 });

@@ -13,9 +13,9 @@ import {
   podOf,
 } from "./workloads.ts";
 
-describe("choices", () => {
+describe("options", () => {
   test.each(["chroot", "nsenter"] as const)(
-    "%s: iscsiadm and mount of ours stand in front of the image's",
+    "%s: our iscsiadm and mount are mounted over the image's",
     async (strategy) => {
       const resources = await registerDriver({ iscsiadm: { strategy } });
       expect(podOf(onlyDaemonSet(resources)).hostPID).toBe(strategy === "nsenter" ? true : undefined);
@@ -73,7 +73,7 @@ describe("choices", () => {
     });
   });
 
-  test("snapshots add the snapshotter, its rights and the class", async () => {
+  test("snapshots add the snapshotter and the class", async () => {
     const resources = await registerDriver({ snapshots: { enabled: true, default: true } });
     expect(containerNamed(onlyDeployment(resources), "csi-snapshotter").image).toBe(
       "registry.k8s.io/sig-storage/csi-snapshotter:v8.6.0",
@@ -92,7 +92,7 @@ describe("choices", () => {
     });
   });
 
-  test("a StorageClass for each file system, one of them the default", async () => {
+  test("each entry becomes a StorageClass, and one of them can be the default", async () => {
     const storageClasses = [
       { name: "fast", default: true, fsType: "xfs" as const, mountOptions: ["noatime"] },
       { name: "plain", reclaimPolicy: "Retain" as const },
@@ -110,7 +110,7 @@ describe("choices", () => {
     ).toMatchObject({ reclaimPolicy: "Retain" });
   });
 
-  test("a mirror holds all images, the driver's included, and single ones can be replaced", async () => {
+  test("a mirror serves all images including the driver's, and single images can be overridden", async () => {
     const resources = await registerDriver({
       registry: "mirror.example.com:5000/k8s",
       images: { attacher: "example.com/attacher:v1" },
@@ -129,7 +129,7 @@ describe("choices", () => {
     });
   });
 
-  test("the controller in the node's network has its health check on loopback", async () => {
+  test("a controller on the host network has its health check on loopback", async () => {
     const resources = await registerDriver({ controller: { hostNetwork: true } });
     expect(podOf(onlyDeployment(resources))).toMatchObject({
       hostNetwork: true,
@@ -152,7 +152,7 @@ describe("choices", () => {
     );
   });
 
-  test("transform changes one field of a child and leaves the rest", async () => {
+  test("transform changes one field of a child and keeps the rest", async () => {
     const plain = await registerDriver();
     const resources = await registerDriver({
       transform: {
@@ -172,7 +172,7 @@ describe("choices", () => {
     });
   });
 
-  test("a second pool is a driver of its own, from an image with a name of its own", async () => {
+  test("a second pool is a separate driver with its own image", async () => {
     const image = `registry.example.com/joviandss-csi-pool1@${digest}`;
     const resources = await registerDriver({
       pools: [{ name: "Pool-0" }, { name: "Pool_1", driver: { name: "pool-1.csi.example.com", image } }],

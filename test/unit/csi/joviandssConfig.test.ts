@@ -7,7 +7,7 @@ import { valueAt, onlyResource, decodeBase64 } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
 import { checksumOf, onlyDaemonSet, onlyDeployment } from "./workloads.ts";
 
-describe("the configuration", () => {
+describe("the driver's configuration", () => {
   const config = (resources: Registered[]) => {
     const secret = onlyResource(resources, "kubernetes:core/v1:Secret", "joviandss-config").inputs;
     return parse(decodeBase64(valueAt(secret, "data", "secret", "cfg.yaml"))) as unknown;
@@ -37,7 +37,7 @@ describe("the configuration", () => {
     },
   );
 
-  test("the password is nowhere but in secrets", async () => {
+  test("has the password only in secrets", async () => {
     const withoutSecrets = (value: unknown): unknown =>
       typeof value !== "object" || value === null
         ? value
@@ -56,7 +56,7 @@ describe("the configuration", () => {
     });
   });
 
-  test("a password that another resource makes is used and kept secret", async () => {
+  test("accepts a password from another resource, and keeps it secret", async () => {
     const resources = await registerDriver({
       endpoint: { ...minimal.endpoint, password: pulumi.output(Promise.resolve("made later")) },
     });
@@ -64,7 +64,7 @@ describe("the configuration", () => {
     expect(valueAt(resources[0]?.inputs, "endpoint", "password")).toEqual({ secret: "made later" });
   });
 
-  test("a changed password changes the controller's pods and not the node's, which do not read it", async () => {
+  test("restarts the controller after a password change, but not the node part, which does not read it", async () => {
     const before = await registerDriver();
     const after = await registerDriver({ endpoint: { ...minimal.endpoint, password: "hunter3" } });
     expect(checksumOf(onlyDeployment(before))).toMatch(/^[0-9a-f]{16}$/);
@@ -73,7 +73,7 @@ describe("the configuration", () => {
     expect(onlyDaemonSet(after)).toEqual(onlyDaemonSet(before));
   });
 
-  test("the checksum's key, the Secret's uid, is kept out of the state", async () => {
+  test("keeps the checksum's key, the Secret's uid, out of the state", async () => {
     const secret = onlyResource(await registerDriver(), "kubernetes:core/v1:Secret", "joviandss-config");
     expect(secret.additionalSecretOutputs).toContain("metadata");
   });
@@ -83,12 +83,12 @@ describe("the checksum", () => {
   const checksum = async (uid: string | undefined, content: string) =>
     new Promise((resolve) => keyedChecksum(uid, content).apply(resolve));
 
-  test("is keyed: without the uid nobody can try passwords out", async () => {
+  test("is keyed, so nobody can guess passwords without the uid", async () => {
     expect(await checksum("one uid", "content")).not.toBe(await checksum("another uid", "content"));
     expect(await checksum("one uid", "content")).toBe(await checksum("one uid", "content"));
   });
 
-  test("without a uid there is none, rather than a hash that can be tried out", async () => {
+  test("does not exist without a uid, because a plain hash would allow guesses", async () => {
     expect(await checksum(undefined, "content")).toBe(await checksum("", "other content"));
   });
 });

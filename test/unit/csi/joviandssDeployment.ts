@@ -4,7 +4,7 @@ import { digest } from "./plainSettings.ts";
 import { record } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
 
-/** The least that a JovianDSS driver needs to be told. */
+/** The minimal arguments of a JovianDSS driver. */
 export const minimal: JovianDssCsiArgs = {
   image: `docker.io/opene/joviandss-csi@${digest}`,
   endpoint: { addresses: ["192.168.0.100"], user: "admin", password: "hunter2" },
@@ -12,7 +12,7 @@ export const minimal: JovianDssCsiArgs = {
   pools: [{ name: "Pool-0" }],
 };
 
-/** What is registered for a JovianDSS driver with these arguments. */
+/** The resources that a JovianDSS driver with these arguments registers. */
 export async function registerDriver(args: Partial<JovianDssCsiArgs> = {}): Promise<Registered[]> {
   return (await record(() => new JovianDssCsi("joviandss", { ...minimal, ...args }))).resources;
 }

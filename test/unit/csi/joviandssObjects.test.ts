@@ -6,13 +6,13 @@ import { valueAt, onlyResource, record } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
 import { containersOf, onlyDaemonSet, onlyDeployment } from "./workloads.ts";
 
-describe("what the driver is given by default", () => {
+describe("the driver's default objects", () => {
   let resources: Registered[];
   beforeAll(async () => {
     resources = await registerDriver();
   });
 
-  test("every child belongs to the component's driver and is named after it", () => {
+  test("are children of the component's driver, and named after it", () => {
     const [component, driver, ...children] = resources;
     expect([component?.type, component?.name]).toEqual(["talos-iscsi:index:JovianDssCsi", "joviandss"]);
     expect([driver?.type, driver?.parent]).toEqual([
@@ -25,7 +25,7 @@ describe("what the driver is given by default", () => {
     }
   });
 
-  // facts: open-e/joviandss-kubernetescsi c466239, its official objects, with their defects mended
+  // Facts: open-e/joviandss-kubernetescsi c466239, its official objects, with their defects fixed.
   test.each([
     ["kubernetes:core/v1:Namespace", "joviandss-namespace", "joviandss-csi"],
     ["kubernetes:core/v1:Secret", "joviandss-config", "jdss-controller-cfg"],
@@ -69,15 +69,15 @@ describe("what the driver is given by default", () => {
       "joviandss-volumes-binding",
       "joviandss-csi-volumes",
     ],
-  ])("%s %s is %s in the cluster", (type, name, objectName) => {
+  ])("include %s %s, named %s in the cluster", (type, name, objectName) => {
     expect(valueAt(onlyResource(resources, type, name).inputs, "metadata", "name")).toBe(objectName);
   });
 
-  test("there is nothing else: no lease rights, no snapshot class", () => {
+  test("include nothing else: no lease rights, no snapshot class", () => {
     expect(resources.filter((resource) => resource.type.startsWith("kubernetes:"))).toHaveLength(15);
   });
 
-  test("everything with a namespace is in the driver's", () => {
+  test("are in the driver's namespace", () => {
     const kinds = ["Secret", "ServiceAccount", "Deployment", "DaemonSet"];
     for (const { inputs } of resources.filter((resource) => kinds.includes(String(resource.inputs.kind)))) {
       expect(valueAt(inputs, "metadata", "namespace")).toBe("joviandss-csi");
@@ -85,7 +85,7 @@ describe("what the driver is given by default", () => {
   });
 
   test.each(["enforce", "audit", "warn"])(
-    "the namespace's pod-security label %s is privileged, with a version",
+    "set the namespace's pod-security label %s to privileged, with a version",
     (mode) => {
       const labels = valueAt(
         onlyResource(resources, "kubernetes:core/v1:Namespace").inputs,
@@ -97,7 +97,7 @@ describe("what the driver is given by default", () => {
     },
   );
 
-  test("pods come after the namespace, the secret and the rights", () => {
+  test("create pods after the namespace, the secret and the rights", () => {
     const rights = [
       "joviandss-namespace",
       "joviandss-config",
@@ -110,7 +110,7 @@ describe("what the driver is given by default", () => {
     }
   });
 
-  test("the CSIDriver says what the driver can do", () => {
+  test("declare the driver's capabilities in the CSIDriver", () => {
     expect(onlyResource(resources, "kubernetes:storage.k8s.io/v1:CSIDriver").inputs.spec).toEqual({
       attachRequired: true,
       podInfoOnMount: false,
@@ -119,7 +119,7 @@ describe("what the driver is given by default", () => {
     });
   });
 
-  test("the StorageClass leaves out what the driver cannot do", () => {
+  test("omit what the driver cannot do from the StorageClass", () => {
     expect(onlyResource(resources, "kubernetes:storage.k8s.io/v1:StorageClass").inputs).toMatchObject({
       provisioner: "iscsi.csi.joviandss.open-e.com",
       parameters: { "csi.storage.k8s.io/fstype": "ext4" },
@@ -129,7 +129,7 @@ describe("what the driver is given by default", () => {
     });
   });
 
-  test("D3: the sidecars are the current ones, and every container has requests and a memory limit", () => {
+  test("D3: use current sidecars, and set requests and a memory limit on every container", () => {
     const all = [...containersOf(onlyDeployment(resources)), ...containersOf(onlyDaemonSet(resources))];
     expect(Object.fromEntries(all.map(({ name, image }) => [name, image]))).toEqual({
       "csi-controller": minimal.image,
@@ -147,11 +147,11 @@ describe("what the driver is given by default", () => {
     }
   });
 
-  // What the policies admit and refuse is shown by a real API server (test/lab/csi.test.ts).
+  // A real API server tests what the policies admit and refuse (test/lab/csi.test.ts).
   test.each([
     ["joviandss-claims", "persistentvolumeclaims"],
     ["joviandss-volumes", "persistentvolumes"],
-  ])("D8: %s is in force for every %s that is made or changed", (name, resource) => {
+  ])("D8: enforce %s for all created and updated %s", (name, resource) => {
     const type = "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy";
     const { spec, metadata } = onlyResource(resources, type, name).inputs;
     expect(valueAt(spec, "matchConstraints", "resourceRules")).toEqual([
@@ -165,7 +165,7 @@ describe("what the driver is given by default", () => {
   });
 });
 
-test("a StorageClass has its component's name once in its own, and is found under the name it had before", async () => {
+test("a StorageClass name has the component's name once, with an alias for its earlier name", async () => {
   const pool = (...names: string[]) => ({
     pools: [{ name: "Pool-0", storageClasses: names.map((name) => ({ name })) }],
   });
@@ -177,14 +177,14 @@ test("a StorageClass has its component's name once in its own, and is found unde
     ["joviandss-sc", ["joviandss-joviandss-sc"]],
     ["joviandss-gold", []],
   ]);
-  // Two names that would become one stay apart.
+  // Two names that would collide stay different.
   expect(await named("joviandss-gold", "gold")).toEqual([
     ["joviandss-joviandss-gold", []],
     ["joviandss-gold", []],
   ]);
 });
 
-test("outputs name what the program may need", async () => {
+test("outputs are the names that a program may need", async () => {
   const { result } = await record(() => new JovianDssCsi("joviandss", minimal));
   const { namespace, controllerName, daemonSetName, storageClassNames } = result;
   const values = await new Promise((resolve) => {

@@ -4,9 +4,9 @@ import { valueAt, onlyResource } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
 import { containerNamed, containersOf, onlyDaemonSet, onlyDeployment, podOf } from "./workloads.ts";
 
-// What each process of the driver is given, against the official objects (open-e/joviandss-kubernetescsi c466239) with
-// their defects D1 to D8 mended (docs/joviandss.md).
-describe("what the driver's processes are given", () => {
+// Arguments and rights of each driver process, against the official objects (open-e/joviandss-kubernetescsi c466239) with
+// their defects D1 to D8 fixed (docs/joviandss.md).
+describe("the driver's processes", () => {
   let resources: Registered[];
   beforeAll(async () => {
     resources = await registerDriver();
@@ -30,11 +30,11 @@ describe("what the driver's processes are given", () => {
       ],
       ["csi-attacher", ["--csi-address=/csi/csi.sock", "--timeout=60s"]],
       ["liveness-probe", ["--csi-address=/csi/csi.sock", "--http-endpoint=:29812"]],
-    ])("%s is started with %j", (name, args) => {
+    ])("runs %s with %j", (name, args) => {
       expect(containerNamed(onlyDeployment(resources), name).args).toEqual(args);
     });
 
-    test("there is no other container: no resizer (no expansion), no snapshotter unless asked", () => {
+    test("runs no other container: no resizer (no expansion), and no snapshotter by default", () => {
       expect(containersOf(onlyDeployment(resources)).map(({ name }) => name)).toEqual([
         "csi-controller",
         "csi-provisioner",
@@ -43,7 +43,7 @@ describe("what the driver's processes are given", () => {
       ]);
     });
 
-    test("D4: it has nothing of the node", () => {
+    test("D4: has no access to the node", () => {
       expect(podOf(onlyDeployment(resources))).not.toHaveProperty("hostNetwork");
       expect(podOf(onlyDeployment(resources))).not.toHaveProperty("hostPID");
       expect(podOf(onlyDeployment(resources)).volumes).toEqual([
@@ -62,7 +62,7 @@ describe("what the driver's processes are given", () => {
       }
     });
 
-    test("only the plugin sees the configuration", () => {
+    test("gives the configuration to the plugin only", () => {
       const mount = { name: "config", mountPath: "/config", readOnly: true };
       for (const { name, volumeMounts } of containersOf(onlyDeployment(resources))) {
         const expected = [
@@ -73,7 +73,7 @@ describe("what the driver's processes are given", () => {
       }
     });
 
-    test("a single replica never runs twice and elects no leader", () => {
+    test("never runs twice and elects no leader with a single replica", () => {
       expect(valueAt(onlyDeployment(resources), "spec", "replicas")).toBe(1);
       expect(valueAt(onlyDeployment(resources), "spec", "strategy")).toEqual({ type: "Recreate" });
     });
@@ -101,11 +101,11 @@ describe("what the driver's processes are given", () => {
         ],
       ],
       ["liveness-probe", ["--csi-address=/csi/csi.sock", "--http-endpoint=127.0.0.1:29810"]],
-    ])("%s is started with %j", (name, args) => {
+    ])("runs %s with %j", (name, args) => {
       expect(containerNamed(onlyDaemonSet(resources), name).args).toEqual(args);
     });
 
-    test("the driver's iscsiadm is told to use the node's by chroot", () => {
+    test("uses the node's iscsiadm by chroot", () => {
       expect(containerNamed(onlyDaemonSet(resources), "csi-node").env).toEqual([
         { name: "KUBE_NODE_NAME", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } },
         { name: "ISCSIADM_HOST_STRATEGY", value: "chroot" },
@@ -113,7 +113,7 @@ describe("what the driver's processes are given", () => {
       ]);
     });
 
-    test("D2: the staging directory is shared with the kubelet", () => {
+    test("D2: shares the staging directory with the kubelet", () => {
       expect(containerNamed(onlyDaemonSet(resources), "csi-node").volumeMounts).toEqual([
         { name: "socket-dir", mountPath: "/csi" },
         { name: "kubelet-dir", mountPath: "/var/lib/kubelet", mountPropagation: "Bidirectional" },
@@ -123,7 +123,7 @@ describe("what the driver's processes are given", () => {
       ]);
     });
 
-    test("D1: the socket is outside of the directory that the kubelet walks", () => {
+    test("D1: has its socket outside of the directory that the kubelet watches", () => {
       expect(podOf(onlyDaemonSet(resources)).volumes).toEqual([
         {
           name: "socket-dir",
@@ -142,7 +142,7 @@ describe("what the driver's processes are given", () => {
       ]);
     });
 
-    test("D5: the registrar runs no shell and has no power", () => {
+    test("D5: has a registrar without a shell and without privileges", () => {
       const registrar = containerNamed(onlyDaemonSet(resources), "csi-registrar");
       expect(registrar).not.toHaveProperty("lifecycle");
       expect(registrar.securityContext).toMatchObject({ privileged: false, capabilities: { drop: ["ALL"] } });
@@ -152,7 +152,7 @@ describe("what the driver's processes are given", () => {
       ]);
     });
 
-    test("D6: it runs on every node, control planes included, and is updated a few nodes at a time", () => {
+    test("D6: runs on every node, control planes included, and updates a few nodes at a time", () => {
       expect(podOf(onlyDaemonSet(resources))).toMatchObject({
         hostNetwork: true,
         dnsPolicy: "ClusterFirstWithHostNet",
@@ -169,7 +169,7 @@ describe("what the driver's processes are given", () => {
       });
     });
 
-    test("health checks listen and are asked on loopback only, and no port is opened on the node", () => {
+    test("serves and checks health on loopback only, and opens no port on the node", () => {
       const ports = { "csi-node": 29810, "csi-registrar": 29811 };
       for (const [name, port] of Object.entries(ports)) {
         expect(containerNamed(onlyDaemonSet(resources), name).livenessProbe?.httpGet).toEqual({
@@ -181,14 +181,14 @@ describe("what the driver's processes are given", () => {
       for (const entry of containersOf(onlyDaemonSet(resources))) expect(entry).not.toHaveProperty("ports");
     });
 
-    test("only the plugin is privileged", () => {
+    test("makes only the plugin privileged", () => {
       const privileged = containersOf(onlyDaemonSet(resources)).filter(
         ({ securityContext }) => securityContext.privileged === true,
       );
       expect(privileged.map(({ name }) => name)).toEqual(["csi-node"]);
     });
 
-    test("it asks nothing of the API: no token, no role", () => {
+    test("has no API access: no token, no role", () => {
       expect(
         onlyResource(resources, "kubernetes:core/v1:ServiceAccount", "joviandss-node-account").inputs
           .automountServiceAccountToken,

@@ -4,11 +4,11 @@ import { withChange, digest, joviandss } from "./plainSettings.ts";
 import type { Path } from "./plainSettings.ts";
 import { problemsOf } from "./problemsOf.ts";
 
-test("the least that is needed is enough", () => {
+test("the minimal settings are valid", () => {
   expect(problemsOf(joviandssSchema, joviandss)).toEqual([]);
 });
 
-// Each row: what is changed, the path that is named, and what the reason says (what was seen, what would be right).
+// Each row: the change, the path of the problem, and the expected reason (what was found, what would be right).
 describe("JovianDSS refuses", () => {
   test.each<[string, Path, unknown, string, RegExp]>([
     ["no image", ["image"], undefined, "image", /missing; set an image with a tag or, better, a digest/],
@@ -227,7 +227,7 @@ describe("JovianDSS refuses", () => {
     expect(problems).toEqual([{ path: where, reason: expect.stringMatching(reason) as string }]);
   });
 
-  test("everything at once", () => {
+  test("with every problem at once", () => {
     expect(problemsOf(joviandssSchema, {}).map(({ path }) => path)).toEqual([
       "image",
       "endpoint",
@@ -246,19 +246,19 @@ describe("JovianDSS refuses", () => {
   });
 });
 
-test("http is allowed to those who say so", () => {
+test("http is allowed if explicitly enabled", () => {
   const endpoint = { ...joviandss.endpoint, protocol: "http", allowHttp: true };
   expect(problemsOf(joviandssSchema, { ...joviandss, endpoint })).toEqual([]);
 });
 
-test.each(["10.0.0.1", "storage.example.com", "nas"])("%s is an address", (address) => {
+test.each(["10.0.0.1", "storage.example.com", "nas"])("%s is a valid address", (address) => {
   expect(problemsOf(joviandssSchema, withChange(joviandss, ["endpoint", "addresses"], [address]))).toEqual(
     [],
   );
 });
 
 // The driver builds its REST URL without brackets, fails to parse it and dereferences nil.
-test.each(["endpoint", "iscsi"])("an IPv6 address of %s is refused with the reason", (section) => {
+test.each(["endpoint", "iscsi"])("an IPv6 address in %s is refused with the reason", (section) => {
   for (const address of ["2001:db8::1", "[2001:db8::1]"]) {
     expect(problemsOf(joviandssSchema, withChange(joviandss, [section, "addresses"], [address]))).toEqual([
       {
@@ -269,7 +269,7 @@ test.each(["endpoint", "iscsi"])("an IPv6 address of %s is refused with the reas
   }
 });
 
-test("snapshots come with a warning: they cannot be restored", () => {
+test("snapshots cause a warning that they cannot be restored", () => {
   const warned = joviandssWarnings(
     joviandssSchema.parse({ ...joviandss, image: `a/b@${digest}`, snapshots: { enabled: true } }),
   );
@@ -282,11 +282,11 @@ test.each([
   `opene/joviandss-csi@${digest}`,
   `localhost:5000/a/b:1@${digest}`,
   "joviandss:1",
-])("%s is an image", (image) => {
+])("%s is a valid image", (image) => {
   expect(problemsOf(joviandssSchema, { ...joviandss, image })).toEqual([]);
 });
 
-test("what is legal but does less than it seems is a warning", () => {
+test("settings that do less than they seem to cause a warning", () => {
   const settings = joviandssSchema.parse({
     ...joviandss,
     image: "opene/joviandss-csi:v1.1.0",

@@ -1,7 +1,7 @@
-/** A digest of the right form. */
+/** A valid digest. */
 export const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/** The least that JovianDSS settings need. */
+/** The minimal JovianDSS settings. */
 export const joviandss = {
   image: `docker.io/opene/joviandss-csi@${digest}`,
   endpoint: { addresses: ["192.168.0.100"], user: "admin", password: "hunter2" },
@@ -9,12 +9,12 @@ export const joviandss = {
   pools: [{ name: "Pool-0" }],
 };
 
-/** The least that Synology settings need. */
+/** The minimal Synology settings. */
 export const synology = { arrays: [{ host: "192.168.0.20", username: "kubernetes", password: "hunter2" }] };
 
 export type Path = (string | number)[];
 
-/** A copy with one value changed, or removed when it is undefined. */
+/** A copy with one value changed, or removed if undefined. */
 export function withChange(settings: object, path: Path, value: unknown): object {
   const copy = structuredClone(settings);
   const parent = path.slice(0, -1).reduce<Record<string | number, unknown>>(

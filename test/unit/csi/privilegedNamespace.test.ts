@@ -6,7 +6,7 @@ import { synologySchema } from "../../../components/csi/synologySettings.ts";
 import { synology } from "./plainSettings.ts";
 import { valueAt, onlyResource, record } from "./recorder.ts";
 
-test("admits any pod, keeps the labels it was given, and is never deleted from the cluster", async () => {
+test("a privileged namespace admits any pod, keeps its labels, and is never deleted from the cluster", async () => {
   const { resources } = await record(
     () =>
       new PrivilegedNamespace("longhorn-system", { name: "longhorn-system", labels: { team: "storage" } }),
@@ -24,11 +24,11 @@ test("admits any pod, keeps the labels it was given, and is never deleted from t
   expect(namespace.retainOnDelete).toBe(true);
 });
 
-describe("the setting", () => {
+describe("the setting namespaces", () => {
   const drivers = { synology: synologySchema.parse(synology) };
   const parsed = (...entries: object[]) => namespacesSchema.parse(entries);
 
-  test("exempts its namespaces beside those of the drivers, unless told otherwise", () => {
+  test("exempts its namespaces in addition to the drivers' by default", () => {
     const namespaces = parsed({ name: "longhorn-system" }, { name: "trident", exempt: false });
     expect(csiNamespaces({ ...drivers, namespaces })).toEqual(["synology-csi", "longhorn-system"]);
   });

@@ -2,29 +2,29 @@ import * as pulumi from "@pulumi/pulumi";
 import { getMonitor } from "@pulumi/pulumi/runtime/settings.js";
 import type struct from "google-protobuf/google/protobuf/struct_pb.js";
 
-/** A resource as its registration left the program for the engine. */
+/** A resource as registered with the engine. */
 export interface Registered {
   type: string;
   name: string;
-  /** Its inputs, with `{ secret: value }` where the program marked a secret. */
+  /** Its inputs, with `{ secret: value }` for a secret. */
   inputs: Record<string, unknown>;
   /** Type and name of the parent: `talos-iscsi:index:IscsiCsiDriver::joviandss`. */
   parent: string;
-  /** The provider it was given. */
+  /** The explicit provider. */
   provider: string;
   additionalSecretOutputs: string[];
   deleteBeforeReplace: boolean;
   retainOnDelete: boolean;
-  /** Names of the resources it waits for. */
+  /** Names of its dependencies. */
   after: string[];
-  /** Names that it had before. */
+  /** Its earlier names. */
   aliases: string[];
 }
 
-/** The uid that the stand-in for the Kubernetes API gives every object. */
+/** The uid of every object in the mocked Kubernetes API. */
 const uid = "0b4cdef2-5f0e-4a8e-9d3c-3f6a5a5d3a10";
 
-/** The wire boundary: what a registration request can be asked (sdk/proto/pulumi/resource.proto). */
+/** The wire boundary: the accessors of a registration request (sdk/proto/pulumi/resource.proto). */
 interface RegisterRequest {
   getType(): string;
   getName(): string;
@@ -43,7 +43,7 @@ type Register = (request: RegisterRequest, callback: unknown) => Promise<void>;
 // How a secret looks on the wire (sdk/nodejs/runtime/rpc.ts).
 const signature = "4dabf18193072939515e22adb298388d";
 
-/** Runs a piece of program under Pulumi's mocks and returns all that it registered. */
+/** Runs a program with Pulumi's mocks, and returns all registered resources. */
 export async function record<Result>(
   program: () => Result,
 ): Promise<{ result: Result; resources: Registered[] }> {
@@ -78,7 +78,7 @@ export async function record<Result>(
       retainOnDelete: request.getRetainondelete(),
       aliases: [
         ...request.getAliasurnsList().map(nameIn),
-        // An alias of another type alone has no name of its own.
+        // An alias that only changes the type has no name.
         ...request
           .getAliasesList()
           .map((alias) => (alias.getSpec()?.getName() ?? nameIn(alias.getUrn())) || request.getName()),
@@ -105,7 +105,7 @@ export function onlyResource(resources: readonly Registered[], type: string, nam
   return first;
 }
 
-/** A value inside of something plain. */
+/** A value inside a plain object or list. */
 export function valueAt(value: unknown, ...path: (string | number)[]): unknown {
   return path.reduce<unknown>(
     (inner, key) => (inner as Record<string | number, unknown> | undefined)?.[key],
@@ -113,7 +113,7 @@ export function valueAt(value: unknown, ...path: (string | number)[]): unknown {
   );
 }
 
-/** What base64 in the `data` of a Secret says. */
+/** Decodes base64 in the `data` of a Secret. */
 export function decodeBase64(base64: unknown): string {
   return Buffer.from(base64 as string, "base64").toString("utf8");
 }

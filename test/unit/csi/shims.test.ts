@@ -6,10 +6,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { IscsiDriver } from "../../../components/csi/iscsiDriver.ts";
 import { shimsOf } from "../../../components/csi/shims.ts";
 
-// The wrapper as the driver runs it: real bash, pgrep and nsenter, and a process named iscsid in a mount and a network
-// namespace of its own. A PID namespace keeps the wrapper from seeing any other iscsid of this machine.
+// The wrapper as the driver runs it: real bash, pgrep and nsenter, and a process named iscsid in its own mount and network
+// namespace. A PID namespace hides any other iscsid of this machine.
 const isolated = ["--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"];
-// Namespaces take root (or a user namespace), and Linux.
+// Namespaces need Linux, and root or a user namespace.
 const able =
   process.platform === "linux" && spawnSync("unshare", [...isolated, "pgrep", "-x", "true"]).status === 1;
 
@@ -26,7 +26,7 @@ beforeAll(() => {
   writeFileSync(join(folder, "wrapper"), shim("iscsiadm", "nsenter"));
   chmodSync(join(folder, "wrapper"), 0o755);
   copyFileSync("/bin/sleep", join(folder, "iscsid"));
-  // What stands for the extension's iscsiadm is only there in iscsid's mount namespace, as on a node.
+  // The stand-in for the extension's iscsiadm exists only in iscsid's mount namespace, as on a node.
   writeFileSync(join(folder, "extension"), iscsiadm);
   chmodSync(join(folder, "extension"), 0o755);
   writeFileSync(
@@ -51,8 +51,8 @@ esac
 `;
 
 /**
- * Runs a script in a fresh PID namespace after starting `count` processes named iscsid, each in namespaces of its own
- * where the path of iscsiadm is the extension's. The script is given the wrapper as $wrapper.
+ * Runs a script in a fresh PID namespace with `count` processes named iscsid, each in its own namespaces where the
+ * path of iscsiadm leads to the extension's. The script gets the wrapper as $wrapper.
  */
 function onNode(count: number, script: string): { status: number | null; stdout: string; stderr: string } {
   const { status, stdout, stderr } = spawnSync(
@@ -71,12 +71,12 @@ function nodeScript(count: number, script: string): string {
   return [settings, ...Array.from({ length: count }, (_, index) => one(index + 1)), script].join("\n");
 }
 
-describe.skipIf(!able)("the iscsiadm of strategy nsenter", () => {
-  test.each([0, 1, 21, 255])("passes on iscsiadm's exit status %i and prints nothing of its own", (code) => {
+describe.skipIf(!able)("iscsiadm with strategy nsenter", () => {
+  test.each([0, 1, 21, 255])("returns iscsiadm's exit status %i and prints nothing itself", (code) => {
     expect(onNode(1, `"$wrapper" exit ${code}; exit $?`)).toEqual({ status: code, stdout: "", stderr: "" });
   });
 
-  test("passes on arguments as they are", () => {
+  test("passes arguments on unchanged", () => {
     expect(onNode(1, `"$wrapper" arguments -m node "a b" '*' ''`).stdout).toBe(
       "<arguments><-m><node><a b><*><>\n",
     );
@@ -92,7 +92,7 @@ describe.skipIf(!able)("the iscsiadm of strategy nsenter", () => {
     expect(seenNet).not.toBe(own);
   });
 
-  test("takes the oldest of two", () => {
+  test("uses the oldest iscsid of two", () => {
     const { stdout, status } = onNode(
       2,
       `readlink /proc/$(pgrep -xo iscsid)/ns/net /proc/$(pgrep -xn iscsid)/ns/net; "$wrapper" netns`,
@@ -103,12 +103,12 @@ describe.skipIf(!able)("the iscsiadm of strategy nsenter", () => {
     expect(seen).not.toBe(newest);
   });
 
-  test("is not led astray by a process whose name only begins like it", () => {
+  test("ignores a process whose name only starts with iscsid", () => {
     const script = `cp "${folder}/iscsid" "${folder}/iscsid-helper"; "${folder}/iscsid-helper" 300 & until pgrep iscsid; do sleep 0.02; done; "$wrapper" exit 0`;
     expect(onNode(0, script).status).toBe(20);
   });
 
-  test("says what is missing when there is no iscsid, on stderr, with iscsiadm's own status for it", () => {
+  test("without iscsid, explains it on stderr and exits with iscsiadm's status for it", () => {
     const { status, stdout, stderr } = onNode(0, `"$wrapper" exit 0`);
     expect(status).toBe(20);
     expect(stdout).toBe("");
@@ -117,8 +117,8 @@ describe.skipIf(!able)("the iscsiadm of strategy nsenter", () => {
     );
   });
 
-  test("is replaced by iscsiadm, so that a signal reaches it", () => {
-    // The wrapper's own PID becomes iscsiadm's, whose trap answers SIGTERM with 41.
+  test("is replaced by iscsiadm, so signals reach it", () => {
+    // The wrapper's PID becomes iscsiadm's, whose trap answers SIGTERM with 41.
     const script = `"$wrapper" wait >"$folder/log" & pid=$!
       until grep -q ready "$folder/log"; do sleep 0.02; done
       kill -TERM $pid; wait $pid`;
@@ -126,8 +126,8 @@ describe.skipIf(!able)("the iscsiadm of strategy nsenter", () => {
   });
 });
 
-// The node's root at /host, as the chroot strategy has it: bash and the extension's iscsiadm, bind-mounted.
-describe.skipIf(!able)("the iscsiadm of strategy chroot", () => {
+// The node's root at /host, as with the chroot strategy: bash and the extension's iscsiadm, bind-mounted.
+describe.skipIf(!able)("iscsiadm with strategy chroot", () => {
   const inRoot = (script: string) => {
     writeFileSync(join(folder, "chroot"), shim("iscsiadm", "chroot"));
     chmodSync(join(folder, "chroot"), 0o755);
@@ -143,25 +143,25 @@ describe.skipIf(!able)("the iscsiadm of strategy chroot", () => {
   };
   const login = '"$wrapper" -m node -p 10.0.0.1 -T iqn.x --login';
 
-  test("a login to a session that exists is a success, with iscsiadm's own words", () => {
+  test("reports success, with iscsiadm's output, for a login to an existing session", () => {
     const { status, stdout } = inRoot(`status=15; export status; ${login}`);
     expect({ status, stdout }).toEqual({ status: 0, stdout: "iscsiadm: answers\n" });
   });
 
-  test.each([0, 8, 21, 24])("any other login ends as iscsiadm's does: %i", (code) => {
+  test.each([0, 8, 21, 24])("returns iscsiadm's exit status %i for any other login", (code) => {
     expect(inRoot(`status=${code}; export status; ${login}`).status).toBe(code);
   });
 
-  test("15 of anything but a login stays 15", () => {
+  test("keeps status 15 for anything but a login", () => {
     expect(inRoot(`status=15; export status; "$wrapper" -m node -o new`).status).toBe(15);
   });
 
-  test("arguments arrive as they are", () => {
+  test("passes arguments on unchanged", () => {
     expect(inRoot(`"$wrapper" arguments -m "a b" '*' ''`).stdout).toBe("<arguments><-m><a b><*><>\n");
   });
 });
 
-// Two real file systems on loop devices, mounted in a namespace of the test's own.
+// Two real file systems on loop devices, mounted in the test's own namespace.
 describe.skipIf(!able)("mount", () => {
   const mounted = (script: string) => {
     writeFileSync(join(folder, "mount"), shim("mount", "chroot"));
@@ -180,12 +180,12 @@ describe.skipIf(!able)("mount", () => {
     );
   };
 
-  test("mounts, and is content when the same device is there already, by whatever name", () => {
+  test("mounts, and succeeds if the same device is already mounted, by whatever path", () => {
     const again = mounted(`"$shim" -t ext4 $one "$at" && "$shim" -t ext4 -o rw "${folder}/by-path" "$at"`);
     expect(again.status, again.stderr).toBe(0);
   });
 
-  test("refuses a second device on the target as mount does, and a device that is not there", () => {
+  test("refuses a second device on the target as mount does, and a missing device", () => {
     expect(mounted(`"$shim" $one "$at" && "$shim" "${folder}/nothing" "$at"`).status).not.toBe(0);
     expect(mounted(`"$shim" $one "$at" && "$shim" -t xfs $two "$at"`).status).toBe(32);
     expect(mounted('"$shim" --version').stdout).toContain("util-linux");

@@ -9,7 +9,7 @@ async function deploy(args?: SnapshotControllerArgs): Promise<Registered[]> {
   return (await record(() => new SnapshotController("snapshots", args))).resources;
 }
 
-// Against external-snapshotter v8.6.0 (deploy/kubernetes/snapshot-controller, client/config/crd).
+// Compared with external-snapshotter v8.6.0 (deploy/kubernetes/snapshot-controller, client/config/crd).
 describe("the snapshot controller", () => {
   let resources: Registered[];
   beforeAll(async () => {
@@ -20,7 +20,7 @@ describe("the snapshot controller", () => {
     ["snapshots-volumesnapshotclasses", "Cluster", "VolumeSnapshotClass", false],
     ["snapshots-volumesnapshotcontents", "Cluster", "VolumeSnapshotContent", true],
     ["snapshots-volumesnapshots", "Namespaced", "VolumeSnapshot", true],
-  ])("%s: %s %s", (name, scope, kind, hasStatus) => {
+  ])("installs the CRD %s: %s %s", (name, scope, kind, hasStatus) => {
     const { metadata, spec } = onlyResource(
       resources,
       "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition",
@@ -39,7 +39,7 @@ describe("the snapshot controller", () => {
     expect(valueAt(spec, "versions", 0, "schema", "openAPIV3Schema", "type")).toBe("object");
   });
 
-  test("starts after its CRDs and rights, twice, with a leader", () => {
+  test("starts after its CRDs and rights, with two replicas and a leader", () => {
     const controller = onlyResource(resources, "kubernetes:apps/v1:Deployment");
     expect(controller.after).toEqual(
       expect.arrayContaining([
@@ -56,13 +56,13 @@ describe("the snapshot controller", () => {
     expect(container?.args).toEqual(["--leader-election", "--leader-election-namespace=kube-system"]);
   });
 
-  test("tolerates the taints that it is told to, by default none", async () => {
+  test("has the given tolerations, by default none", async () => {
     expect(podOf(onlyDeployment(resources)).tolerations).toBeUndefined();
     const tolerations = [{ key: "dedicated", operator: "Exists" as const }];
     expect(podOf(onlyDeployment(await deploy({ tolerations }))).tolerations).toEqual(tolerations);
   });
 
-  test("fits the pod security standard restricted", () => {
+  test("meets the pod security standard restricted", () => {
     expect(podOf(onlyDeployment(resources)).securityContext).toMatchObject({
       runAsNonRoot: true,
       seccompProfile: { type: "RuntimeDefault" },
@@ -74,12 +74,12 @@ describe("the snapshot controller", () => {
     });
   });
 
-  test("makes no namespace: the one it is given is somebody else's", () => {
+  test("does not create the namespace that it is given", () => {
     expect(resources.some(({ type }) => type === "kubernetes:core/v1:Namespace")).toBe(false);
   });
 });
 
-test("one replica needs no leader; the mirror serves its image too", async () => {
+test("needs no leader with one replica, and uses the mirror for its image", async () => {
   const resources = await deploy({ replicas: 1, registry: "mirror.example.com", namespace: "snapshots" });
   expect(resources.some(({ type }) => type === "kubernetes:rbac.authorization.k8s.io/v1:Role")).toBe(false);
   const [container] = containersOf(onlyDeployment(resources));
@@ -90,7 +90,7 @@ test("one replica needs no leader; the mirror serves its image too", async () =>
   expect(valueAt(onlyDeployment(resources), "metadata", "namespace")).toBe("snapshots");
 });
 
-test("wrong arguments are refused with their path", () => {
+test("refuses wrong arguments with their path", () => {
   expect(() => new SnapshotController("snapshots", { replicas: 0 })).toThrow(
     /replicas: 0 is not a number of replicas/,
   );

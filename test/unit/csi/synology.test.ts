@@ -27,14 +27,14 @@ const config = (resources: Registered[]) => {
   return parse(decodeBase64(valueAt(secret, "data", "secret", "client-info.yml"))) as unknown;
 };
 
-// Against synology-csi 2807900 (v1.2.1) deploy/kubernetes/v1.20.
-describe("what the driver is given by default", () => {
+// Compared with synology-csi 2807900 (v1.2.1) deploy/kubernetes/v1.20.
+describe("the driver's defaults", () => {
   let resources: Registered[];
   beforeAll(async () => {
     resources = await deploy();
   });
 
-  test("upstream's image, no fork", () => {
+  test("use upstream's image, not a fork", () => {
     expect(containerNamed(onlyDeployment(resources), "csi-plugin").image).toBe(
       "docker.io/synology/synology-csi:v1.2.1",
     );
@@ -60,7 +60,7 @@ describe("what the driver is given by default", () => {
     ["csi-attacher", ["--csi-address=/csi/csi.sock", "--timeout=60s"]],
     ["csi-resizer", ["--csi-address=/csi/csi.sock", "--timeout=60s"]],
     ["liveness-probe", ["--csi-address=/csi/csi.sock", "--http-endpoint=:29802"]],
-  ])("the controller's %s is started with %j", (name, args) => {
+  ])("run the controller's %s with %j", (name, args) => {
     expect(containerNamed(onlyDeployment(resources), name).args).toEqual(args);
   });
 
@@ -86,11 +86,11 @@ describe("what the driver is given by default", () => {
       ],
     ],
     ["liveness-probe", ["--csi-address=/csi/csi.sock", "--http-endpoint=127.0.0.1:29800"]],
-  ])("the node's %s is started with %j", (name, args) => {
+  ])("run the node's %s with %j", (name, args) => {
     expect(containerNamed(onlyDaemonSet(resources), name).args).toEqual(args);
   });
 
-  test("the node's plugin is mounted what it needs", () => {
+  test("mount what the node's plugin needs", () => {
     expect(containerNamed(onlyDaemonSet(resources), "csi-plugin").volumeMounts).toEqual([
       { name: "socket-dir", mountPath: "/csi" },
       { name: "kubelet-dir", mountPath: "/var/lib/kubelet", mountPropagation: "Bidirectional" },
@@ -114,7 +114,7 @@ describe("what the driver is given by default", () => {
     ]);
   });
 
-  test("client-info.yml names the array, with the port that goes with https", () => {
+  test("list the array in client-info.yml, with the port for https", () => {
     expect(config(resources)).toEqual({
       clients: [
         { host: "192.168.0.20", port: 5001, https: true, username: "kubernetes", password: "hunter2" },
@@ -122,7 +122,7 @@ describe("what the driver is given by default", () => {
     });
   });
 
-  test("the driver's objects", () => {
+  test("declare the CSIDriver and a StorageClass", () => {
     expect(onlyResource(resources, "kubernetes:storage.k8s.io/v1:CSIDriver").inputs).toMatchObject({
       metadata: { name: "csi.san.synology.com" },
       spec: {
@@ -146,7 +146,7 @@ describe("what the driver is given by default", () => {
     });
   });
 
-  test("the node part gets a token, without which it exits, and no rights", () => {
+  test("give the node part a token, without which it exits, but no rights", () => {
     const accounts = ["synology-controller-account", "synology-node-account"].map(
       (name) => onlyResource(resources, "kubernetes:core/v1:ServiceAccount", name).inputs,
     );
@@ -156,7 +156,7 @@ describe("what the driver is given by default", () => {
     ).toHaveLength(1);
   });
 
-  test("the resizer may do what it does, and Secrets are nobody's business", () => {
+  test("let the resizer do its work, and give no access to Secrets", () => {
     const { rules } = onlyResource(resources, "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole")
       .inputs as {
       rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[];
@@ -172,7 +172,7 @@ describe("what the driver is given by default", () => {
   });
 });
 
-test("several arrays, with and without https, in their order and with their own passwords", async () => {
+test("several arrays keep their order, passwords, and https or http", async () => {
   const arrays: SynologyCsiArgs["arrays"] = [
     { host: "a.example.com", username: "u1", password: "p1" },
     { host: "b.example.com", username: "u2", password: pulumi.secret("p2"), https: false, allowHttp: true },
@@ -203,7 +203,7 @@ test("a changed password restarts both parts, since both log in", async () => {
   }
 });
 
-describe("StorageClasses", () => {
+describe("a StorageClass", () => {
   test.each<[string, NonNullable<SynologyCsiArgs["storageClasses"]>[number], object]>([
     [
       "iSCSI, every parameter",
@@ -261,7 +261,7 @@ describe("StorageClasses", () => {
       { name: "s", protocol: "nfs", nfsVersion: "4", mountPermissions: "0770", mountOptions: ["hard"] },
       { parameters: { protocol: "nfs", mountPermissions: "0770" }, mountOptions: ["nfsvers=4", "hard"] },
     ],
-  ])("%s", async (_, entry, expected) => {
+  ])("has the right parameters: %s", async (_, entry, expected) => {
     const inputs = onlyResource(
       await deploy({ storageClasses: [entry] }),
       "kubernetes:storage.k8s.io/v1:StorageClass",
@@ -271,7 +271,7 @@ describe("StorageClasses", () => {
   });
 });
 
-test("snapshots: the snapshotter and a class with the driver's parameters", async () => {
+test("snapshots add the snapshotter and a class with the driver's parameters", async () => {
   const resources = await deploy({ snapshots: { enabled: true, description: "nightly", locked: true } });
   expect(containersOf(onlyDeployment(resources)).map(({ name }) => name)).toContain("csi-snapshotter");
   expect(
@@ -283,7 +283,7 @@ test("snapshots: the snapshotter and a class with the driver's parameters", asyn
   });
 });
 
-test("nsenter: no chroot, the wrapper instead of the node's path", async () => {
+test("nsenter replaces chroot with the wrapper", async () => {
   const resources = await deploy({ iscsiadm: { strategy: "nsenter" } });
   const { args, volumeMounts } = containerNamed(onlyDaemonSet(resources), "csi-plugin");
   expect(args).toContain("--iscsiadm-path=/usr/local/bin/iscsiadm");
@@ -297,14 +297,14 @@ test("nsenter: no chroot, the wrapper instead of the node's path", async () => {
   expect(podOf(onlyDaemonSet(resources)).hostPID).toBe(true);
 });
 
-test("chroot: the driver looks for its session and its mounts itself, so nothing stands in front of them", async () => {
+test("chroot needs no wrapper, since the driver finds its sessions and mounts itself", async () => {
   const resources = await deploy();
   const { volumeMounts } = containerNamed(onlyDaemonSet(resources), "csi-plugin");
   expect(volumeMounts.map(({ name }) => name)).not.toContain("shims");
   expect(resources.map(({ name }) => name)).not.toContain("synology-shims");
 });
 
-test("multipath is told where its tools are", async () => {
+test("multipath adds the paths of its tools", async () => {
   const { args } = containerNamed(onlyDaemonSet(await deploy({ multipath: {} })), "csi-plugin");
   expect(args).toEqual(
     expect.arrayContaining([
@@ -320,7 +320,7 @@ describe("network shares", () => {
     storageClasses: [{ name: "synology-iscsi-storage" }, { name: "files", protocol: "nfs" as const }],
   };
 
-  test("NFS lets the node part look nodes up, and do nothing else", async () => {
+  test("let the node part look up nodes for NFS, and nothing else", async () => {
     const resources = await deploy(shared);
     const role = onlyResource(
       resources,
@@ -336,13 +336,13 @@ describe("network shares", () => {
     expect(valueAt(binding.inputs, "subjects", 0, "name")).toBe("synology-csi-node-service-account");
   });
 
-  test("no file system type is put on volumes whose class has none: fsGroup would walk through a share", async () => {
+  test("turn off the default file system type, since fsGroup would walk through a share", async () => {
     const args = containerNamed(onlyDeployment(await deploy(shared)), "csi-provisioner").args;
     expect(args.filter((arg) => arg.startsWith("--default-fstype"))).toEqual([]);
   });
 });
 
-test("options that are set are sent to the array, false included", async () => {
+test("explicit options are sent to the array, false included", async () => {
   const storageClasses = [{ name: "a", spaceReclamation: true, fuaSyncCache: false }];
   const { inputs } = onlyResource(
     await deploy({ storageClasses }),
@@ -355,7 +355,7 @@ test.each([
   [1, false, undefined],
   [2, false, "preferredDuringSchedulingIgnoredDuringExecution"],
   [2, true, "requiredDuringSchedulingIgnoredDuringExecution"],
-])("%i replicas with hostNetwork %s are kept apart: %s", async (replicas, hostNetwork, rule) => {
+])("%i replicas with hostNetwork %s have anti-affinity %s", async (replicas, hostNetwork, rule) => {
   const resources = await deploy({ controller: { replicas, hostNetwork } });
   const affinity = valueAt(podOf(onlyDeployment(resources)), "affinity", "podAntiAffinity");
   expect(Object.keys((affinity as object | undefined) ?? {})).toEqual(rule === undefined ? [] : [rule]);

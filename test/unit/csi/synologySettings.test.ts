@@ -3,11 +3,11 @@ import { synologySchema, synologyWarnings } from "../../../components/csi/synolo
 import { withChange, synology } from "./plainSettings.ts";
 import { problemsOf } from "./problemsOf.ts";
 
-test("the least that is needed is enough", () => {
+test("the minimal settings are valid", () => {
   expect(problemsOf(synologySchema, synology)).toEqual([]);
 });
 
-test("http is allowed to those who say so", () => {
+test("http is allowed if explicitly enabled", () => {
   expect(
     problemsOf(synologySchema, { arrays: [{ ...synology.arrays[0], https: false, allowHttp: true }] }),
   ).toEqual([]);
@@ -130,7 +130,7 @@ test("an IPv6 address is refused with the reason", () => {
   ]);
 });
 
-describe("what the nodes' image lacks is a warning", () => {
+describe("a missing extension causes a warning", () => {
   const btrfs = { storageClasses: [{ name: "a", fsType: "btrfs" }] };
   const nfs = (nfsVersion: string, ...mountOptions: string[]) => ({
     storageClasses: [{ name: "a", protocol: "nfs", nfsVersion, mountOptions }],

@@ -5,14 +5,14 @@ import { valueAt, onlyResource, record } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
 import { containerNamed, onlyDaemonSet, onlyDeployment, podOf } from "./workloads.ts";
 
-// The example that docs/other-drivers.md names: all that a driver needs which this program knows nothing of.
+// The example that docs/other-drivers.md refers to: a driver that needs things this program knows nothing about.
 let resources: Registered[];
 
 beforeAll(async () => {
   ({ resources } = await record(() => deployAcme()));
 });
 
-test("the node part gets a token and its rights, the controller its own beside the sidecars'", () => {
+test("the node part gets a token and its rights, the controller its own rights in addition to the sidecars'", () => {
   const account = onlyResource(resources, "kubernetes:core/v1:ServiceAccount", "acme-node-account");
   expect(valueAt(account.inputs, "automountServiceAccountToken")).toBe(true);
   const rules = (name: string) =>
@@ -30,7 +30,7 @@ test("the node part gets a token and its rights, the controller its own beside t
   });
 });
 
-test("environment from a Secret, a volume from another, a folder of the node", () => {
+test("a driver can have environment from a Secret, a volume from another Secret, and a folder of the node", () => {
   const controller = containerNamed(onlyDeployment(resources), "acme-controller");
   expect(controller.env).toEqual([
     { name: "ACME_API_KEY", valueFrom: { secretKeyRef: { name: "acme-api", key: "key" } } },
@@ -53,7 +53,7 @@ test("environment from a Secret, a volume from another, a folder of the node", (
   });
 });
 
-test("arguments of a sidecar come after the base's, further fields of the CSIDriver beside them", () => {
+test("sidecar arguments follow the base's, and CSIDriver fields are merged", () => {
   const { args } = containerNamed(onlyDeployment(resources), "csi-provisioner");
   expect(args.slice(-2)).toEqual(["--enable-capacity", "--capacity-ownerref-level=2"]);
   expect(args).toContain("--leader-election");
@@ -67,7 +67,7 @@ test("arguments of a sidecar come after the base's, further fields of the CSIDri
   });
 });
 
-test("a volume with a name of the base's own is refused", async () => {
+test("a volume that reuses a name of the base is refused", async () => {
   const { plugin } = acme.node;
   const volumes = [{ name: "config", mountPath: "/x", source: { emptyDir: true } }] as const;
   const driver = { ...acme, node: { ...acme.node, plugin: { ...plugin, volumes: [...volumes] } } };

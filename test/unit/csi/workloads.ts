@@ -1,7 +1,7 @@
 import { valueAt, onlyResource } from "./recorder.ts";
 import type { Registered } from "./recorder.ts";
 
-/** A container as it was registered. */
+/** A container as registered. */
 export interface Container {
   name: string;
   image: string;
@@ -19,10 +19,10 @@ export interface Container {
   resources: unknown;
 }
 
-/** The one Deployment. */
+/** The only Deployment. */
 export const onlyDeployment = (resources: Registered[]) =>
   onlyResource(resources, "kubernetes:apps/v1:Deployment").inputs;
-/** The one DaemonSet. */
+/** The only DaemonSet. */
 export const onlyDaemonSet = (resources: Registered[]) =>
   onlyResource(resources, "kubernetes:apps/v1:DaemonSet").inputs;
 /** The pod of a workload. */
