@@ -46,7 +46,7 @@ afterEach(async () => {
   leases.close();
 });
 
-/** Another process that requests the turn, prints when it has it, and returns it when it reads the next line. */
+/** Another process that requests the cluster lock, prints when it has it, and releases it when it reads the next line. */
 async function otherRun(): Promise<{ says: (word: string) => Promise<void>; end: () => void }> {
   const module = join(import.meta.dirname, "../../provider/gate/clusterLock.ts");
   const url = `http://127.0.0.1:${(leases.address() as AddressInfo).port}`;
@@ -115,7 +115,7 @@ const patient = {
 };
 
 describe("a control plane's configuration", () => {
-  it("waits for the upgrade of another run, then takes its turn", async () => {
+  it("waits for the upgrade of another run, then takes the cluster lock", async () => {
     const run = await otherRun();
     await run.says("mine");
     const { provider, status } = createHarness(kubernetes, patient);
@@ -128,11 +128,11 @@ describe("a control plane's configuration", () => {
     run.end();
     await apply;
     expect(applied("cp2")).toBe(1);
-    // The turn was returned.
+    // The lock was released.
     expect(kubernetes.lease?.holder).toBeUndefined();
   });
 
-  it("finishes before another run gets its turn", async () => {
+  it("finishes before another run gets the lock", async () => {
     const { provider, status } = createHarness(kubernetes, { ...patient, steadyMs: 1_500 });
     const apply = provider.create(urn, inputsOf("cp1", sysctl));
     while (applied("cp1") === 0) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -148,7 +148,7 @@ describe("a control plane's configuration", () => {
     expect(status.join()).not.toContain("another run");
   });
 
-  it("is applied without a turn if Kubernetes does not answer, since it may be the fix", async () => {
+  it("is applied without the lock if Kubernetes does not answer, since it may be the fix", async () => {
     kubernetes.down = "connect ECONNREFUSED";
     const { provider } = createHarness(kubernetes, { ...patient, kubernetesMs: 200 });
     await provider.create(urn, inputsOf("cp3", sysctl));
@@ -157,7 +157,7 @@ describe("a control plane's configuration", () => {
 });
 
 describe("a change that disturbs no control plane", () => {
-  it("takes no turn: on a worker, in settings that only an installer reads, or when the node is up to date", async () => {
+  it("takes no lock: on a worker, in settings that only an installer reads, or when the node is up to date", async () => {
     kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: "1" };
     const { provider } = createHarness(kubernetes, patient);
     const before = [applied("cp1"), applied("cp2")];

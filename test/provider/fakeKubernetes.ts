@@ -101,7 +101,7 @@ export class FakeKubernetes implements KubernetesClient, NodeRemover {
     if (this.cluster.delete(name)) this.#write(`delete ${name}`);
   }
 
-  /** Who holds the turn. */
+  /** Who holds the cluster lock. */
   lease: LockLease | undefined;
 
   async readLease(): Promise<LockLease | undefined> {

@@ -221,7 +221,7 @@ describe("a worker in the state", () => {
   });
 });
 
-describe("a turn at the cluster", () => {
+describe("the cluster lock", () => {
   beforeEach(() => start("127.44.177", 3));
 
   it("that another run takes over keeps the node from its reboot", async () => {
@@ -235,7 +235,7 @@ describe("a turn at the cluster", () => {
     expect(cluster.node("cp1").snapshot()).toMatchObject({ upgrades: 1, reboots: 0 });
   });
 
-  it("is returned at the end, and a worker takes none", async () => {
+  it("is released at the end, and a worker takes none", async () => {
     await createHarness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
     expect(kubernetes.lease).toBeUndefined();
     await createHarness(kubernetes).provider.create(urn, inputsFor(cluster, "cp1", drained));

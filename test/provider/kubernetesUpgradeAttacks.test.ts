@@ -192,7 +192,7 @@ describe("one control plane and one worker", () => {
     });
   });
 
-  it("two stacks at once take turns, and nothing is done twice", async () => {
+  it("two stacks at once wait for each other, and nothing is done twice", async () => {
     const { provider } = own.provider();
     const state = await own.adopted(provider);
     const two = [own.provider().provider, own.provider().provider];

@@ -261,7 +261,7 @@ describe("the budget of a group", () => {
 });
 
 describe("the rollout policy", () => {
-  it("reads nodes from a text as it does from a list", () => {
+  it("reads nodes from a string as it does from a list", () => {
     const other = "f".repeat(64);
     const own = { talosVersion: "v1.13.9", schematicId: "c".repeat(64) };
     const nodes = [

@@ -14,7 +14,7 @@ const names = ["cp1", "cp2", "cp3"];
 let cluster: SimulatedCluster;
 let kubernetes: Server;
 let plugins: PluginClient[];
-/** Holders of the turn, in order. */
+/** Holders of the lock, in order. */
 const holders: string[] = [];
 let refused = 0;
 

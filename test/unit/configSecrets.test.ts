@@ -143,7 +143,7 @@ describe("the secrets of a running cluster", () => {
     ]);
   });
 
-  it("are not shown if the whole section is a text", () => {
+  it("are not shown if the whole section is a string", () => {
     expect(problemsWith(bundle)).toEqual([
       {
         path: "cluster.secrets",

@@ -90,7 +90,7 @@ describe("endpoints in the settings", () => {
     },
   );
 
-  it("report a worker's address that is not text, along with other mistakes", () => {
+  it("report a worker's address that is not a string, along with other mistakes", () => {
     const address = { toString: 1 };
     const { problems } = parseOutcome(withValues(usualSettings(), { "cluster.nodes[4].address": address }));
     expect(problems.map(({ path }) => path)).toContain("cluster.nodes[4].address");

@@ -8,7 +8,7 @@ import { parseSchematic, schematicId } from "../../talos/schematic.ts";
 import { record, type RecordOptions, type Registered } from "./components/recorder.ts";
 import { bundle, withValues, minimalSettings, talosconfig } from "./settings/example.ts";
 
-/** What was set with --secret or comes from the environment is secret in whatever resource gets it, whatever its name. */
+/** A value set with --secret or read from the environment is secret in every resource that gets it, regardless of its name. */
 
 const secret = {
   user: "array-Admin7",
@@ -35,7 +35,7 @@ const synology = {
   snapshots: { enabled: true, description: secret.note },
   healthPort: 29900,
 };
-/** A patch whose names look harmless, all of it secret. */
+/** A patch with harmless-looking names. All of it is secret. */
 const patch = `machine:\n  sysctls: { a.b: ${secret.sysctl}, net.core.somaxconn: "4711" }\n  network: { extraHostEntries: [{ ip: ${secret.address}, aliases: [${secret.name}] }] }\n`;
 
 const usual = (): Record<string, unknown> =>
@@ -61,7 +61,7 @@ const providers: RecordOptions = {
       return { id: schematicId(parseSchematic(parse(String(inputs["schematic"])))) };
     return type === "talos:cluster/kubeconfig:Kubeconfig" ? { state: { kubeconfigRaw: "kubeconfig" } } : {};
   },
-  // A provider that merges as Talos does is not needed to see whether a value is shown: it stands where the patch has it.
+  // Whether a value is shown does not depend on merging, so this returns the patch itself.
   answer: ({ token, inputs }) =>
     token === "talos:machine/getConfiguration:getConfiguration"
       ? {
@@ -98,7 +98,7 @@ afterEach(() => {
   warned.length = 0;
 });
 
-/** The inputs of all resources without what is secret in them. */
+/** The inputs of all resources without secret values. */
 function plain(resources: Registered[]): string {
   return JSON.stringify(
     resources.map(({ type, name, inputs }) => ({ type, name, inputs })),
@@ -111,7 +111,7 @@ function plain(resources: Registered[]): string {
 
 const shownOf = (text: string): string[] => Object.values(secret).filter((value) => text.includes(value));
 
-describe("what was given as a secret", () => {
+describe("a value set as a secret", () => {
   it.each([
     ["a preview", true],
     ["an update", false],
@@ -119,15 +119,15 @@ describe("what was given as a secret", () => {
     const { resources } = await program(usual(), ["cluster", "joviandss", "synology", "image"], preview);
     expect(resources.length).toBeGreaterThan(40);
     expect(shownOf(plain(resources))).toEqual([]);
-    expect(plain(resources)).not.toContain("4711"); // short, and known by its place
-    // The values are there all the same.
+    expect(plain(resources)).not.toContain("4711"); // Short, so only its path identifies it.
+    // The values do reach the resources.
     expect(shownOf(JSON.stringify(resources))).toEqual(
       expect.arrayContaining([secret.user, secret.account, secret.option, secret.note]),
     );
     expect(warned.join()).not.toMatch(/plain text/);
   });
 
-  it("is neither when it comes from the environment", async () => {
+  it("is hidden if it comes from the environment", async () => {
     vi.stubEnv("ARRAY_USER", secret.user);
     vi.stubEnv("SYSCTL", secret.sysctl);
     const config = withValues(usual(), {
@@ -143,14 +143,14 @@ describe("what was given as a secret", () => {
     vi.unstubAllEnvs();
   });
 
-  it("changes nothing where nothing was", async () => {
+  it("does not hide other values: without secrets, nothing changes", async () => {
     const { resources } = await program(usual(), [], false);
     expect(shownOf(plain(resources))).toEqual(expect.arrayContaining([secret.user, secret.sysctl]));
     expect(plain(resources)).not.toContain(secret.password);
     expect(JSON.stringify(resources)).not.toContain('"hidden":');
   });
 
-  it("is hidden in what changes on a node, too", () => {
+  it("is hidden in the changes on a node too", () => {
     const { hidden } = parsed(usual(), { secretKeys: new Set(["cluster"]), file: {} });
     const base = "version: v1alpha1\nmachine: { sysctls: { net.core.somaxconn: '4711', x: '4711' } }\n";
     const wanted = `version: v1alpha1\n${patch}`;
@@ -159,7 +159,7 @@ describe("what was given as a secret", () => {
     });
     const all = [...lines, ...dropped.map(({ line }) => line)].join("\n");
     expect(shownOf(all)).toEqual([]);
-    expect(all).toContain("- machine.sysctls.x: 4711"); // not what was given as a secret
+    expect(all).toContain("- machine.sysctls.x: 4711"); // This value was not set as a secret.
     const text = redactMachineConfig(wanted, { hidden: hidden.configurations });
     expect(shownOf(text)).toEqual([]);
     expect(text).not.toContain("4711");
@@ -181,7 +181,7 @@ function problemsOf(config: Record<string, unknown>, origin: Parameters<typeof p
 }
 
 describe("a stack's file", () => {
-  it("tells what of a key with a secret is plain", () => {
+  it("shows which parts of a key with a secret are plain", () => {
     const file = withValues(usual(), {
       "joviandss.endpoint.password": { secure: "v1:abc" },
       "cluster.secrets": { bundle: { secure: "v1:x" } },
@@ -191,7 +191,7 @@ describe("a stack's file", () => {
     expect(hidden.configurations).toEqual([]);
   });
 
-  it("has its plain passwords named, each with its path, and never their values", () => {
+  it("causes a warning for each plain-text password, with its path and never its value", () => {
     const config = withValues(usual(), {
       "cluster.patches": {
         all: [
@@ -213,7 +213,7 @@ describe("a stack's file", () => {
     expect(JSON.stringify(warnings)).not.toMatch(/plum1[56]|x-Array-pw7/);
   });
 
-  it("is refused for them with strictSecrets, with all other mistakes", () => {
+  it("is refused for plain-text passwords with strictSecrets, with all other mistakes", () => {
     const config = withValues(usual(), { strictSecrets: true, talosContract: "wrong" });
     const found = problemsOf(config, { secretKeys: new Set(["cluster"]), file: undefined });
     expect(found.map((line) => line.split(":")[0])).toEqual(
@@ -222,7 +222,7 @@ describe("a stack's file", () => {
     expect(found.join()).not.toContain("cluster.secrets");
   });
 
-  it("is fine with secrets that are some, from the environment, or named by a file", () => {
+  it("passes strictSecrets with secrets that are encrypted, from the environment, or in a file", () => {
     const config = withValues(usual(), {
       strictSecrets: true,
       "joviandss.endpoint.password": { fromEnvironment: "A" },
@@ -239,14 +239,14 @@ describe("a stack's file", () => {
     expect(parseSettings(config, undefined, { A: "plum17" }).strictSecrets).toBe(true);
   });
 
-  it("says nothing of where settings come from that nobody told", () => {
+  it("causes no warning if the origin of the settings is unknown", () => {
     expect(
       parseSettings(usual(), undefined, {}).warnings.filter(({ reason }) => /plain text/.test(reason)),
     ).toEqual([]);
   });
 });
 
-it("a message does not quote a value that was given as a secret, in the right place or in the wrong one", () => {
+it("a message does not quote a value set as a secret, whether the value is valid or not", () => {
   const config = withValues(usual(), {
     "cluster.nodes[0].address": "plum-orchard",
     "cluster.endpoint": "pear-orchard",

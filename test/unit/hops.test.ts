@@ -8,8 +8,8 @@ import { runProgram } from "./components/program.ts";
 import { onlyResource } from "./components/recorder.ts";
 import { withValues, parseOutcome, usualSettings } from "./settings/example.ts";
 
-describe("the releases on the way", () => {
-  it("are the newest patch of every minor before, each of which can be reached from the one before", () => {
+describe("the Talos releases before a target", () => {
+  it("are the newest patch of every earlier minor, each reachable from the previous one", () => {
     const way = [...releasesBefore("v1.14.1"), "v1.14.1"];
     expect(way).toHaveLength(KNOWN_CONTRACTS.length);
     for (const [index, release] of way.slice(1).entries())
@@ -21,7 +21,7 @@ describe("the releases on the way", () => {
     for (const release of way) expect(findBadRelease(release, ["siderolabs/iscsi-tools"])).toBeUndefined();
   });
 
-  it("are those that are given, where they are", () => {
+  it("can be overridden by the settings", () => {
     const way = releasesBefore("v1.13.9", ["v1.11.2", "v1.9.1"]);
     expect(way.slice(-4)).toEqual(["v1.9.1", "v1.10.9", "v1.11.2", "v1.12.11"]);
   });
@@ -36,7 +36,7 @@ describe("a node's hops", () => {
     return remainingHops({ version }, node).map(({ talosVersion }) => talosVersion);
   };
 
-  it("begin with the last v1.10 where etcd 3.6 would follow an early 3.5, on control planes alone", () => {
+  it("go through the last v1.10 if etcd 3.6 would follow an early 3.5, on control planes only", () => {
     expect(left("v1.10.5", "controlplane")).toEqual(["v1.10.9", "v1.11.6"]);
     expect(left("v1.10.5", "controlplane", "v1.11.6")).toEqual(["v1.10.9"]);
     expect(left("v1.10.5", "worker")).toEqual(["v1.11.6"]);
@@ -45,17 +45,17 @@ describe("a node's hops", () => {
     expect(left("v1.9.2", "controlplane")).toEqual(["v1.10.9", "v1.11.6"]);
   });
 
-  it("are none on the way back, between neighbours, and for a build of one's own", () => {
+  it("are none for a downgrade, between neighboring minors, and for a custom build", () => {
     expect(left("v1.14.1", "worker", "v1.11.6")).toEqual([]);
     expect(left("v1.11.0", "worker")).toEqual([]);
     expect(left("7f3a2c1-dirty", "worker")).toEqual([]);
   });
 });
 
-describe("Kubernetes on the way", () => {
+describe("Kubernetes steps between Talos releases", () => {
   const way = ["v1.9.6", "v1.10.9", "v1.11.6", "v1.12.11", "v1.13.9"] as const;
 
-  it("is upgraded before the way where one release of it runs on all of it, and else as far on as there can be", () => {
+  it("come first if one Kubernetes release runs on all of them, and otherwise go as far as possible", () => {
     expect(kubernetesSteps("v1.28.4", ["v1.9.6", "v1.10.9", "v1.11.6"])).toEqual([
       { talosVersion: "v1.10.9" },
       { kubernetesMinor: "v1.29" },
@@ -73,12 +73,12 @@ describe("Kubernetes on the way", () => {
     ]);
   });
 
-  it("of every release is told only where steps are needed", () => {
+  it("are listed only where needed, for every release", () => {
     for (let minor = 24; minor <= 37; minor++) {
       const kubernetes = `v1.${minor}.0`;
       const bad = releasesNotRunning(kubernetes, way);
       if (bad.length === 0) expect([31, 32]).toContain(minor);
-      // Nothing is done on the way for one that is too new for what runs: nothing goes back.
+      // No steps for a Kubernetes that is too new for what runs, because it is never downgraded.
       else expect((kubernetesSteps(kubernetes, way) ?? []).length > 1).toBe(minor < 31);
     }
   });
@@ -88,7 +88,7 @@ describe("upgrade.through", () => {
   const automatic = (more: Record<string, unknown> = {}) =>
     withValues(usualSettings(), { "upgrade.through": "automatic", ...more });
 
-  it("gives the preflight the way of every node, with the image and requirements of each release", async () => {
+  it("gives the preflight every node's hops, with the image and requirements of each release", async () => {
     const { resources } = await runProgram(automatic({ "upgrade.releases": ["v1.11.2"] }));
     const given = onlyResource(resources, "talos-node:index:RolloutPreflight").inputs["hops"] as {
       ways: Record<string, { talosVersion: string; image: string; services: string[] }[]>;
@@ -96,7 +96,7 @@ describe("upgrade.through", () => {
     };
     expect(given.nodes["w1"]?.after).toEqual(["cp3"]);
     expect(given.nodes["cp1"]?.after).toEqual([]);
-    // Five nodes, one way: it is in the state once, and what looks before the first configuration has the same.
+    // Five nodes share the same hops: the state has them once, and RolloutReadiness has the same.
     expect(Object.keys(given.ways)).toEqual([given.nodes["cp1"]?.way]);
     expect(onlyResource(resources, "talos-node:index:RolloutReadiness").inputs["hops"]).toEqual(given);
     const hops = Object.values(given.ways)[0] ?? [];
@@ -110,13 +110,13 @@ describe("upgrade.through", () => {
     expect(hops.at(-1)?.image).toMatch(/metal-installer\/[0-9a-f]{64}:v1\.12\.11$/);
   });
 
-  it("adds nothing to a stack that does not ask for it", async () => {
+  it("adds nothing to a stack that does not use it", async () => {
     const { resources } = await runProgram(usualSettings());
     for (const type of ["RolloutPreflight", "RolloutReadiness"])
       expect(onlyResource(resources, `talos-node:index:${type}`).inputs).not.toHaveProperty("hops");
   });
 
-  it("gives the upgrade of Kubernetes the minor releases between, and refuses two of one minor", async () => {
+  it("gives the Kubernetes upgrade the minor releases in between, and refuses two of one minor", async () => {
     const kubernetesVersion = "v1.35.4";
     const between = { kubernetesVersion, "upgrade.kubernetes.releases": ["v1.34.1"] };
     const { resources } = await runProgram(automatic(between));

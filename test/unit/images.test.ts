@@ -20,7 +20,7 @@ const pi: Schematic = {
 };
 const bare: Schematic = { customization: {} };
 
-/** Three control planes of the cluster's image, a GPU node, and a Raspberry Pi. */
+/** Three control planes with the cluster's image, a GPU node, and a Raspberry Pi. */
 function mixed(more: Record<string, unknown> = {}): Record<string, unknown> {
   return withValues(usualSettings(), {
     images: { gpu: { schematic: gpu }, pi: { schematic: pi, architecture: "arm64" } },
@@ -30,8 +30,8 @@ function mixed(more: Record<string, unknown> = {}): Record<string, unknown> {
   });
 }
 
-describe("images of the settings", () => {
-  it("say nothing of their own that image says already", () => {
+describe("images in the settings", () => {
+  it("inherit what image sets", () => {
     const { settings, problems } = parseOutcome(
       mixed({ image: { factory: "https://factory.example.com", platform: "nocloud", secureBoot: true } }),
     );
@@ -127,7 +127,7 @@ describe("images of the settings", () => {
     expect(problems).toHaveLength(wanted.length);
   });
 
-  it("may be without iscsi-tools where every node that runs one says so", () => {
+  it("may lack iscsi-tools if every node that runs them has iscsi: false", () => {
     const change = { "images.gpu.schematic": bare, "cluster.nodes[3].iscsi": false };
     expect(parseOutcome(mixed(change)).problems).toEqual([]);
     const twice = mixed({ ...change, "cluster.nodes[4].image": "gpu" });
@@ -136,7 +136,7 @@ describe("images of the settings", () => {
     ]);
   });
 
-  it("warn of one that no node runs", () => {
+  it("cause a warning if no node runs them", () => {
     const { settings } = parseOutcome(mixed({ "cluster.nodes[4].image": undefined }));
     expect(settings?.warnings).toContainEqual({ path: "images.pi", reason: "is not used by any node" });
   });
@@ -146,7 +146,7 @@ describe("an overlay for a single-board computer", () => {
   const warned = (change: Record<string, unknown>) =>
     parseOutcome(mixed(change)).settings?.warnings.filter(({ path }) => path.endsWith(".architecture"));
 
-  it("warns where the boot media would be for another architecture", () => {
+  it("causes a warning if the boot media would be for another architecture", () => {
     expect(warned({ "images.pi.architecture": undefined })).toEqual([
       {
         path: "images.pi.architecture",
@@ -159,7 +159,7 @@ describe("an overlay for a single-board computer", () => {
 });
 
 describe("a program with several images", () => {
-  it("registers each at its factory, the one plugin for all of the same factory", async () => {
+  it("registers each at its factory, with one provider per factory", async () => {
     const { resources } = await runProgram(mixed({ "images.pi.factory": "https://factory.example.com" }));
     const registered = ofType(resources, "talos:imageFactory/schematic:Schematic");
     expect(
@@ -179,7 +179,7 @@ describe("a program with several images", () => {
     ]);
   });
 
-  it("gives every node its own image: in its configuration, its upgrade and the preflight", async () => {
+  it("gives every node its own image in its configuration, its upgrade and the preflight", async () => {
     const { resources, calls } = await runProgram(mixed());
     const upgrades = ofType(resources, "talos-node:index:NodeUpgrade");
     const ids = [iscsiSchematicId, iscsiSchematicId, iscsiSchematicId, schematicId(gpu), schematicId(pi)];
@@ -212,7 +212,7 @@ describe("a program with several images", () => {
       );
   });
 
-  it("has an output with each image's references, for its own architecture", async () => {
+  it("outputs each image's references, for its own architecture", async () => {
     const { result } = await runProgram(mixed());
     const table = await valueOf(result["images"] as pulumi.Output<Record<string, object>>);
     const id = schematicId(pi);
@@ -232,7 +232,7 @@ describe("a program with several images", () => {
     });
   });
 
-  it("registers for a stack with one image what it registered before there were several", async () => {
+  it("registers the same resources as earlier releases for a stack with one image", async () => {
     const { resources, result } = await runProgram(
       withValues(usualSettings(), { "image.platform": "metal" }),
     );
@@ -254,7 +254,7 @@ describe("a program with several images", () => {
     expect(result["images"]).toBeUndefined();
   });
 
-  it("follows image.architecture where there is one image, an arm64 one", async () => {
+  it("follows image.architecture for a single arm64 image", async () => {
     const { result } = await runProgram(withValues(usualSettings(), { "image.architecture": "arm64" }));
     expect(await valueOf(pulumi.output(result["isoUrl"]))).toMatch(/\/metal-arm64\.iso$/);
     expect(await valueOf(pulumi.output(result["pxeUrl"]))).toMatch(/\/metal-arm64$/);
@@ -265,7 +265,7 @@ describe("a node without iSCSI", () => {
   const without = (more: Record<string, unknown> = {}) =>
     mixed({ "images.gpu.schematic": bare, "cluster.nodes[3].iscsi": false, joviandss, synology, ...more });
 
-  it("is asked for no service, file or extension of iSCSI, and loads no module for it", async () => {
+  it("needs no iSCSI service, file or extension, and loads no iSCSI module", async () => {
     const { resources, calls } = await runProgram(without());
     const upgrade = onlyResource(resources, "talos-node:index:NodeUpgrade", "upgrade-w1").inputs;
     expect(upgrade).toMatchObject({
@@ -297,7 +297,7 @@ describe("a node without iSCSI", () => {
     ]);
   });
 
-  it("leaves drivers of a cluster where every node has iSCSI as they are", async () => {
+  it("does not change the drivers if every node has iSCSI", async () => {
     const { resources } = await runProgram(mixed({ joviandss }));
     expect(affinityOf(onlyResource(resources, "kubernetes:apps/v1:DaemonSet").inputs)).toBeUndefined();
   });
@@ -323,14 +323,14 @@ describe("disk images", () => {
     ["gcp", "gcp-amd64.raw.tar.gz"],
     ["digital-ocean", "digital-ocean-amd64.raw.gz"],
     ["oracle", "oracle-amd64.qcow2"],
-  ])("of %s are what the factory calls %s", (platform, file) => {
+  ])("for %s have the factory's name %s", (platform, file) => {
     const spec = { factory: "https://factory.talos.dev", platform, secureBoot: false, version: "v1.13.9" };
     expect(diskImageUrl({ ...spec, schematicId: iscsiSchematicId })).toBe(
       `https://factory.talos.dev/image/${iscsiSchematicId}/v1.13.9/${file}`,
     );
   });
 
-  it("do not exist for a platform that boots over the network alone", () => {
+  it("do not exist for a platform that only boots over the network", () => {
     const spec = { factory: "https://factory.talos.dev", secureBoot: false, version: "v1.13.9" };
     expect(
       diskImageUrl({ ...spec, platform: "equinixMetal", schematicId: iscsiSchematicId }),

@@ -33,7 +33,7 @@ describe("workload isolation", () => {
     expect(isolatesWorkloads(cluster(change, worker), contract)).toBe(isolated);
   });
 
-  it("names the two ways out for a driver that enters iscsid", () => {
+  it("causes an error with two options if a driver enters iscsid", () => {
     const { joviandss } = parseSettings({
       talosVersion: "v1.13.9",
       cluster: {

@@ -27,7 +27,7 @@ describe("a JSONPath", () => {
     expect(evaluateJsonPath(path, object)).toEqual(values);
   });
 
-  it.each(["{.status.conditions[?(@.type=}", "{.status.}", "$..[", ""])("%j is none", (path) => {
+  it.each(["{.status.conditions[?(@.type=}", "{.status.}", "$..[", ""])("%j is not one", (path) => {
     expect(jsonPathProblem(path)).toMatch(/^is no JSONPath: /);
   });
 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { skeletonConfig } from "../../talos/skeleton.ts";
 import { withValues, parseOutcome, usualSettings } from "./settings/example.ts";
 
-// Settings whose result is wrong, whatever form the patch has; what the real ones say of each is in test/tools/judgeMachinery.test.ts.
+// Settings whose result would be invalid, in any form of patch. test/tools/judgeMachinery.test.ts checks them against the real tools.
 
 function problemsOf(values: Record<string, unknown>, files: Record<string, string> = {}) {
   return parseOutcome(withValues(usualSettings(), values), files).problems;
@@ -28,8 +28,8 @@ const exempting = (namespace: string) => ({
   },
 });
 
-describe("a namespace that is exempted twice", () => {
-  it("is that of a second pool's driver too", () => {
+describe("an exemption that already exists", () => {
+  it("is detected for a second pool's driver", () => {
     const values = { joviandss: jovian, "cluster.patches.controlplane": [exempting("joviandss-csi-pool-1")] };
     expect(problemsOf(values)).toEqual([
       {
@@ -63,7 +63,7 @@ describe("a namespace that is exempted twice", () => {
   });
 });
 
-describe("what would fail in the deployment of a new cluster is refused in its preview", () => {
+describe("what would fail when a new cluster is deployed is refused in the preview", () => {
   it("a JSON patch after a document", () => {
     const watchdog = { apiVersion: "v1alpha1", kind: "WatchdogTimerConfig", device: "/dev/watchdog0" };
     const json = '- op: add\n  path: /machine/sysctls\n  value: { a: "1" }\n';
@@ -75,14 +75,14 @@ describe("what would fail in the deployment of a new cluster is refused in its p
     ]);
   });
 
-  it("a JSON patch of what is not generated", () => {
+  it("a JSON patch of a path that is not generated", () => {
     const json = '- op: replace\n  path: /machine/sysctls/a\n  value: "1"\n';
     expect(problemsOf({ talosContract: "v1.11", "cluster.patches.worker": [json] })).toEqual([
       { path: "cluster.patches.worker[0]", reason: matching(/\/machine\/sysctls\/a does not exist/) },
     ]);
   });
 
-  it("a secret that a JSON patch replaces, without its value", () => {
+  it("a JSON patch that replaces a secret, without showing its value", () => {
     const json = `- op: replace\n  path: /machine/token\n  value: ${canary}\n`;
     const problems = problemsOf({ talosContract: "v1.11", "cluster.patches.all": [json] });
     expect(problems).toEqual([
@@ -95,13 +95,13 @@ describe("what would fail in the deployment of a new cluster is refused in its p
   });
 });
 
-describe("a host name", () => {
-  it("is taken from a HostnameConfig patch with the name alone: our own patch switches the automatic one off", () => {
+describe("a hostname", () => {
+  it("may come from a HostnameConfig patch alone, since our own patch turns off the automatic one", () => {
     const patch = { apiVersion: "v1alpha1", kind: "HostnameConfig", hostname: "cp1" };
     expect(problemsOf({ "cluster.nodes[0].patches": [patch] })).toEqual([]);
   });
 
-  it("is refused beside stableHostname of older contracts", () => {
+  it("in a document is refused for older contracts, which set it in machine.network", () => {
     const patch = { apiVersion: "v1alpha1", kind: "HostnameConfig", hostname: "cp1" };
     expect(problemsOf({ talosContract: "v1.11", "cluster.nodes[0].patches": [patch] })).toEqual([
       {
@@ -112,7 +112,7 @@ describe("a host name", () => {
   });
 });
 
-it("every contract that is known has a skeleton, and marks for what is not known yet", () => {
+it("every known contract has a skeleton, with placeholders for unknown values", () => {
   const text = skeletonConfig("v1.13", "controlplane", {
     clusterName: "c: 1",
     endpoint: "https://10.0.0.10:6443",

@@ -36,7 +36,7 @@ image: registry.k8s.io/kube-apiserver:v1.36.1
 `;
 
 describe("the images of a machine configuration", () => {
-  it("are read from the v1alpha1 document and from documents of their own", () => {
+  it("are read from the v1alpha1 document and from separate documents", () => {
     expect(readImages(config("v1.35.4-slim", "v1.35.4"))).toEqual({
       kubelet: "ghcr.io/siderolabs/kubelet:v1.35.4-slim",
       "kube-apiserver": "registry.k8s.io/kube-apiserver:v1.35.4",
@@ -47,7 +47,7 @@ describe("the images of a machine configuration", () => {
     });
   });
 
-  it("are set where they are, added where there is none, and taken out", () => {
+  it("are replaced in place, added where missing, and removed", () => {
     const moved = setImages(documents, {
       kubelet: "mirror/kubelet:v1.36.2",
       "kube-proxy": "mirror/p:v1.36.2",
@@ -63,15 +63,15 @@ describe("the images of a machine configuration", () => {
   });
 });
 
-describe("a configuration for a node that runs Kubernetes already", () => {
+describe("a configuration for a node that already runs Kubernetes", () => {
   const running = config("v1.35.2", "v1.35.4");
   const wanted = config("v1.36.1", "v1.36.1", "cp-1");
 
-  it("has the node's own images and the rest of what is wanted", () => {
+  it("keeps the node's own images and takes the rest from the wanted configuration", () => {
     expect(keepRunningImages(wanted, running, [])).toBe(config("v1.35.2", "v1.35.4", "cp-1"));
   });
 
-  it("names no image where the node's does not", () => {
+  it("names no image if the running configuration names none", () => {
     expect(
       readImages(keepRunningImages(wanted, "version: v1alpha1\nmachine:\n  type: controlplane\n", [])),
     ).toEqual({});
@@ -88,19 +88,19 @@ describe("a configuration for a node that runs Kubernetes already", () => {
       "- op: replace\n  path: /machine/kubelet\n  value:\n    image: ghcr.io/siderolabs/kubelet:v1.36.1\n",
     ],
     ["a document", "apiVersion: v1alpha1\nkind: KubeletConfig\nimage: ghcr.io/siderolabs/kubelet:v1.36.1\n"],
-  ])("keeps what %s pins", (_, patch) => {
+  ])("applies an image that %s pins", (_, patch) => {
     expect([...pinnedComponents([patch])]).toEqual(["kubelet"]);
     expect(keepRunningImages(wanted, running, [patch])).toBe(config("v1.36.1", "v1.35.4", "cp-1"));
     expect(differOnlyInImages(running, config("v1.36.1", "v1.35.4"), [patch])).toBe(false);
   });
 
-  it("is pinned by no patch of what is around it alone", () => {
+  it("is not pinned by a patch of its surroundings", () => {
     expect([
       ...pinnedComponents(["- op: add\n  path: /machine/kubelet\n  value:\n    clusterDNS: [10.96.0.10]\n"]),
     ]).toEqual([]);
   });
 
-  it("is the same as another one that differs in images alone", () => {
+  it("equals a configuration that differs only in images", () => {
     expect(differOnlyInImages(running, config("v1.36.1", "v1.36.1"), [])).toBe(true);
     expect(differOnlyInImages(running, wanted, [])).toBe(false);
   });
@@ -121,7 +121,7 @@ describe("an image", () => {
     expect(releaseOfImage(image)).toBe(release);
   });
 
-  it("of another release comes from the same place, of the same kind, and without the old digest", () => {
+  it("keeps its registry and variant in another release, and drops the old digest", () => {
     expect(imageForRelease("kubelet", `mirror:5000/kubelet:v1.36.1-slim${digest}`, "v1.36.2")).toBe(
       "mirror:5000/kubelet:v1.36.2-slim",
     );
@@ -137,7 +137,7 @@ it.each([
   ["mirror:5000/kubelet:latest", "mirror:5000/kubelet:v1.36.2"],
   ["mirror/team/kubelet:v1.36", "mirror/team/kubelet:v1.36.2"],
   [`mirror/kubelet:hardened@sha256:${"a".repeat(64)}`, "mirror/kubelet:v1.36.2"],
-])("%s of another release is %s", (image, moved) => {
+])("%s becomes %s in another release", (image, moved) => {
   expect(imageForRelease("kubelet", image, "v1.36.2")).toBe(moved);
 });
 
@@ -147,6 +147,6 @@ it.each([
   ["version: v1alpha1\n---\napiVersion: v1alpha1\nkind: KubeProxyConfig\nenabled: false\n", true],
   ["version: v1alpha1\n---\napiVersion: v1alpha1\nkind: KubeProxyConfig\nmode: nftables\n", false],
   ["version: v1alpha1\n", false],
-])("whether %j keeps kube-proxy out is %s", (text, isOut) => {
+])("%j disables kube-proxy: %s", (text, isOut) => {
   expect(isProxyDisabled(text)).toBe(isOut);
 });

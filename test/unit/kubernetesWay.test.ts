@@ -11,8 +11,8 @@ import { kubernetesProblem, releasesBefore } from "../../talos/releases.ts";
 
 const way = ["v1.9.6", "v1.10.9", "v1.11.6", "v1.12.11", "v1.13.9"] as const;
 
-describe("minor releases of Kubernetes between two", () => {
-  it("are the newest patch of each, or the one that is given", () => {
+describe("Kubernetes releases between two", () => {
+  it("are the newest patch of each minor, or the given one", () => {
     expect(kubernetesReleasesBefore("v1.34.2", ["v1.32.4"]).slice(-4)).toEqual([
       ...["v1.30.14", "v1.31.14", "v1.32.4", "v1.33.13"],
     ]);
@@ -28,10 +28,10 @@ describe("minor releases of Kubernetes between two", () => {
   });
 });
 
-describe("Kubernetes on a way of Talos releases", () => {
+describe("Kubernetes upgrades between Talos hops", () => {
   const known = [...kubernetesReleasesBefore("v1.31.2"), "v1.31.2"];
 
-  it("is upgraded right before the first release that needs it, one minor at a time", () => {
+  it("happen right before the first Talos release that needs them, one minor at a time", () => {
     expect(kubernetesStops("v1.29.6", way, known)).toEqual([
       { kubernetes: "v1.30.14", before: "v1.12.11" },
       { kubernetes: "v1.31.2", before: "v1.13.9" },
@@ -61,7 +61,7 @@ describe("Kubernetes on a way of Talos releases", () => {
       /^Talos v1\.14\.1 needs Kubernetes v1\.30, which the Talos release before it, v1\.6\.8, /,
     ],
   ] as const)(
-    "that %s",
+    "are checked for a Kubernetes that %s",
     (_, kubernetes, talos, problem, of: readonly string[] = kubernetesReleasesBefore("v1.37.0")) => {
       const found = kubernetesStops(kubernetes, talos, of);
       if (problem === undefined) expect(found).toEqual([]);
@@ -69,7 +69,7 @@ describe("Kubernetes on a way of Talos releases", () => {
     },
   );
 
-  it("is one that every Talos release there runs, at every moment, and ends with the last; resumed anywhere it is the same", () => {
+  it("keep every pair supported at every moment, fit the last Talos release, and can resume anywhere", () => {
     const line = fc.integer({ min: 6, max: 14 });
     fc.assert(
       fc.property(line, line, fc.integer({ min: 24, max: 37 }), (a, b, minor) => {
@@ -83,7 +83,7 @@ describe("Kubernetes on a way of Talos releases", () => {
         fc.pre(kubernetesProblem(talos[0], start) === undefined);
         const releases = kubernetesReleasesBefore("v1.38.0");
         const stops = kubernetesStops(start, talos, releases);
-        // Older ones can always be raised on a way of neighbours; newer ones are refused.
+        // With neighboring Talos releases, an older Kubernetes can always be upgraded. Only a newer one is refused.
         if ("problem" in stops) {
           expect(
             kubernetesProblem(talos.find((one) => kubernetesProblem(one, start) !== undefined) ?? "", start),
@@ -95,12 +95,12 @@ describe("Kubernetes on a way of Talos releases", () => {
           while (rest[0]?.before === release && index > 0) {
             const { kubernetes } = rest[0];
             expect(kubernetesMinor(kubernetes)).toBe((kubernetesMinor(runs) ?? 0) + 1);
-            // While it is upgraded, the Talos release before runs both.
+            // During its upgrade, the previous Talos release runs both.
             for (const one of [runs, kubernetes])
               expect(kubernetesProblem(talos[index - 1] ?? "", one)).toBeUndefined();
             runs = kubernetes;
             rest = rest.slice(1);
-            // A run that was killed here finds what is left, and nothing else.
+            // A run that was killed here finds exactly the remaining stops.
             expect(
               kubernetesStops(runs, talos.slice(index - 1) as unknown as [string, ...string[]], releases),
             ).toEqual(rest);

@@ -2,14 +2,14 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { laneCount, planUpgradeLanes, type OrderedNode, type UpgradeStep } from "../../talos/lanes.ts";
 
-/** When a node was in work. */
+/** When a node was being upgraded. */
 interface Span {
   node: OrderedNode;
   start: number;
   end: number;
 }
 
-/** Runs a rollout as an engine without a limit of its own would: every node starts as soon as it may. */
+/** Runs a rollout as an engine without a parallelism limit would: every node starts as soon as it may. */
 function simulate(steps: UpgradeStep<OrderedNode>[], durationOf: (name: string) => number): Span[] {
   const done = new Map<string, number>();
   const spans: Span[] = [];
@@ -28,7 +28,7 @@ function simulate(steps: UpgradeStep<OrderedNode>[], durationOf: (name: string) 
   return spans;
 }
 
-/** The largest number of spans that are open at the same moment. A node that ends frees its place for the next one. */
+/** The maximum number of overlapping spans. A node that ends frees its slot for the next one. */
 function mostAtOnce(spans: Span[]): number {
   return Math.max(
     0,
@@ -36,7 +36,7 @@ function mostAtOnce(spans: Span[]): number {
   );
 }
 
-/** What a person would expect of `25%` or `3`, said another way than the code says it. */
+/** The expected meaning of `25%` or `3`, computed independently of the code. */
 function allowed(workers: number, maxUnavailable: number | string): number {
   if (typeof maxUnavailable === "number") return maxUnavailable;
   const share = workers * (Number(maxUnavailable.replace("%", "")) / 100);
@@ -59,7 +59,7 @@ const cluster = fc
       ...Array.from({ length: controlPlanes }, (_, i) => ({ name: `cp${i}`, role: "controlplane" as const })),
       ...Array.from({ length: workers }, (_, i) => ({ name: `w${i}`, role: "worker" as const })),
     ];
-    // The order in a stack's file is free: workers may stand between control planes.
+    // Nodes may be in any order in a stack's file.
     const nodes = inOrder
       .map((node, index) => ({ node, key: shuffle[index] ?? 0 }))
       .sort((a, b) => a.key - b.key)
@@ -69,7 +69,7 @@ const cluster = fc
   });
 
 describe("the order of a rollout", () => {
-  it("never has two control planes in work, nor more workers than allowed, nor a worker before the control planes are done", () => {
+  it("never upgrades two control planes at once, more workers than allowed, or a worker before the control planes are done", () => {
     fc.assert(
       fc.property(cluster, ({ nodes, workers, maxUnavailable, durationOf }) => {
         const spans = simulate(planUpgradeLanes(nodes, maxUnavailable), durationOf);
@@ -83,7 +83,7 @@ describe("the order of a rollout", () => {
     );
   });
 
-  it("uses every place that it may: with equal durations, workers take ceil(workers / places) rounds", () => {
+  it("uses every available slot: with equal durations, workers take ceil(workers / slots) rounds", () => {
     fc.assert(
       fc.property(cluster, ({ nodes, workers, maxUnavailable }) => {
         const spans = simulate(planUpgradeLanes(nodes, maxUnavailable), () => 1);
@@ -94,7 +94,7 @@ describe("the order of a rollout", () => {
     );
   });
 
-  it("names every node after those it waits for, so that resources can be made in this order", () => {
+  it("lists every node after those it waits for, so that resources can be created in this order", () => {
     fc.assert(
       fc.property(cluster, ({ nodes, maxUnavailable }) => {
         const made = new Set<string>();
@@ -121,7 +121,7 @@ describe("the order of a rollout", () => {
     ]);
   });
 
-  it("a node that fails stops the control planes after it, all workers, or the rest of its own lane", () => {
+  it("stops after a failed node: later control planes, all workers, or the rest of its own lane", () => {
     const nodes: OrderedNode[] = [
       ...["cp1", "cp2"].map((name) => ({ name, role: "controlplane" as const })),
       ...["w1", "w2", "w3", "w4"].map((name) => ({ name, role: "worker" as const })),

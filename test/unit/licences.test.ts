@@ -16,7 +16,7 @@ test.each([
   expect(isAllowed(expression)).toBe(expected);
 });
 
-test("a package under another licence, or under none, is named with its version", () => {
+test("a package under another license, or under none, is named with its version", () => {
   const lock: LockFile = {
     packages: {
       "": { version: "1.0.0" },
@@ -35,7 +35,7 @@ test("a package under another licence, or under none, is named with its version"
   ]);
 });
 
-test("what is installed is allowed, and the lock file names a licence for nearly everything", () => {
+test("all installed packages are allowed, and the lock file names a license for nearly all of them", () => {
   const lock = JSON.parse(
     readFileSync(join(import.meta.dirname, "../../package-lock.json"), "utf8"),
   ) as LockFile;

@@ -22,8 +22,8 @@ function places(path: string, name: string): string[] {
   return path === "" ? [here] : [here, ...places(above, name)];
 }
 
-// What is missing is added by the next `npm install` of somebody else: 252 lines for the platforms of oxc-parser, once.
-test("the lock file has every package that one in it asks for, on any platform", () => {
+// Otherwise the next `npm install` elsewhere adds what is missing: once it was 252 lines for oxc-parser's platforms.
+test("the lock file has all dependencies of every package in it, on every platform", () => {
   const missing = Object.entries(packages).flatMap(([path, entry]) => {
     if (entry.link === true) return [];
     const peers = Object.keys(entry.peerDependencies ?? {}).filter(

@@ -10,7 +10,7 @@ describe("requiredPulumiVersion", () => {
   const [, tested = ""] = /pulumi\/pkg\/v3 v(\S+)/.exec(read("tools/pulumi/go.mod")) ?? [];
 
   it.each(["Pulumi.yaml", "plugin/PulumiPlugin.yaml", "provider/PulumiPlugin.yaml"])(
-    "of %s is the oldest engine that the tests run with",
+    "of %s is the oldest engine that the tests use",
     (name) => {
       expect(tested).toMatch(/^3\./);
       expect(parse(read(name))).toMatchObject({ requiredPulumiVersion: `>=${tested}` });
@@ -22,7 +22,7 @@ describe("AGENTS.md", () => {
   const text = read("AGENTS.md");
   const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
 
-  it("names scripts and files that exist", () => {
+  it("names existing scripts and files", () => {
     const named = [...text.matchAll(/npm run ([a-z:]+)/g)].map(([, name = ""]) => name);
     expect(named.length).toBeGreaterThan(3);
     expect(named.filter((name) => !(name in scripts))).toEqual([]);
@@ -31,7 +31,7 @@ describe("AGENTS.md", () => {
     expect(files.filter((name) => !existsSync(join(root, name)))).toEqual([]);
   });
 
-  it("runs in its examples tests of the project that it names", () => {
+  it("shows tests of the right project in its examples", () => {
     const projects = [...text.matchAll(/--project (\w+) test\/(\w+)\//g)].map(([, ...names]) => names);
     expect(projects.length).toBeGreaterThan(2);
     expect(projects.filter(([project, folder]) => project !== folder)).toEqual([]);

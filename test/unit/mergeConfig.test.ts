@@ -3,7 +3,7 @@ import { parse, parseAllDocuments } from "yaml";
 import { mergeConfig } from "../../talos/mergeConfig.ts";
 import { patchScope } from "../../talos/patchScope.ts";
 
-// What Talos's machinery gives for these is held in test/tools/mergeMachinery.test.ts.
+// test/tools/mergeMachinery.test.ts checks these against the results of Talos's machinery.
 
 const merged = (base: string, ...patches: string[]): unknown => parse(mergeConfig(base, patches));
 
@@ -13,7 +13,7 @@ describe("deletes", () => {
   const interfaces = (...items: string[]): string =>
     `machine: { network: { interfaces: [${items.join(", ")}] } }`;
 
-  it("come before the merge, wherever they stand, and take the first match alone", () => {
+  it("come before the merge, wherever they are, and remove only the first match", () => {
     for (const items of [
       ["{ interface: eth0, $patch: delete }", "{ interface: eth0, addresses: [10.0.0.1/24] }"],
       ["{ interface: eth0, addresses: [10.0.0.1/24] }", "{ $patch: delete, interface: eth0 }"],
@@ -28,7 +28,7 @@ describe("deletes", () => {
     }
   });
 
-  it("take sections, single values and whole documents", () => {
+  it("remove sections, single values and whole documents", () => {
     expect(
       merged(
         "machine: { type: worker, sysctls: { a: '1' } }\n---\napiVersion: v1alpha1\nkind: HostnameConfig\nauto: off\n",
@@ -45,11 +45,11 @@ describe("deletes", () => {
     [interfaces("{ interface: eth0, routes: { $patch: delete } }"), /inside a list item/],
     ["cluster: { network: { $patch: delete } }", /deletes cluster\.network, which does not exist/],
     ["kind: HostnameConfig\n$patch: delete\n", /only one of apiVersion and kind/],
-  ])("of what is not there are refused: %s", (patch, reason) => {
+  ])("of missing items are refused: %s", (patch, reason) => {
     expect(() => mergeConfig(base, [patch])).toThrow(reason);
   });
 
-  it("of a document that is not there: nothing for Talos 1.14, refused for 1.13", () => {
+  it("of a missing document are ignored for Talos 1.14, and refused for 1.13", () => {
     const patch = "apiVersion: v1alpha1\nkind: HostnameConfig\n$patch: delete\n";
     expect(mergeConfig(base, [patch])).toBe(mergeConfig(base, []));
     expect(() => mergeConfig(base, [patch], "v1.13")).toThrow(/deletes HostnameConfig, which does not exist/);
@@ -57,7 +57,7 @@ describe("deletes", () => {
 });
 
 describe("lists and zeros", () => {
-  it("list-valued arguments and image rules are replaced, others grow", () => {
+  it("list-valued arguments and image rules are replaced, other lists grow", () => {
     expect(
       merged(
         "cluster: { apiServer: { extraArgs: { a: [x, y] }, certSANs: [x] } }\n",
@@ -71,7 +71,7 @@ describe("lists and zeros", () => {
     ).toMatchObject({ rules: [{ image: "a", deny: true }, { image: "b" }] });
   });
 
-  it("anonymous access is narrowed by contract 1.14's document", () => {
+  it("anonymous access is restricted by contract 1.14's document", () => {
     const document = (paths: string): string =>
       `apiVersion: v1alpha1\nkind: KubeAuthenticationConfig\nconfiguration: { anonymous: { enabled: true, conditions: [${paths}] } }\n`;
     expect(
@@ -81,7 +81,7 @@ describe("lists and zeros", () => {
     });
   });
 
-  it("zeros change nothing, but where a value may be absent", () => {
+  it("zero values change nothing, except in fields that distinguish zero from missing", () => {
     const bond = (more: string): string => `apiVersion: v1alpha1\nkind: BondConfig\nname: b\n${more}\n`;
     expect(merged(bond("mtu: 9000\nup: true"), bond("mtu: 0\nup: false"))).toMatchObject({
       mtu: 9000,
@@ -89,7 +89,7 @@ describe("lists and zeros", () => {
     });
   });
 
-  it("what Talos cannot merge is refused with the place", () => {
+  it("what Talos cannot merge is refused with its path", () => {
     expect(() =>
       mergeConfig("cluster: { scheduler: { config: { a: { b: 1 } } } }\n", [
         "cluster: { scheduler: { config: { a: { b: x } } } }",
@@ -97,7 +97,7 @@ describe("lists and zeros", () => {
     ).toThrow("cannot set cluster.scheduler.config.a.b: Talos does not merge a string into a int");
   });
 
-  it("a rule that replaces another one is meant as a whole", () => {
+  it("a rule that replaces another one replaces it completely", () => {
     const reach = patchScope([
       "apiVersion: v1alpha1\nkind: ImageVerificationConfig\nrules: [{ image: a, deny: true }]\n",
     ]);
@@ -109,7 +109,7 @@ describe("lists and zeros", () => {
   });
 });
 
-it("a JSON patch is put on the text as YAML 1.1 has it, or on what Talos writes", () => {
+it("a JSON patch applies to the original text in YAML 1.1, or to Talos's output", () => {
   const base = "machine: { sysctls: { a: on, b: 0x10 } }\n";
   const add =
     "[{ op: add, path: /machine/sysctls/c, value: yes }, { op: replace, path: /machine/token, value: t }]";

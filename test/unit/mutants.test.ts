@@ -6,8 +6,8 @@ import { mutants, mutate } from "../night/mutants.ts";
 const root = join(import.meta.dirname, "../..");
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
-// The mutation check itself runs at night: here only that it still fits the program.
-describe("the looks that the mutation check takes out", () => {
+// The mutation check itself runs at night. This only checks that its list still matches the code.
+describe("the checks that the mutation check removes", () => {
   it.each(mutants)("$file: $look", ({ look, file, from, to, test: [test, name] }) => {
     expect(mutate(read(file), { file, from, to })).not.toBe(read(file));
     expect(read(test)).toContain(name);

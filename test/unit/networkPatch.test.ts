@@ -24,7 +24,7 @@ function documents(text: string | undefined): unknown[] {
 }
 
 describe("the network of a node", () => {
-  it("is machine.network up to contract v1.13, every link once and DHCP off", () => {
+  it("is machine.network up to contract v1.13, with every link once and DHCP off", () => {
     const patch = networkPatch({
       interfaces: [link, storage],
       nameservers: ["10.0.0.2"],
@@ -56,7 +56,7 @@ describe("the network of a node", () => {
     });
   });
 
-  it("is a document for each thing from contract v1.14 on", () => {
+  it("is one document per item from contract v1.14 on", () => {
     const patch = networkPatch({
       interfaces: [link, { ...storage, dhcp: true }],
       nameservers: ["10.0.0.2"],
@@ -95,7 +95,7 @@ describe("the network of a node", () => {
   });
 
   it.each(["v1.6", "v1.13", "v1.14"])(
-    "keeps DHCP on a link that bears only the virtual IP (%s)",
+    "keeps DHCP on a link that has only the virtual IP (%s)",
     (contract) => {
       const patch = networkPatch({ vip: { address: "10.0.0.10", interface: "eth0" }, contract }) ?? "";
       if (contract === "v1.14") {
@@ -114,7 +114,7 @@ describe("the network of a node", () => {
     },
   );
 
-  it("puts the virtual IP on the only link where none is named, and gives a v6 gateway a v6 default route", () => {
+  it("puts the virtual IP on the only link by default, and gives an IPv6 gateway an IPv6 default route", () => {
     const only = { ...link, addresses: ["fd00::11/64"], routes: [{ gateway: "fd00::1" }] };
     const patch = networkPatch({ interfaces: [only], vip: { address: "fd00::10" }, contract: "v1.12" });
     expect(parse(patch ?? "")).toMatchObject({
@@ -132,12 +132,12 @@ describe("the network of a node", () => {
     });
   });
 
-  it("is nothing where nothing is set", () => {
+  it("has no patch if nothing is set", () => {
     expect(networkPatch({ contract: "v1.13" })).toBeUndefined();
   });
 });
 
-describe("a link that the node's own configuration has", () => {
+describe("a link in the node's own configuration", () => {
   const merged = (base: string, spec: Omit<Parameters<typeof networkPatch>[0], "base">): string =>
     mergeConfig(
       base,
@@ -148,7 +148,7 @@ describe("a link that the node's own configuration has", () => {
     );
   const vip = { address: "10.0.0.10", interface: "eth0" };
 
-  it.each(["true", "false"])("bears the virtual IP, and keeps dhcp: %s", (dhcp) => {
+  it.each(["true", "false"])("gets the virtual IP and keeps its dhcp: %s", (dhcp) => {
     const base = `version: v1alpha1\nmachine: { network: { interfaces: [{ interface: eth1 }, { interface: eth0, dhcp: ${dhcp} }] } }\n`;
     expect(parse(merged(base, { vip, contract: "v1.13" }))).toMatchObject({
       machine: {
@@ -162,7 +162,7 @@ describe("a link that the node's own configuration has", () => {
     });
   });
 
-  it("is found by what it is, too", () => {
+  it("is also found by its selector", () => {
     const base =
       "machine: { network: { interfaces: [{ deviceSelector: { driver: ice, hardwareAddr: '00:1a:2b:*' }, dhcp: true, mtu: 1500 }] } }\n";
     const { dhcp: _dhcp, ...selector } = storage;
@@ -185,7 +185,7 @@ describe("a link that the node's own configuration has", () => {
     ]);
   });
 
-  it("keeps its addresses and routes once", () => {
+  it("keeps its addresses and routes without duplicates", () => {
     const base =
       "machine: { network: { interfaces: [{ interface: enp1s0, addresses: [10.0.0.11/24], routes: [{ gateway: 10.0.0.1 }] }] } }\n";
     expect(
@@ -210,14 +210,14 @@ describe("a link that the node's own configuration has", () => {
     });
   });
 
-  it("is asked for DHCP where the settings say so", () => {
+  it("uses DHCP if the settings say so", () => {
     const base = "machine: { network: { interfaces: [{ interface: enp1s0, dhcp: false }] } }\n";
     expect(merged(base, { interfaces: [{ ...link, dhcp: true }], contract: "v1.13" })).toContain(
       "dhcp: true",
     );
   });
 
-  it("is a document where the file has documents, of whatever kind", () => {
+  it("becomes a document if the file has documents, of any kind", () => {
     const base =
       'version: v1alpha1\nmachine: {}\n---\napiVersion: v1alpha1\nkind: BondConfig\nname: bond0\nlinks: [eth0, eth1]\nup: false\n---\napiVersion: v1alpha1\nkind: LinkAliasConfig\nname: storage\nselector: { match: \'glob("00:1a:2b:*", mac(link.hardware_addr)) && link.driver == "ice"\' }\n';
     for (const contract of ["v1.12", "v1.14"]) {
@@ -235,7 +235,7 @@ describe("a link that the node's own configuration has", () => {
     }
   });
 
-  it("keeps DHCP on all others: a virtual IP alone is one document", () => {
+  it("is one document for a virtual IP alone, and all other links keep DHCP", () => {
     const base =
       "version: v1alpha1\nmachine: {}\n---\napiVersion: v1alpha1\nkind: HostnameConfig\nauto: stable\n";
     expect(documents(merged(base, { vip, contract: "v1.14" })).slice(2)).toEqual([
@@ -245,11 +245,11 @@ describe("a link that the node's own configuration has", () => {
 });
 
 describe("our own patches", () => {
-  it("set nothing back that Talos sets back where a patch does not say it", () => {
+  it("do not reset fields that Talos resets when a patch omits them", () => {
     const base =
       "apiVersion: v1alpha1\nkind: UnattendedInstallConfig\ninstaller: { image: old }\nprovisioning: { diskSelector: { match: 'disk.size > 1u' }, wipe: true }\n";
     const patch = installImagePatch({ image: "new", contract: "v1.14" }) ?? "";
-    // A user's patch is merged as Talos merges it.
+    // A user's patch is merged exactly as Talos merges it.
     expect(mergeConfig(base, [patch])).not.toContain("disk.size");
     expect(parse(mergeConfig(base, dropKnownParts(base, [patch])))).toMatchObject({
       installer: { image: "new" },

@@ -61,7 +61,7 @@ describe("a node's line in a plan", () => {
     ),
   );
 
-  it("is read as what it was written from", () => {
+  it("is parsed back to the same values", () => {
     fc.assert(
       fc.property(outlooks, (outlook) => {
         const runs = "runs" in outlook ? outlook.runs : undefined;
@@ -81,7 +81,7 @@ describe("a node's line in a plan", () => {
     );
   });
 
-  it("is none where it is about something else", () => {
+  it("is ignored if it is about something else", () => {
     expect(readOutlook("v1.33.2 -> v1.34.1, kubelets and control plane")).toBeUndefined();
   });
 });

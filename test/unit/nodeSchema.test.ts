@@ -17,7 +17,7 @@ import { canary, withValues, usualSettings } from "./settings/example.ts";
 const root = join(import.meta.dirname, "../..");
 const resources = Object.entries(nodeParts.resources);
 
-/** Whether it is a preview, which run it is, and what is refused in it: no program is to set that. */
+/** Inputs that only this program's classes pass to each other: whether it is a preview, which run it is, and what is refused. */
 const betweenClasses = ["preview", "run", "refused", "refusals"];
 
 const check = async (token: string, given: Properties) => {
@@ -34,7 +34,7 @@ describe("the schema of the plugin talos-node", () => {
     expect(readFileSync(join(root, "provider", "schema.json"), "utf8")).toBe(await nodeSchemaText(root));
   });
 
-  it("says of every input and output what it is", () => {
+  it("describes every input and output", () => {
     const bare = resources.flatMap(([token, { inputProperties, properties }]) =>
       Object.entries({ ...inputProperties, ...properties }).flatMap(([name, { description }]) =>
         description === undefined ? [`${token}.${name}`] : [],
@@ -43,14 +43,14 @@ describe("the schema of the plugin talos-node", () => {
     expect(bare).toEqual([]);
   });
 
-  it("refers to no type that it does not have", () => {
+  it("refers only to types that it has", () => {
     const spec = nodePackageSpec();
     const refs = [...JSON.stringify(spec).matchAll(/"#\/types\/([^"]+)"/g)].map(([, name = ""]) => name);
     expect(refs.length).toBeGreaterThan(20);
     expect(refs.filter((name) => spec.types[name] === undefined)).toEqual([]);
   });
 
-  it("has as secrets what the plugin keeps secret", () => {
+  it("marks as secret exactly what the plugin keeps secret", () => {
     const secret = new Set([...alwaysSecret, ...configurationSecrets, "hardware", "configurations"]);
     const wrong = resources.flatMap(([token, { inputProperties }]) =>
       Object.entries(inputProperties).flatMap(([name, { secret: isSecret = false }]) =>
@@ -60,20 +60,20 @@ describe("the schema of the plugin talos-node", () => {
     expect(wrong).toEqual([]);
   });
 
-  it.each(resources)("has for %s no input that the plugin refuses", async (token, { inputProperties }) => {
+  it.each(resources)("has no input of %s that the plugin refuses", async (token, { inputProperties }) => {
     const given = Object.fromEntries(Object.keys(inputProperties).map((name) => [name, unknownValue]));
     const { failures } = await check(token, given);
     expect(failures).toEqual([]);
   });
 
-  it("is held against what the plugin does refuse", async () => {
+  it("is checked against a plugin that does refuse unknown inputs", async () => {
     const { failures } = await check("talos-node:index:NodeUpgrade", { strange: 1 });
     expect(failures.map(({ reason }) => reason)).toContainEqual(
       expect.stringContaining("[strange] is not an input of a NodeUpgrade"),
     );
   });
 
-  it("has every input that this program gives", async () => {
+  it("has every input that this program sets", async () => {
     const settings = withValues(usualSettings(), {
       kubernetesVersion: "v1.35.4",
       "upgrade.through": "automatic",
@@ -87,7 +87,7 @@ describe("the schema of the plugin talos-node", () => {
     }
   });
 
-  it("has nothing that only the classes of one program tell each other", () => {
+  it("omits what only this program's classes pass to each other", () => {
     const shown = resources.flatMap(([token, { inputProperties, properties }]) =>
       Object.keys({ ...inputProperties, ...properties })
         .filter((name) => betweenClasses.includes(name))
@@ -97,8 +97,8 @@ describe("the schema of the plugin talos-node", () => {
   });
 });
 
-describe("a resource of a program that gives inputs as they are", () => {
-  it("has its machine configuration redacted by the plugin, with what is secret as a secret", async () => {
+describe("a resource with inputs from another program", () => {
+  it("gets its machine configuration redacted by the plugin, with secrets marked as secret", async () => {
     const given = Object.fromEntries(
       ["clientConfiguration", "controlPlanes", "contract", "patches"].map((name) => [name, unknownValue]),
     );
@@ -117,7 +117,7 @@ describe("a resource of a program that gives inputs as they are", () => {
     expect(own.inputs).toMatchObject({ configuration: "its own" });
   });
 
-  it("knows no redacted configuration before it knows the configuration", async () => {
+  it("has an unknown redacted configuration while the configuration is unknown", async () => {
     const { inputs } = await check("talos-node:index:NodeConfiguration", {
       ...{ name: "w1", node: "10.0.0.21", role: "worker", contract: "v1.12", controlPlanes: ["10.0.0.11"] },
       ...{ clientConfiguration: {}, patches: [], machineConfiguration: unknownValue },
@@ -125,7 +125,7 @@ describe("a resource of a program that gives inputs as they are", () => {
     expect(inputs).toMatchObject({ configuration: unknownValue });
   });
 
-  it("is looked at without a drain, and names no hardware in plain text", async () => {
+  it("is checked without a drain, and has no hardware in plain text", async () => {
     const shared = ["nodes", "clientConfiguration", "schematicId", "controlPlanes"];
     const given = Object.fromEntries(shared.map((name) => [name, unknownValue]));
     const { inputs, failures } = await check("talos-node:index:RolloutReadiness", {
@@ -138,7 +138,7 @@ describe("a resource of a program that gives inputs as they are", () => {
     expect(unwrap(inputs).secrets).toContain("hardware");
   });
 
-  it("may not know yet what is refused", async () => {
+  it("may have unknown refusals", async () => {
     const { failures } = await check("talos-node:index:RolloutPreflight", {
       ...{ nodes: unknownValue, refusals: unknownValue },
     });

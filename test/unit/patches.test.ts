@@ -14,7 +14,7 @@ import { KNOWN_CONTRACTS } from "../../talos/releases.ts";
 const old = KNOWN_CONTRACTS.filter((contract) => contract !== "v1.14");
 
 describe("the security patch", () => {
-  test.each(old)("%s: exactly what JovianDSS's instructions show", (contract) => {
+  test.each(old)("%s: matches JovianDSS's instructions exactly", (contract) => {
     expect(parse(securityPatch({ namespaces: ["joviandss-csi"], contract }) ?? "")).toEqual(
       parse(`
 cluster:
@@ -29,7 +29,7 @@ cluster:
     );
   });
 
-  test("v1.14: the document that took its place", () => {
+  test("v1.14: is the document that replaced it", () => {
     expect(parse(securityPatch({ namespaces: ["joviandss-csi"], contract: "v1.14" }) ?? "")).toEqual({
       apiVersion: "v1alpha1",
       kind: "KubeAdmissionControlConfig",
@@ -38,7 +38,7 @@ cluster:
     });
   });
 
-  test("nothing to exempt, nothing to patch", () => {
+  test("does not exist if there is nothing to exempt", () => {
     expect(securityPatch({ namespaces: [], contract: "v1.13" })).toBeUndefined();
     expect(securityPatch({ namespaces: ["kube-system", "kube-system"], contract: "v1.14" })).toBeUndefined();
   });
@@ -46,7 +46,7 @@ cluster:
   const names = fc.array(fc.oneof(fc.constant("kube-system"), fc.stringMatching(/^[a-c]{1,2}(-csi)?$/)), {
     maxLength: 8,
   });
-  test("never kube-system, no namespace twice, none lost, in their order", () => {
+  test("has each namespace once, in order, without kube-system", () => {
     fc.assert(
       fc.property(names, fc.constantFrom(...KNOWN_CONTRACTS), (namespaces, contract) => {
         const patch = securityPatch({ namespaces, contract });
@@ -56,7 +56,7 @@ cluster:
     );
   });
 
-  test("what is no namespace is refused, with its name", () => {
+  test("refuses invalid namespaces and names them", () => {
     expect(() => securityPatch({ namespaces: ["ok", "Not_OK", ""], contract: "v1.13" })).toThrow(
       '"Not_OK", ""',
     );
@@ -69,19 +69,19 @@ describe("the module patch", () => {
   };
 
   test.each(["v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11"])(
-    "%s: exactly what JovianDSS's instructions show",
+    "%s: matches JovianDSS's instructions exactly",
     (contract) => {
       expect(parse(modulePatch({ modules: ["iscsi_tcp"], contract }) ?? "")).toEqual(seed);
     },
   );
 
-  test.each(["v1.12", "v1.13"])("%s: without the arguments that its configuration refuses", (contract) => {
+  test.each(["v1.12", "v1.13"])("%s: omits the arguments that this contract refuses", (contract) => {
     expect(parse(modulePatch({ modules: ["iscsi_tcp"], contract }) ?? "")).toEqual({
       machine: { kernel: { modules: [{ name: "iscsi_tcp" }] } },
     });
   });
 
-  test("v1.14: a document for each module", () => {
+  test("v1.14: is one document per module", () => {
     const patch = modulePatch({
       modules: ["iscsi_tcp", { name: "nvme_core", parameters: ["multipath=N"] }],
       contract: "v1.14",
@@ -92,19 +92,19 @@ describe("the module patch", () => {
     ]);
   });
 
-  test("a module named twice stands there once, with all parameters", () => {
+  test("has a module once if it is named twice, with all parameters", () => {
     const modules = ["a", { name: "b", parameters: ["x=1"] }, "a", { name: "b", parameters: ["y=2", "x=1"] }];
     expect(parse(modulePatch({ modules, contract: "v1.13" }) ?? "")).toEqual({
       machine: { kernel: { modules: [{ name: "a" }, { name: "b", parameters: ["x=1", "y=2"] }] } },
     });
   });
 
-  test("a running release that does not pass kernel arguments on gets none", () => {
+  test("omits kernel arguments that the running release would not pass on", () => {
     const patch = modulePatch({ modules: ["iscsi_tcp"], contract: "v1.6", talosVersion: "v1.13.9" });
     expect(patch).not.toContain("extraKernelArgs");
   });
 
-  test("arguments given by name are an error where they would be lost", () => {
+  test("refuses explicit kernel arguments that would be lost", () => {
     const wanted = { modules: [], kernelArgs: ["quiet"] };
     expect(parse(modulePatch({ ...wanted, contract: "v1.9" }) ?? "")).toEqual({
       machine: { install: { extraKernelArgs: ["quiet"] } },
@@ -117,7 +117,7 @@ describe("the module patch", () => {
     );
   });
 
-  test.each(KNOWN_CONTRACTS)("%s: no module, no patch", (contract) => {
+  test.each(KNOWN_CONTRACTS)("%s: does not exist without a module", (contract) => {
     expect(modulePatch({ modules: [], contract })).toBeUndefined();
   });
 });
@@ -126,7 +126,7 @@ describe("the other patches", () => {
   const image =
     "factory.talos.dev/metal-installer/376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba:v1.13.9";
 
-  test("the installer image and the disk", () => {
+  test("set the installer image and the disk", () => {
     expect(parse(installImagePatch({ image, disk: "/dev/vda", contract: "v1.13" }) ?? "")).toEqual({
       machine: { install: { disk: "/dev/vda", image } },
     });
@@ -139,7 +139,7 @@ describe("the other patches", () => {
     expect(installImagePatch({ contract: "v1.13" })).toBeUndefined();
   });
 
-  test("a disk told in the other contract's form is refused", () => {
+  test("refuse a disk in another contract's form", () => {
     expect(() => installImagePatch({ image, diskMatch: "disk.size > 1u", contract: "v1.13" })).toThrow(
       PatchError,
     );
@@ -148,7 +148,7 @@ describe("the other patches", () => {
     );
   });
 
-  test("the hostname switches off the automatic one that newer contracts have", () => {
+  test("set the hostname and turn off the automatic one of newer contracts", () => {
     expect(parse(hostnamePatch({ name: "cp1", contract: "v1.11" }))).toEqual({
       machine: { network: { hostname: "cp1" } },
     });
@@ -163,7 +163,7 @@ describe("the other patches", () => {
     }
   });
 
-  test("subnets", () => {
+  test("set the subnets", () => {
     expect(subnetPatch({ contract: "v1.13" })).toBeUndefined();
     expect(parse(subnetPatch({ podSubnets: ["10.1.0.0/16"], contract: "v1.13" }) ?? "")).toEqual({
       cluster: { network: { podSubnets: ["10.1.0.0/16"] } },

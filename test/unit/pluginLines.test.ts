@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { PluginLines } from "../../lab/pluginLines.ts";
 
-it("leaves out the engine's lines on plugins from PATH, wherever the pieces end, and nothing else", () => {
+it("omits only the engine's lines about plugins from PATH, however the output is split", () => {
   const text =
     "Updating (dev):\n    pulumi:pulumi:Stack x  warning: using pulumi-resource-talos from $PATH at /x/bin/pulumi-resource-talos\n" +
     "    warning: something else\nerror: using pulumi-resource-talos failed\nno end";

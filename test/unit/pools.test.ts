@@ -10,7 +10,7 @@ import { joviandss } from "./csi/plainSettings.ts";
 
 const iscsi = "siderolabs/iscsi-tools";
 
-/** Three control planes, two workers of a pool for GPUs, one of another pool and one of none. */
+/** Three control planes, two workers in a GPU pool, one in another pool and one without a pool. */
 function pooled(more: Record<string, unknown> = {}): Record<string, unknown> {
   return withValues(usualSettings(), {
     images: {
@@ -51,7 +51,7 @@ function pooled(more: Record<string, unknown> = {}): Record<string, unknown> {
 }
 
 describe("pools in the settings", () => {
-  it("give their nodes what they share, and what a node says itself comes on top", () => {
+  it("give their settings to their nodes, and a node's own settings take precedence", () => {
     const { settings, problems } = parseOutcome(pooled());
     expect(problems).toEqual([]);
     const [, , , w1, w2, w3, w4] = settings?.cluster.nodes ?? [];
@@ -130,7 +130,7 @@ describe("pools in the settings", () => {
       "cluster.pools.gpu.label",
       /Did you mean labels\?/,
     ],
-  ])("are refused once, where the mistake stands, if %s", (_, change, path, reason) => {
+  ])("are refused once, at the place of the mistake, if %s", (_, change, path, reason) => {
     const { problems } = parseOutcome(pooled(change));
     expect(problems).toEqual([{ path, reason: expect.stringMatching(reason) as string }]);
   });
@@ -144,7 +144,7 @@ describe("pools in the settings", () => {
     expect(problems).toEqual([{ path, reason: expect.stringMatching(reason) as string }]);
   });
 
-  it("warn of a pool without nodes, and of a budget that nothing has", () => {
+  it("cause a warning if they have no nodes, or a budget without workers", () => {
     const { settings } = parseOutcome(
       pooled({
         "cluster.nodes[5].pool": undefined,
@@ -164,7 +164,7 @@ describe("labels and taints", () => {
   const workers = (key: string) =>
     parseOutcome(withValues(usualSettings(), { "cluster.nodes[3].labels": { [key]: "x" } })).problems;
 
-  // plugin/pkg/admission/noderestriction of Kubernetes: what a kubelet may give to its own node.
+  // plugin/pkg/admission/noderestriction in Kubernetes: what a kubelet may set on its own node.
   it.each([
     "rack",
     "example.com/rack",
@@ -174,14 +174,14 @@ describe("labels and taints", () => {
     "sub.kubelet.kubernetes.io/x",
     "kubernetes.io/hostname",
     "mykubernetes.io/x",
-  ])("a worker gets %s", (key) => expect(workers(key)).toEqual([]));
+  ])("may include %s on a worker", (key) => expect(workers(key)).toEqual([]));
 
   it.each([
     "node-role.kubernetes.io/worker",
     "node-restriction.kubernetes.io/pci",
     "kubernetes.io/role",
     "storage.k8s.io/x",
-  ])("a worker would be refused %s, a control plane is not", (key) => {
+  ])("may not include %s on a worker, only on a control plane", (key) => {
     expect(workers(key)).toEqual([
       { path: `cluster.nodes[3].labels.${key}`, reason: expect.stringMatching(/NodeRestriction/) as string },
     ]);
@@ -199,7 +199,7 @@ describe("labels and taints", () => {
     ["taints.x", { taints: { x: "present:Never" } }, /must end with an effect/],
     ["taints.x", { taints: { x: "a:b:NoSchedule" } }, /must end with an effect|not a valid taint value/],
     ["taints.-x", { taints: { "-x": "NoSchedule" } }, /not a valid taint name/],
-  ])("of the wrong form are refused: %s", (path, own, reason) => {
+  ])("are refused if invalid: %s", (path, own, reason) => {
     const entries = Object.entries(own).map(([key, value]) => [`cluster.nodes[0].${key}`, value]);
     const { problems } = parseOutcome(
       withValues(usualSettings(), Object.fromEntries(entries) as Record<string, unknown>),
@@ -209,7 +209,7 @@ describe("labels and taints", () => {
     ]);
   });
 
-  it.each(["NoSchedule", ":NoExecute", "a100:PreferNoSchedule"])("a taint %s is right", (taint) => {
+  it.each(["NoSchedule", ":NoExecute", "a100:PreferNoSchedule"])("may include the taint %s", (taint) => {
     expect(
       parseOutcome(withValues(usualSettings(), { "cluster.nodes[3].taints": { x: taint } })).problems,
     ).toEqual([]);
@@ -252,7 +252,7 @@ describe("a program with pools", () => {
     expect(patches.find((text) => text.includes("hostname: w4\n"))).not.toMatch(/nodeLabels|nodeTaints/);
   });
 
-  it("makes a new cluster with a contract that the oldest release of a pool can read", async () => {
+  it("creates a new cluster with a contract that the oldest release of a pool can read", async () => {
     const settings = pooled({
       "cluster.pools.edge.talosVersion": "v1.11.6",
       "cluster.pools.gpu.talosVersion": "v1.12.7",
@@ -264,7 +264,7 @@ describe("a program with pools", () => {
     expect(contract).toBe("v1.11");
   });
 
-  it("upgrades pool by pool, each with its own budget, in the order that they ask for", async () => {
+  it("upgrades pool by pool, each with its own budget, in the configured order", async () => {
     const { resources } = await runProgram(
       pooled({ "upgrade.pools": { edge: { order: -1 }, gpu: { order: 5, maxUnavailable: 2 } } }),
     );
@@ -278,7 +278,7 @@ describe("a program with pools", () => {
     expect(after("w2")).toEqual(["upgrade-w4"]);
   });
 
-  it("lets controllers run on control planes where every worker keeps pods off", async () => {
+  it("lets controllers run on control planes if every worker's taints keep pods off", async () => {
     const tolerationsWith = async (taints: Record<string, string>) => {
       const change = Object.fromEntries([3, 4].map((index) => [`cluster.nodes[${index}].taints`, taints]));
       const { resources } = await runProgram(withValues(usualSettings(), { ...change, joviandss }));
@@ -311,7 +311,7 @@ describe("the order of pools", () => {
     ),
   );
 
-  it("never has two pools in work at once, nor more of one than its budget", () => {
+  it("never upgrades two pools at once, nor more nodes of a pool than its budget", () => {
     fc.assert(
       fc.property(cluster, rollouts, fc.integer({ min: 1, max: 5 }), (drawn, pools, budget) => {
         const nodes = drawn.map((node, index): OrderedNode => ({
@@ -330,7 +330,7 @@ describe("the order of pools", () => {
         groups.forEach((group, index) => {
           for (const node of group.nodes) {
             const before = befores.get(node.name) ?? new Set();
-            // All of the groups before are done, however many lanes they had.
+            // All earlier groups are done, regardless of their number of lanes.
             for (const earlier of groups.slice(0, index).flatMap((other) => other.nodes))
               expect(before).toContain(earlier.name);
           }
@@ -343,7 +343,7 @@ describe("the order of pools", () => {
   });
 });
 
-/** How many of these can be in work at once: each that nobody waits for ends a lane of its own. */
+/** How many of these can be upgraded at once: each node that no other waits for ends its own lane. */
 function atOnce(nodes: readonly OrderedNode[], befores: ReadonlyMap<string, ReadonlySet<string>>): number {
   return nodes.filter(({ name }) => !nodes.some((other) => befores.get(other.name)?.has(name))).length;
 }

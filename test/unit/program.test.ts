@@ -16,7 +16,7 @@ const joviandss = {
 };
 const synology = { arrays: [{ host: "192.168.0.20", username: "kubernetes", password: canary }] };
 
-/** The stack of the lab, with its secrets given instead of named. */
+/** The lab's stack, with its secrets inline instead of in files. */
 function dev(): Record<string, unknown> {
   const text = readFileSync(new URL("../../Pulumi.dev.yaml", import.meta.url), "utf8");
   const { config } = parse(text) as { config: Record<string, unknown> };
@@ -30,7 +30,7 @@ function dev(): Record<string, unknown> {
 
 const fresh = () => withValues(dev(), { "cluster.secrets": undefined, talosContract: undefined });
 
-/** What makes a resource's URN: its type, its name, and where it stands. */
+/** The parts of a resource's URN: parents, type and name. */
 function urns(resources: Registered[]): string[] {
   return resources.map(({ type, name, parent }) => `${parent} > ${type} ${name}`).sort();
 }
@@ -59,7 +59,7 @@ const common = {
 };
 
 describe("the program", () => {
-  it("takes the lab's running cluster to iSCSI storage with these resources", async () => {
+  it("registers these resources for the lab's running cluster", async () => {
     const { resources } = await runProgram(dev());
     expect(counts(resources)).toMatchObject(common);
     expect(counts(resources)).not.toHaveProperty("talos:machine/secrets:Secrets");
@@ -88,13 +88,13 @@ describe("the program", () => {
     expect(await refused(false)).toEqual([]);
   });
 
-  it("gives the nodes' resources what its own run has confirmed, and nothing that an earlier one did", async () => {
+  it("gives node resources the approval that its own run confirmed, and none of an earlier run", async () => {
     const config = withValues(dev(), { approvedPlan: "d".repeat(64) });
     const readiness = "talos-node:index:RolloutReadiness";
     const asking = [
       ...["NodeUpgrade", "NodeConfiguration", "ClusterMembership", "RolloutPreflight", "KubernetesUpgrade"],
     ].map((type) => `talos-node:index:${type}`);
-    /** The approvals that reach the nodes' resources where RolloutReadiness has this output; its program's run goes into it. */
+    /** The approvals that node resources get if RolloutReadiness has this output. `confirmed` gets this run's ID. */
     const given = async (confirmed?: (run: unknown) => Record<string, unknown>): Promise<unknown[]> => {
       const { resources } = await runProgram(config, false, {
         made: ({ type, inputs }) =>
@@ -109,7 +109,7 @@ describe("the program", () => {
     expect(await given((run) => ({ digest: "d", program: run }))).toEqual([
       expect.stringMatching(/^\{"digest":"d","program":"[0-9a-f-]{36}"\}$/),
     ]);
-    // Same engine's address, an earlier run; a state that was never asked for an approval.
+    // The same engine address but an earlier run, and state that never had an approval.
     expect(await given(() => ({ digest: "d", program: "earlier" }))).toEqual(["{}"]);
     expect(await given(() => ({ digest: "d" }))).toEqual(["{}"]);
     expect(await given()).toEqual(["{}"]);
@@ -118,7 +118,7 @@ describe("the program", () => {
       expect(inputs).not.toHaveProperty("approval");
   });
 
-  it("gives control planes the time of the settings around a configuration, and no input where it is the default", async () => {
+  it("passes upgrade.configurationTimeout to control planes, and nothing by default", async () => {
     const waits = async (config: Record<string, unknown>) =>
       ofType((await runProgram(config)).resources, "talos-node:index:NodeConfiguration").map(
         ({ inputs }) => inputs["timeoutSeconds"],
@@ -128,7 +128,7 @@ describe("the program", () => {
     expect(new Set(await waits(longer))).toEqual(new Set([1500]));
   });
 
-  it("upgrades Kubernetes after Talos and before what is deployed to it, and owns it only where the settings name a release", async () => {
+  it("upgrades Kubernetes after Talos and before its objects, and only if the settings name a release", async () => {
     const config = withValues(dev(), {
       "cluster.nodes[4].patches": [{ machine: { kubelet: { image: "ghcr.io/siderolabs/kubelet:v1.35.2" } } }],
     });
@@ -150,7 +150,7 @@ describe("the program", () => {
     expect(ofType(without.resources, "talos-node:index:KubernetesUpgrade")).toEqual([]);
   });
 
-  it("knows what happens to each node's machine, and lets nodes leave before the rollout begins", async () => {
+  it("passes each node's onRemove, and lets nodes leave before the rollout begins", async () => {
     const config = withValues(dev(), { "cluster.onRemove": "reset", "cluster.nodes[3].onRemove": "keep" });
     const { resources } = await runProgram(config);
     const membership = onlyResource(resources, "talos-node:index:ClusterMembership", "membership");
@@ -174,7 +174,7 @@ describe("the program", () => {
     }
   });
 
-  it("reaches nodes through their endpoints in every part", async () => {
+  it("passes endpoints to every resource that contacts nodes", async () => {
     const config = withValues(fresh(), {
       "cluster.talosEndpoints": ["127.10.0.12:50001"],
       "cluster.nodes[4].endpoint": "127.10.0.22:50022",
@@ -193,12 +193,12 @@ describe("the program", () => {
       });
   });
 
-  it("gives no endpoints to anything where the settings have none", async () => {
+  it("passes no endpoints if the settings have none", async () => {
     const { resources } = await runProgram(dev());
     for (const { name, inputs } of resources) expect(inputs["endpoints"], name).toBeUndefined();
   });
 
-  it("makes a new cluster with secrets and a bootstrap of its own beside them", async () => {
+  it("creates a new cluster with its own secrets and bootstrap", async () => {
     const { resources } = await runProgram(fresh());
     expect(counts(resources)).toMatchObject({
       ...common,
@@ -218,13 +218,13 @@ describe("the program", () => {
     expect(urns(preview.resources)).toEqual(urns(update.resources));
     expect(new Set(urns(update.resources)).size).toBe(update.resources.length);
     expect(Object.keys(preview.result).sort()).toEqual(Object.keys(update.result).sort());
-    // Names that the settings give are not unknown.
+    // Names from the settings are known.
     expect(await valueOf(pulumi.output(preview.result["storageClasses"]))).toEqual(
       await valueOf(pulumi.output(update.result["storageClasses"])),
     );
   });
 
-  it("gives the outputs that it promises, credentials secret, everything else readable", async () => {
+  it("has all documented outputs: credentials are secret, everything else is readable", async () => {
     const { result } = await runProgram(withValues(dev(), { synology }));
     const output = (name: string) => valueOf(pulumi.output(result[name]));
     expect(await output("schematicId")).toBe(id);
@@ -239,7 +239,7 @@ describe("the program", () => {
         ["cp2", "cp3", "w1", "w2"].map((name) => [name, { initiatorName: "iqn.2004-10.com.talos:1" }]),
       ),
     });
-    // Only on request: they would repeat each change of a configuration in the preview.
+    // Only on request, because they would repeat each configuration change in the preview.
     expect(result["machineConfigurations"]).toBeUndefined();
     const asked = await runProgram(withValues(dev(), { "outputs.machineConfigurations": true }));
     expect(
@@ -257,7 +257,7 @@ describe("the program", () => {
     const upgrades = ofType(resources, "talos-node:index:NodeUpgrade");
     const configured = ofType(resources, "talos-node:index:NodeConfiguration");
     const preflight = onlyResource(resources, "talos-node:index:RolloutPreflight");
-    // What only reads comes before the first configuration.
+    // The check, which only reads, comes before the first configuration.
     const readiness = onlyResource(resources, "talos-node:index:RolloutReadiness");
     for (const { start } of configured) expect(start).toBeGreaterThan(readiness.end);
     expect(preflight.after).toEqual(expect.arrayContaining(configured.map(({ name }) => name)));
@@ -268,7 +268,7 @@ describe("the program", () => {
     for (const object of objects) expect(object.start, object.name).toBeGreaterThan(upgraded);
   });
 
-  it("hands what the configurations name of their machines to the look, in the first preview, as a secret", async () => {
+  it("passes the hardware in configurations to the check, in the first preview, as a secret", async () => {
     const hardware = async (checkHardware?: string) => {
       const config = withValues(fresh(), { "cluster.checkHardware": checkHardware });
       const { resources } = await runProgram(config, true);
@@ -280,7 +280,7 @@ describe("the program", () => {
     expect(await hardware("off")).toBeUndefined();
   });
 
-  it("hands what pins Kubernetes, and what is accepted of it, to the look before the first configuration", async () => {
+  it("passes pinned Kubernetes components and accepted API removals to the check before the first configuration", async () => {
     const kubernetes = async (more: Record<string, unknown>) => {
       const { resources } = await runProgram(withValues(dev(), more), true);
       return onlyResource(resources, "talos-node:index:RolloutReadiness").inputs["kubernetes"];
@@ -295,7 +295,7 @@ describe("the program", () => {
     expect(await kubernetes({})).toMatchObject({ pinned: {} });
   });
 
-  it("gives everything credentials from the cluster's CA where they are to be renewed", async () => {
+  it("uses credentials from the cluster's CA everywhere with renewCredentials", async () => {
     const plain = await runProgram(dev());
     expect(plain.calls.map(({ token }) => token)).not.toContain("talos-node:index:clientCredentials");
     const { resources, calls } = await runProgram(withValues(dev(), { "cluster.renewCredentials": true }));
@@ -308,7 +308,7 @@ describe("the program", () => {
       expect(inputs["clientConfiguration"], name).toMatchObject({ secret: { clientCertificate: "issued" } });
   });
 
-  it("gives no node its configuration before the factory has confirmed the image that it names", async () => {
+  it("configures a node only after the factory has confirmed the image in its configuration", async () => {
     const { resources } = await runProgram(dev());
     const confirmed = onlyResource(resources, "talos-node:index:ConfirmedSchematic");
     const configurations = ofType(resources, "talos-node:index:NodeConfiguration");
@@ -327,14 +327,14 @@ describe("the program", () => {
     expect(new Set(objects.map((object) => object.provider))).toEqual(new Set([provider.name]));
   });
 
-  it("asks for Kubernetes' schema when no control plane is going to restart any more", async () => {
+  it("reads Kubernetes' schema after the last restart of a control plane", async () => {
     const { resources } = await runProgram(dev());
     const provider = onlyResource(resources, "pulumi:providers:kubernetes");
     const upgrades = ofType(resources, "talos-node:index:NodeUpgrade");
     expect(provider.after).toEqual(expect.arrayContaining(upgrades.map(({ name }) => name)));
   });
 
-  it("knows the Kubernetes cluster by its ID, whatever its name, endpoint and kubeconfig", async () => {
+  it("identifies the Kubernetes cluster by its ID, regardless of name, endpoint and kubeconfig", async () => {
     const identifier = async (config: Record<string, unknown>) =>
       onlyResource((await runProgram(config)).resources, "pulumi:providers:kubernetes").inputs[
         "clusterIdentifier"
@@ -346,14 +346,14 @@ describe("the program", () => {
     expect(await identifier(withValues(dev(), renamed))).toEqual(own);
   });
 
-  it("lets a node run a release of its own", async () => {
+  it("lets a node run its own release", async () => {
     const { resources } = await runProgram(withValues(dev(), { "cluster.nodes[4].talosVersion": "v1.13.7" }));
     const { inputs } = onlyResource(resources, "talos-node:index:NodeUpgrade", "upgrade-w2");
     expect(inputs["talosVersion"]).toBe("v1.13.7");
     expect(inputs["image"]).toBe(`127.10.0.2:8080/metal-installer/${id}:v1.13.7`);
   });
 
-  it("has no secret in the clear in any input", async () => {
+  it("has no secret in plain text in any input", async () => {
     for (const config of [withValues(dev(), { synology }), fresh()]) {
       const { resources } = await runProgram(config);
       for (const resource of resources)
@@ -361,7 +361,7 @@ describe("the program", () => {
     }
   });
 
-  it("does nothing at all with a configuration that has mistakes", async () => {
+  it("does nothing if the configuration has mistakes", async () => {
     const wrong = runProgram(
       withValues(dev(), { talosVersion: "latest", "cluster.nodes[1].address": "127.10.0.11" }),
     );
@@ -381,7 +381,7 @@ function inTheClear(inputs: unknown): string {
 }
 
 describe("IscsiCluster", () => {
-  it("declares below itself what a stack declares, so that a program can have several", async () => {
+  it("declares a stack's resources as its children, so a program can have several", async () => {
     const { resources: stack } = await runProgram(dev());
     const { resources, result } = await record(() => {
       const made = ["one", "two"].map((name) => new IscsiCluster(name, parseSettings(dev())));

@@ -41,7 +41,7 @@ const hardware: Hardware = {
     { id: "cilium_host", fields: { type: "ether", kind: "veth" } },
   ],
 };
-/** What of a configuration the machine does not have. */
+/** Hardware in a configuration that the machine does not have. */
 const misfitsOf = (configuration: string, machine = hardware): string[] => {
   const documents = parseAllDocuments(configuration).map((document) => document.toJS() as object);
   return findMissingHardware(namedHardware(documents as Record<string, unknown>[]), machine);
@@ -67,7 +67,7 @@ const volume = (match: string) =>
     provisioning: { diskSelector: { match }, minSize: "10GB" },
   });
 
-describe("what a configuration names and the machine does not have", () => {
+describe("hardware that a configuration names", () => {
   it.each<[string, string]>([
     [install({ disk: "/dev/sdb" }), `machine.install.disk: there is no disk /dev/sdb; ${disks}`],
     [
@@ -145,7 +145,7 @@ describe("what a configuration names and the machine does not have", () => {
       stringify({ kind: "BondConfig", name: "bond0", links: ["eno1"] }),
       `BondConfig bond0, links: there is no link eno1; ${links}`,
     ],
-  ])("%s", (configuration, expected) => {
+  ])("is missing: %s", (configuration, expected) => {
     expect(misfitsOf(configuration)).toEqual([expected]);
   });
 
@@ -160,7 +160,7 @@ describe("what a configuration names and the machine does not have", () => {
     volume("!system_disk"),
     volume('disk.transport == "nvme"'),
     volume('"/dev/disk/by-id/ata-WDC_WD640" in disk.symlinks'),
-    // What only a newer Talos knows is the node's to judge.
+    // Only a newer Talos can judge these.
     volume("disk.zoned == true"),
     volume("no such language"),
     interfaces({ interface: "enp1s0" }, { interface: "lan" }, { interface: "lo" }),
@@ -168,10 +168,10 @@ describe("what a configuration names and the machine does not have", () => {
     interfaces({ interface: "bond0", bond: { interfaces: ["enp1s0"] } }, { interface: "bond0", dhcp: true }),
     interfaces({ deviceSelector: { hardwareAddr: "52:54:00:*", driver: "virtio*" } }),
     interfaces({ deviceSelector: { physical: true } }),
-    // An older release does not report it.
+    // Older releases do not report this field.
     interfaces({ deviceSelector: { permanentAddr: "52:54:00:00:00:01" } }),
     alias('glob("52:54:00:*", mac(link.hardware_addr)) && link.driver == "virtio_net"'),
-    // Not reported, and nothing that this program knows.
+    // Not reported by the node, or unknown to this program.
     alias('mac(link.permanent_addr) == "00:1a:2b:3c:4d:5e"'),
     alias("link.type == 1"),
     alias("link.speed_megabits > 1000", "net%d"),
@@ -181,7 +181,7 @@ describe("what a configuration names and the machine does not have", () => {
     expect(misfitsOf(configuration)).toEqual([]);
   });
 
-  it("is a selector that matches several links, where the alias is for one", () => {
+  it("must not be an alias for one link whose selector matches several", () => {
     const card = (id: string) => ({ id, fields: { type: "ether", kind: "", driver: "ice" } });
     const machine = { disks: [], links: [card("eno1"), card("eno2")] };
     const configuration = alias('link.driver == "ice"');
@@ -191,7 +191,7 @@ describe("what a configuration names and the machine does not have", () => {
     expect(misfitsOf(alias('link.driver == "ice"', "net%d"), machine)).toEqual([]);
   });
 
-  it("is not known of a machine that reports nothing", () => {
+  it("is not judged if the machine reports nothing", () => {
     expect(misfitsOf(install({ disk: "/dev/sdz" }), { disks: [], links: [] })).toEqual([]);
   });
 });

@@ -12,8 +12,8 @@ const patches = (own: Partial<WantedNode["patches"]> = {}): WantedNode["patches"
 const named = (node: Partial<WantedNode>, contract = "v1.13") =>
   wantedHardware([{ name: "w1", patches: patches(), ...node }], contract)["w1"];
 
-describe("what a node's configuration names of its machine", () => {
-  it("is known before there are secrets, from the settings alone", () => {
+describe("the hardware that a node's configuration names", () => {
+  it("is known from the settings alone, before there are secrets", () => {
     expect(named({})).toEqual([{ path: "machine.install.disk", disk: "/dev/sda" }]);
     expect(named({ patches: patches({ installDisk: "/dev/nvme0n1" }) })).toEqual([
       { path: "machine.install.disk", disk: "/dev/nvme0n1" },
@@ -23,7 +23,7 @@ describe("what a node's configuration names of its machine", () => {
     ]);
   });
 
-  it("is what the last patch says, in the forms of the contract", () => {
+  it("comes from the last patch, in the form of the contract", () => {
     const user = ["machine:\n  install:\n    disk: /dev/sdb\n", "machine:\n  install:\n    disk: /dev/sdc\n"];
     expect(named({ patches: patches({ user }) })).toEqual([
       { path: "machine.install.disk", disk: "/dev/sdc" },
@@ -35,7 +35,7 @@ describe("what a node's configuration names of its machine", () => {
     });
   });
 
-  it("holds no more of a link than its name: keys and tokens stay where they are", () => {
+  it("contains only the names of links, no keys or tokens", () => {
     const user = [
       "machine:\n  network:\n    interfaces:\n      - interface: wg0\n        wireguard: { privateKey: c4n4ry }\n      - interface: eth9\n",
     ];
@@ -44,7 +44,7 @@ describe("what a node's configuration names of its machine", () => {
     expect(JSON.stringify(found)).not.toContain("c4n4ry");
   });
 
-  it("includes what the node's own file says, and patches about other parts of it", () => {
+  it("includes the node's own file, even with patches of other parts", () => {
     const base =
       "version: v1alpha1\nmachine:\n  type: worker\n  install:\n    disk: /dev/vda\n  sysctls:\n    a: b\ncluster:\n  network: {}\n";
     const user = ["- op: remove\n  path: /machine/sysctls/a\n"];
@@ -53,7 +53,7 @@ describe("what a node's configuration names of its machine", () => {
     ]);
   });
 
-  it("is left to others where the configuration cannot be read", () => {
+  it("is unknown if the configuration cannot be read", () => {
     expect(named({ base: "a: [" })).toBeUndefined();
     expect(named({ patches: patches({ user: ["- op: remove\n  path: /nowhere\n"] }) })).toBeUndefined();
   });

@@ -4,11 +4,11 @@ import { evaluate, type Violation } from "../../../policy/evaluate.ts";
 import { policies } from "../../../policy/policies.ts";
 import type { StackResource } from "../../../policy/resources.ts";
 
-// What stands in a policy's view of a resource for values that it may not see, or that are not known yet.
+// Placeholders in a policy's view of a resource, for hidden values and for unknown ones.
 const secretMark = "[secret]";
 const unknownMark = "[unknown]";
 
-/** Each policy with what violates it and what keeps to it. Values that hold secrets are made up. */
+/** Each policy with resources that violate it and resources that comply. Secret values are invented. */
 
 function resource(type: string, name: string, inputs: Record<string, unknown>, parents = ""): StackResource {
   return {
@@ -126,7 +126,7 @@ describe("no-plaintext-secrets", () => {
       { stringData: { a: secretMark, b: "hello" } },
       "stringData.b holds the data of a Kubernetes Secret",
     ],
-  ])("%s", async (_, type, inputs, message) => {
+  ])("refuses %s", async (_, type, inputs, message) => {
     const violations = await found("no-plaintext-secrets", [resource(type, "a", inputs)]);
     expect(violations).toHaveLength(1);
     expect(violations[0]).toMatchObject({ level: "mandatory", urn: expect.stringContaining(type) as string });
@@ -190,11 +190,11 @@ describe("no-plaintext-secrets", () => {
     ["marks that tell nothing", "x:y:Z", { configuration: machineConfig("'[secret]'"), token: "[secret]" }],
     ["checksums and IDs", "x:y:Z", { annotations: { "talos-iscsi/checksum": id }, schematicId: id }],
     ["an image and its digest", "x:y:Z", { image: installer, other: `docker.io/a/b@sha256:${id}` }],
-  ])("%s are fine", async (_, type, inputs) => {
+  ])("accepts %s", async (_, type, inputs) => {
     expect(await found("no-plaintext-secrets", [resource(type, "a", inputs)])).toEqual([]);
   });
 
-  test("texts it is told to look for, and paths it is told to leave", async () => {
+  test("looks for configured texts, and ignores configured paths", async () => {
     const leaky = [resource("x:y:Z", "a", { note: "see canary-4711 there", password: "plain" })];
     const config = { "no-plaintext-secrets": { texts: ["canary-4711"], ignore: ["password"] } };
     const violations = await found("no-plaintext-secrets", leaky, config);
@@ -203,7 +203,7 @@ describe("no-plaintext-secrets", () => {
     ]);
   });
 
-  test("outputs are a policy of their own", async () => {
+  test("leaves outputs to no-plaintext-outputs", async () => {
     const leaky = { ...resource("x:y:Z", "a", {}), outputs: { token: "abc123def" } };
     expect(await found("no-plaintext-outputs", [leaky])).toMatchObject([
       { urn: leaky.urn, level: "mandatory" },
@@ -214,14 +214,14 @@ describe("no-plaintext-secrets", () => {
 });
 
 describe("odd-control-planes", () => {
-  test("two and four are not odd", async () => {
+  test("refuses two and four control planes", async () => {
     const violations = await found("odd-control-planes", [node("cp1"), node("cp2"), node("w1")]);
     expect(violations).toHaveLength(1);
     expect(violations[0]?.message).toContain("2 control planes (cp1, cp2)");
     expect(violations[0]?.urn).toBeUndefined();
   });
 
-  test("one and three are, and a stack without nodes has none to count", async () => {
+  test("accepts one, three, and a stack without nodes", async () => {
     expect(await found("odd-control-planes", [node("cp1"), node("w1"), node("w2")])).toEqual([]);
     expect(await found("odd-control-planes", [node("cp1"), node("cp2"), node("cp3")])).toEqual([]);
     expect(await found("odd-control-planes", [])).toEqual([]);
@@ -233,7 +233,7 @@ describe("images-pinned and no-latest", () => {
     ["registry.example.com/app", "images-pinned"],
     ["not an image", "images-pinned"],
     ["registry.example.com/app:latest", "no-latest"],
-  ])("%s violates %s alone", async (image, policy) => {
+  ])("refuse %s by %s only", async (image, policy) => {
     for (const list of ["containers", "initContainers"]) {
       const resources = [pods(image, list)];
       expect(await found(policy, resources)).toHaveLength(1);
@@ -247,12 +247,12 @@ describe("images-pinned and no-latest", () => {
     `registry.example.com/app@sha256:${id}`,
     `a/b:latest@sha256:${id}`,
     secretMark,
-  ])("%s is fine", async (image) => {
+  ])("accept %s", async (image) => {
     expect(await found("images-pinned", [pods(image)])).toEqual([]);
     expect(await found("no-latest", [pods(image)])).toEqual([]);
   });
 
-  test("installers too, and a digest where it is asked for", async () => {
+  test("check installers too, and require a digest if configured", async () => {
     const latest = installer.replace("v1.13.9", "latest");
     expect(await found("no-latest", [node("cp1", { image: latest })])).toHaveLength(1);
     expect(
@@ -265,7 +265,7 @@ describe("images-pinned and no-latest", () => {
     );
   });
 
-  test("look at the image of the storage probe, whose pods no engine sees", async () => {
+  test("check the image of the storage probe, whose pods the engine does not see", async () => {
     const probe = (image: string) => resource("talos-node:index:StorageProbe", "joviandss-probe", { image });
     expect(await found("images-pinned", [probe("a.example.com/busybox")])).toHaveLength(1);
     expect(await found("no-latest", [probe("a.example.com/busybox:latest")])).toHaveLength(1);
@@ -286,20 +286,20 @@ describe("installer-from-factory", () => {
         "apiVersion: v1alpha1\nkind: UnattendedInstallConfig\nimage: evil.example.com/installer:v1.13.9\n",
       ),
     ],
-  ])("%s from elsewhere", async (_, made) => {
+  ])("refuses %s from another registry", async (_, made) => {
     const violations = await found("installer-from-factory", [made]);
     expect(violations).toHaveLength(1);
     expect(violations[0]?.message).toContain("does not come from the Image Factory factory.talos.dev");
   });
 
-  test("the public factory by default, another by configuration", async () => {
+  test("accepts the public factory by default, and others by configuration", async () => {
     const nodes = [node("cp1"), configured(`machine:\n  install:\n    image: ${installer}\n`)];
     expect(await found("installer-from-factory", nodes)).toEqual([]);
     const config = { "installer-from-factory": { factory: "https://factory.example.com/" } };
     expect(await found("installer-from-factory", nodes, config)).toHaveLength(2);
     const own = node("cp1", { image: `factory.example.com/metal-installer/${id}:v1.13.9` });
     expect(await found("installer-from-factory", [own], config)).toEqual([]);
-    // An image of its own factory beside that of the cluster.
+    // A node's image from another factory than the cluster's.
     const both = { "installer-from-factory": { others: ["https://factory.example.com/"] } };
     expect(await found("installer-from-factory", [...nodes, own], both)).toEqual([]);
     const third = node("cp1", { image: `factory.example.org/metal-installer/${id}:v1.13.9` });
@@ -316,7 +316,7 @@ describe("upgrade-skew", () => {
     ["v1.36.1", 0],
     ["v1.37.0", 1],
     ["v1.34.9", 1],
-  ])("holds Kubernetes %s against what its nodes run", async (kubernetesVersion, violations) => {
+  ])("checks Kubernetes %s against the releases on its nodes", async (kubernetesVersion, violations) => {
     const running = { cp1: { "kube-apiserver": "v1.35.4", kubelet: "v1.35.2" }, w1: { kubelet: "v1.35.4" } };
     const kubernetes = resource("talos-node:index:KubernetesUpgrade", "kubernetes-upgrade", {
       kubernetesVersion,
@@ -328,7 +328,7 @@ describe("upgrade-skew", () => {
   test.each([
     ["v1.11.6", "v1.13.9", "Go through v1.12, one rollout each."],
     ["v1.13.9", "v1.10.7", "refuses to downgrade"],
-  ])("%s to %s", async (runningVersion, talosVersion, message) => {
+  ])("refuses %s to %s", async (runningVersion, talosVersion, message) => {
     const violations = await found("upgrade-skew", [
       node("cp1", { runningVersion, talosVersion, allowSkew: true }),
     ]);
@@ -337,7 +337,7 @@ describe("upgrade-skew", () => {
     expect(violations[0]?.message).toContain(message);
   });
 
-  test("not where the preflight goes through every release between", async () => {
+  test("accepts an upgrade whose preflight goes through every release in between", async () => {
     const hops = (...versions: string[]) =>
       resource("talos-node:index:RolloutPreflight", "upgrade-preflight", {
         hops: {
@@ -352,14 +352,14 @@ describe("upgrade-skew", () => {
     expect(await found("upgrade-skew", [hops("v1.11.6", "v1.12.11"), other])).toHaveLength(1);
   });
 
-  test("nodes of one cluster more than a minor apart", async () => {
+  test("refuses nodes of one cluster more than a minor release apart", async () => {
     const violations = await found("upgrade-skew", [node("cp1"), node("w1", { talosVersion: "v1.11.6" })]);
     expect(violations.map(({ message }) => message)).toEqual([
       expect.stringContaining("cp1 would run v1.13.9 and w1 v1.11.6") as string,
     ]);
   });
 
-  test("the next minor, the same release, and what nobody knows yet", async () => {
+  test("accepts the next minor, the same release, and unknown releases", async () => {
     const nodes = [
       node("cp1", { runningVersion: "v1.12.7" }),
       node("cp2", { runningVersion: "v1.13.9" }),
@@ -388,13 +388,13 @@ describe("privileged-namespaces and pod-security-exemptions", () => {
       `apiVersion: v1alpha1\nkind: KubeAdmissionControlConfig\nname: PodSecurity\nconfiguration:\n  exemptions:\n    namespaces: [${names.join(", ")}]\n`,
     );
 
-  test("a privileged namespace of anything else", async () => {
+  test("refuse any other privileged namespace", async () => {
     const violations = await found("privileged-namespaces", [namespace("apps", "privileged")]);
     expect(violations).toHaveLength(1);
     expect(violations[0]?.message).toContain("Namespace apps lets any pod be root on its node");
   });
 
-  test("the drivers' own, a restricted one, and one that is allowed", async () => {
+  test("accept the drivers' own, a restricted one, and an allowed one", async () => {
     const fine = [namespace("joviandss-csi", "privileged", driver), namespace("apps", "restricted")];
     expect(await found("privileged-namespaces", fine)).toEqual([]);
     const named = "talos-iscsi:index:PrivilegedNamespace$";
@@ -405,22 +405,25 @@ describe("privileged-namespaces and pod-security-exemptions", () => {
     expect(await found("privileged-namespaces", [namespace("monitoring", "privileged")], config)).toEqual([]);
   });
 
-  test.each([exempt, exemptDocument])("exemptions of others, in either form", async (form) => {
-    const own = namespace("joviandss-csi", "privileged", driver);
-    const violations = await found("pod-security-exemptions", [
-      own,
-      form("kube-system", "joviandss-csi", "apps"),
-    ]);
-    expect(violations.map(({ message }) => message)).toEqual([
-      expect.stringContaining("PodSecurity exempts the namespace apps") as string,
-    ]);
-    expect(await found("pod-security-exemptions", [own, form("kube-system", "joviandss-csi")])).toEqual([]);
-    const config = { "pod-security-exemptions": { allowed: ["apps"] } };
-    expect(await found("pod-security-exemptions", [form("apps")], config)).toEqual([]);
-  });
+  test.each([exempt, exemptDocument])(
+    "refuse exemptions of other namespaces, in either form",
+    async (form) => {
+      const own = namespace("joviandss-csi", "privileged", driver);
+      const violations = await found("pod-security-exemptions", [
+        own,
+        form("kube-system", "joviandss-csi", "apps"),
+      ]);
+      expect(violations.map(({ message }) => message)).toEqual([
+        expect.stringContaining("PodSecurity exempts the namespace apps") as string,
+      ]);
+      expect(await found("pod-security-exemptions", [own, form("kube-system", "joviandss-csi")])).toEqual([]);
+      const config = { "pod-security-exemptions": { allowed: ["apps"] } };
+      expect(await found("pod-security-exemptions", [form("apps")], config)).toEqual([]);
+    },
+  );
 });
 
-test("every policy says what it is, what to do, and how much it matters", () => {
+test("every policy has a description, advice, and a level", () => {
   for (const policy of policies) {
     expect(policy.displayName, policy.name).toBeTruthy();
     expect(policy.description, policy.name).toMatch(/\.$/);
