@@ -15,7 +15,7 @@ const good = {
 };
 
 describe("inputs of a NodeUpgrade", () => {
-  it("are accepted when they are right, with or without the optional ones", () => {
+  it("are accepted if valid, with or without the optional ones", () => {
     expect(checkNodeUpgrade(good)).toEqual([]);
     expect(
       checkNodeUpgrade({
@@ -60,12 +60,12 @@ describe("inputs of a NodeUpgrade", () => {
       { clientKey: "hunter2" },
       /^\[clientConfiguration\] must have .*; lacks caCertificate, clientCertificate$/,
     ],
-  ])("a bad %s (%j) is told by name", (property, value, says) => {
+  ])("a bad %s (%j) is reported by name", (property, value, says) => {
     const failures = checkNodeUpgrade({ ...good, [property]: value });
     expect(failures).toEqual([{ property, reason: expect.stringMatching(says) as string }]);
   });
 
-  it("never shows credentials", () => {
+  it("are reported without showing credentials", () => {
     const failures = checkNodeUpgrade({
       ...good,
       clientConfiguration: "hunter2",
@@ -75,7 +75,7 @@ describe("inputs of a NodeUpgrade", () => {
     expect(JSON.stringify(failures)).not.toContain("hunter2");
   });
 
-  it("lists what is missing, all of it", () => {
+  it("are all listed if missing", () => {
     expect(checkNodeUpgrade({}).map(({ property }) => property)).toEqual([
       "name",
       "node",
@@ -88,13 +88,13 @@ describe("inputs of a NodeUpgrade", () => {
     ]);
   });
 
-  it("asks for a kubeconfig unless the drain is off", () => {
+  it("must include a kubeconfig unless the drain is off", () => {
     const { kubeconfig: _, ...without } = good;
     expect(checkNodeUpgrade(without)[0]?.reason).toMatch(/^\[kubeconfig\] is needed to drain the node/);
     expect(checkNodeUpgrade({ ...without, drain: { enabled: false } })).toEqual([]);
   });
 
-  it("waits for values that only the deployment will know", () => {
+  it("may be unknown until the deployment", () => {
     const unknown = { ...good, schematicId: unknownValue, image: unknownValue, kubeconfig: unknownValue };
     expect(checkNodeUpgrade({ ...unknown, clientConfiguration: { clientKey: unknownValue } })).toEqual([]);
     expect(checkNodeUpgrade({ ...good, controlPlanes: [unknownValue] })).toEqual([]);

@@ -22,7 +22,7 @@ const provider = new TalosNodeProvider({
 });
 
 describe("ConfirmedSchematic", () => {
-  it("refuses another ID in its check, with both IDs and what to do", async () => {
+  it("refuses another ID in check, with both IDs and what to do", async () => {
     const { failures } = await provider.check(
       urn,
       {},
@@ -45,7 +45,7 @@ describe("ConfirmedSchematic", () => {
     expect(await provider.check(urn, {}, inputs)).toEqual({ inputs, failures: [] });
   });
 
-  it("holds what was compared, and leaves differences to the engine", async () => {
+  it("stores what it compared, and leaves the diff to the engine", async () => {
     const inputs = { factory, schematicId: computed, registeredId: computed };
     expect(await provider.create(urn, inputs)).toEqual({ id: computed, outs: inputs });
     expect(await provider.diff(computed, urn, inputs, { ...inputs, factory: "http://127.10.0.2" })).toEqual(

@@ -5,14 +5,14 @@ import { etcdFindings, type ControlPlaneReport, type PeerReport } from "../../..
 const address = (i: number): string => `10.0.0.${11 + i}`;
 const id = (i: number): string => String(1000 + i);
 
-/** A control plane in which all is well; node 0 is the one to upgrade. */
+/** A healthy control plane. Node 0 is to be upgraded. */
 function well(size: number): ControlPlaneReport {
   return {
     self: address(0),
     members: Array.from({ length: size }, (_, i) => ({
       id: id(i),
       hostname: `cp${i + 1}`,
-      // Peer addresses may be on a network of their own.
+      // Peer addresses may be in another network.
       addresses: [`192.168.0.${i + 1}`],
       learner: false,
     })),
@@ -39,12 +39,12 @@ function healthyPeer(i: number): PeerReport {
 
 const problems = (report: ControlPlaneReport): string[] => etcdFindings(report).map(({ problem }) => problem);
 
-describe("may a control plane leave for a reboot?", () => {
-  it.each([1, 3, 5, 7, 9])("yes, where all of %i are well", (size) => {
+describe("may a control plane reboot?", () => {
+  it.each([1, 3, 5, 7, 9])("yes, if all of %i are healthy", (size) => {
     expect(problems(well(size))).toEqual([]);
   });
 
-  it("yes, where another lacks nothing but what the new image brings", () => {
+  it("yes, if another one only lacks what the new image brings", () => {
     const unmet = (reason: string) => {
       const report = well(3);
       const other = report.peers[1];
@@ -58,13 +58,13 @@ describe("may a control plane leave for a reboot?", () => {
     ]);
   });
 
-  it("not one of two: the other is no majority", () => {
+  it("no, for one of two: the other is no majority", () => {
     expect(problems(well(2))).toEqual([
       "etcd would lose its majority: 1 of 2 members would remain healthy, 2 needed",
     ]);
   });
 
-  it("never while another control plane gives no answer, however many there are", () => {
+  it("no, while another control plane does not answer, in a cluster of any size", () => {
     fc.assert(
       fc.property(fc.integer({ min: 2, max: 9 }), fc.nat(), (size, which) => {
         const report = well(size);
@@ -75,7 +75,7 @@ describe("may a control plane leave for a reboot?", () => {
     );
   });
 
-  it("keeps a majority among those that answer, or says that it would be lost", () => {
+  it("no, without a majority among those that answer", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 2, max: 9 }),
@@ -166,7 +166,7 @@ describe("may a control plane leave for a reboot?", () => {
     expect(found?.hint).toMatch(/\.$/);
   });
 
-  it("tells of an alarm once, and not that members with it are down: they vote", () => {
+  it("an alarm is reported once, and members with an alarm still count as voters", () => {
     const alarmed = (alarm: "NOSPACE" | "CORRUPT"): ControlPlaneReport => {
       const report = well(3);
       report.alarms.push({ memberId: id(2), alarm });
@@ -176,17 +176,17 @@ describe("may a control plane leave for a reboot?", () => {
     };
     expect(problems(alarmed("NOSPACE"))).toEqual(["etcd alarm NOSPACE at cp3"]);
     expect(problems(alarmed("CORRUPT"))).toEqual(["etcd alarm CORRUPT at cp3"]);
-    // One that is down is no vote, whatever alarm there is.
+    // A member that is down has no vote, with or without an alarm.
     const report = alarmed("NOSPACE");
     report.peers[1] = { address: address(1), error: "no answer" };
     expect(problems(report)).toContainEqual(expect.stringMatching(/majority: 1 of 3 members/));
-    // An error that is no alarm of the list counts.
+    // An error that is not among the alarms takes the vote.
     const other = alarmed("NOSPACE");
     other.alarms = [];
     expect(problems(other)).toContainEqual(expect.stringMatching(/majority: 0 of 3 members/));
   });
 
-  it("tells of a learner once, and asks for no third control plane where there are three", () => {
+  it("a learner is reported once, and the hint suggests no third control plane if there are three", () => {
     const report = well(3);
     report.members[1]!.learner = true;
     Object.assign(report.peers[1]!, { etcd: { memberId: id(1), leader: id(0), learner: true, errors: [] } });
@@ -196,7 +196,7 @@ describe("may a control plane leave for a reboot?", () => {
     expect(majority).toMatchObject({ mayPass: true, hint: expect.not.stringMatching(/third/) as string });
   });
 
-  it("does not judge the readiness of the node itself: that is another guard's", () => {
+  it("the readiness of the node itself is left to another guard", () => {
     const report = well(3);
     Object.assign(report.peers[0]!, { machine: { stage: "running", ready: false, unmet: [] } });
     expect(problems(report)).toEqual([]);

@@ -29,7 +29,7 @@ const said = (change: Partial<EtcdStep>): string =>
     .map(({ problem, hint }) => `${problem} ${hint}`)
     .join("\n");
 
-describe("forward", () => {
+describe("an upgrade of etcd", () => {
   test.each([
     ["the same etcd", {}],
     ["3.6 to 3.7", { talosVersion: "v1.14.1" }],
@@ -48,43 +48,43 @@ describe("forward", () => {
     expect(text).toContain("Upgrade every control plane to Talos v1.10.9 (etcd 3.5.26) first.");
   });
 
-  test("to 3.6 is refused as long as any control plane is behind, and skipping 1.11 does not help", () => {
+  test("to 3.6 is refused while any control plane is behind, even if 1.11 is skipped", () => {
     const members = [member("3.5.26", "3.5.0"), member("3.5.21", "3.5.0", 12), member("3.5.26", "3.5.0", 13)];
     expect(said({ members, talosVersion: "v1.12.7" })).toContain("10.0.0.12 still runs 3.5.21");
   });
 
-  test("over an etcd minor release is refused", () => {
+  test("that skips an etcd minor release is refused", () => {
     expect(said({ members: three("3.5.26", "3.5.0"), talosVersion: "v1.14.1" })).toContain(
       "etcd moves one minor release at a time",
     );
   });
 });
 
-describe("back", () => {
+describe("a downgrade of etcd", () => {
   const back = { members: three("3.7.1", "3.7.0"), talosVersion: "v1.13.9" };
 
-  test("over an etcd minor release is refused, with what is there and the setting", () => {
+  test("across a minor release is refused, with the current versions and the setting", () => {
     const text = said(back);
     expect(text).toContain("v1.13.9 runs etcd 3.6.12, and etcd's data has version 3.7");
     expect(text).toContain("10.0.0.11 has etcd 3.7.1, storage 3.7.0");
     expect(text).toMatch(/set upgrade\.etcdDowngrade/);
   });
 
-  test("within an etcd minor release is fine", () =>
+  test("within a minor release is fine", () =>
     expect(said({ members: three("3.6.12", "3.6.0"), talosVersion: "v1.12.7" })).toBe(""));
 
-  test("is fine while one member has not followed: its data is still of the old release", () => {
+  test("is fine while one member still runs the old release, since the data does too", () => {
     const members = [member("3.7.1", "3.6.0"), member("3.7.1", "3.6.0", 12), member("3.6.12", "3.6.0", 13)];
     expect(said({ members, talosVersion: "v1.13.9" })).toBe("");
   });
 
-  test("is refused once all members run the newer release, though storage does not show it yet", () => {
+  test("is refused once all members run the newer release, even if storage does not show it yet", () => {
     const members = three("3.7.1", "3.6.0");
     expect(said({ members, talosVersion: "v1.13.9" })).toContain("etcd's data has version 3.7");
     expect(said({ members, talosVersion: "v1.13.9", downgrading: true })).toBe("");
   });
 
-  test("with the setting is fine, and a downgrade has to come first", () => {
+  test("is allowed with the setting, and starts with etcd's own downgrade", () => {
     expect(said({ ...back, allowDowngrade: true })).toBe("");
     expect(downgradeTarget(step({ ...back, allowDowngrade: true }))).toEqual({ major: 3, minor: 6 });
     expect(
@@ -98,14 +98,14 @@ describe("back", () => {
     expect(said({ ...single, snapshot: true })).toBe("");
   });
 
-  test("over two etcd minor releases is refused with the setting, too", () => {
+  test("across two minor releases is refused even with the setting", () => {
     expect(said({ ...back, talosVersion: "v1.10.9", allowDowngrade: true })).toContain(
       "one minor release at a time",
     );
   });
 });
 
-test("an etcd image of the configuration's own runs, whatever Talos comes with", () => {
+test("a custom etcd image takes precedence over the one that Talos comes with", () => {
   const etcdImage = "registry.k8s.io/etcd:v3.6.12";
   expect(said({ talosVersion: "v1.14.1", etcdImage })).toBe("");
   expect(said({ members: three("3.7.1", "3.7.0"), talosVersion: "v1.14.1", etcdImage })).toContain(
@@ -114,7 +114,7 @@ test("an etcd image of the configuration's own runs, whatever Talos comes with",
   expect(said({ etcdImage: "registry/etcd@sha256:0123" })).toBe("");
 });
 
-test("versions that cannot be read stand for nothing", () => {
+test("unreadable versions are ignored", () => {
   expect(clusterVersion([member("unknown", "unknown")], false)).toBeUndefined();
   expect(said({ members: [], talosVersion: "v1.13.9" })).toBe("");
 });

@@ -10,7 +10,7 @@ import { FakeKubernetes } from "../../provider/fakeKubernetes.ts";
 
 export interface Image {
   version: string;
-  /** Undefined for an image that no factory has built: such a node never tells one. */
+  /** Undefined for an image that no factory built. Such a node never reports a schematic. */
   schematic: string | undefined;
 }
 
@@ -21,19 +21,19 @@ export type MachineTrouble =
   | "falls back"
   | "budget blocks"
   | "never detaches"
-  /** Detached, and the kubelet still has it. */
+  /** Detached, but still in use according to the kubelet. */
   | "keeps in use"
   | "leaks a session"
-  /** A volume or a session comes when the drain has ended. */
+  /** A volume or a session appears after the drain. */
   | "attaches late";
 
-/** A machine in memory: as much of a node as an upgrade sees. Its time is counted in calls. */
+/** A machine in memory, as far as an upgrade sees it. Its time is counted in calls. */
 export interface Machine {
   readonly name: string;
   readonly address: string;
   readonly role: "controlplane" | "worker";
   runs: Image;
-  /** Installed, and started by the next boot. */
+  /** Installed, and started at the next boot. */
   installed?: Image;
   trouble?: MachineTrouble | undefined;
   boot: number;
@@ -41,41 +41,41 @@ export interface Machine {
   away: number;
   installs: number;
   boots: number;
-  /** Fails for good: nothing answers any more. */
+  /** Failed for good: nothing answers. */
   failed?: boolean;
-  /** How many more reads do not tell the schematic. */
+  /** How many more reads lack the schematic. */
   late?: number;
-  /** A reboot was asked for, whatever became of the answer. */
+  /** A reboot was requested, even if the answer was lost. */
   askedToReboot?: boolean;
   /** Its iSCSI session. */
   session?: boolean;
-  /** It was reset: out of etcd at once, and once it is up again in maintenance mode. */
+  /** It was reset: it has left etcd, and will be in maintenance mode once it is up. */
   wiped?: boolean;
 }
 
-/** What strikes a rollout from outside. */
+/** External faults during a rollout. */
 export interface Faults {
   peer?: { when: string; of: number; fails: number } | undefined;
   late: number;
   error?: { at: number; method: string; nth: number; kind: string } | undefined;
 }
 
-/** Machines and their Kubernetes, which tell at once when too many of them are down. */
+/** Machines and their Kubernetes. They record a violation as soon as too many are down. */
 export class FakeFleet {
   readonly machines: Machine[];
   readonly kubernetes = new FakeKubernetes();
   /** Everything that disturbs a machine, in order: `cordon w1`, `install cp1`, `reboot cp1`. */
   readonly log: string[] = this.kubernetes.log;
   readonly mostDown = { controlplane: 0, worker: 0 };
-  /** What must never happen, and did. */
+  /** Violations of the invariants. */
   readonly violations: string[] = [];
-  /** Names of the machines whose upgrade or removal was begun. */
+  /** Names of machines whose upgrade or removal has begun. */
   readonly tried = new Set<string>();
-  /** Names of the machines that are to be reset. */
+  /** Names of machines that are to be reset. */
   readonly leaving = new Set<string>();
-  /** Kept where a test asks for it. */
+  /** Collected if a test sets it. */
   failures: Error[] | undefined;
-  /** What the rollout does about leaked sessions. */
+  /** How the rollout handles leaked sessions. */
   leftoverSessions: "refuse" | "warn" = "warn";
   #faults: Faults = { late: 0 };
   #calls = 0;
@@ -98,7 +98,7 @@ export class FakeFleet {
     };
   }
 
-  /** The pod of a machine, with its volume. */
+  /** A machine's pod with its volume. */
   #startPod(machine: Machine): void {
     const { name } = machine;
     this.kubernetes.pod(name, `pod-of-${name}`, { claims: [`default/claim-of-pv-of-${name}`] });
@@ -106,7 +106,7 @@ export class FakeFleet {
     machine.session = true;
   }
 
-  /** The volume of an evicted pod leaves its machine. */
+  /** Detaches the volume of an evicted pod. */
   #leave(machine: Machine): void {
     if (machine.trouble !== "leaks a session") machine.session = false;
     if (machine.trouble !== "never detaches") this.kubernetes.storage.detach(`pv-of-${machine.name}`);
@@ -117,7 +117,7 @@ export class FakeFleet {
     Object.assign(this.kubernetes.cluster.get(name) ?? {}, { volumesInUse });
   }
 
-  /** A volume comes, or only its session. */
+  /** Attaches a volume, or opens only its session. */
   attachLate(machine: Machine): void {
     const volume = `late-on-${machine.name}`;
     const { storage } = this.kubernetes;
@@ -137,19 +137,19 @@ export class FakeFleet {
     return this.#failing(new FakeClient(this, machine), this.machines.indexOf(machine));
   }
 
-  /** From now on things go wrong. */
+  /** Injects faults from now on. */
   strike(faults: Faults): void {
     this.#faults = faults;
     this.kubernetes.before = (method) => this.#call(-1, method);
   }
 
-  /** Nothing goes wrong any more; whoever had failed has been repaired. */
+  /** Ends all faults, and repairs failed machines. */
   heal(): void {
     this.#faults = { late: 0 };
     for (const machine of this.machines) delete machine.failed;
   }
 
-  /** Somebody takes a machine out of the cluster by hand. */
+  /** Simulates someone removing a machine from the cluster by hand. */
   takenOut(machine: Machine): void {
     Object.assign(machine, { wiped: true, away: 0, session: false });
     this.kubernetes.cluster.delete(machine.name);
@@ -164,7 +164,7 @@ export class FakeFleet {
     return this.#faults.late;
   }
 
-  /** Something happens to a machine. */
+  /** Records an event of a machine. */
   note(what: string, machine: Machine): void {
     this.log.push(`${what} ${machine.name}`);
     this.happened(what, machine.name);
@@ -175,7 +175,7 @@ export class FakeFleet {
     if (peer === undefined || peer.when !== what) return;
     const controlPlanes = this.machines.filter(({ role }) => role === "controlplane");
     const fails = controlPlanes[peer.fails % controlPlanes.length];
-    // Another machine's event comes at any moment, also between a look and the action after it, where nobody can see it.
+    // Another machine's event can happen at any moment, even between a check and its action, where nothing can detect it.
     const of = controlPlanes[peer.of % controlPlanes.length];
     if (of?.name !== name || fails === undefined || fails === of || fails.away > 0 || fails.wiped) return;
     fails.failed = true;
@@ -219,7 +219,7 @@ export class FakeFleet {
     machine.trouble = trouble;
     this.#inUse(machine, []);
     this.kubernetes.storage.detach(`late-on-${name}`);
-    // Somebody has cleaned up after the driver.
+    // Someone has cleaned up after the driver.
     if (!this.kubernetes.pods.some((pod) => pod.node === name)) this.#leave(machine);
     if (trouble === "budget blocks") this.kubernetes.blocked.set(`pod-of-${name}`, "a budget");
     else this.kubernetes.blocked.delete(`pod-of-${name}`);
@@ -236,7 +236,7 @@ export class FakeFleet {
     }
   }
 
-  /** The machine leaves etcd, and loses its configuration and its data. */
+  /** Removes the machine from etcd, with its configuration and data. */
   reset(machine: Machine): void {
     if (!this.leaving.has(machine.name)) this.violations.push(`${machine.name} was reset, and is to stay`);
     if (machine.wiped === true) this.violations.push(`${machine.name} was reset twice`);
@@ -268,7 +268,7 @@ export class FakeFleet {
       this.violations.push(
         `${machine.name} rebooted into ${target} while ${behind.map(({ name, runs }) => `${name} ran ${runs.version}`).join()}`,
       );
-    // The only node of its cluster cannot be drained.
+    // The only node of a cluster cannot be drained.
     if (this.kubernetes.cluster.size > 1) {
       if (this.kubernetes.storage.attached.all.some(({ node }) => node === machine.name))
         this.violations.push(`${machine.name} went down with a volume attached`);
@@ -282,7 +282,7 @@ export class FakeFleet {
     this.kubernetes.get(machine.name).ready = false;
   }
 
-  /** Services of a machine restart. */
+  /** Simulates a restart of a machine's services. */
   configured(machine: Machine): void {
     this.log.push(`configure ${machine.name}`);
     const gone = this.members.filter((one) => one !== machine && one.away > 0);
@@ -405,7 +405,7 @@ class FakeClient implements TalosActor {
   async list(): Promise<string[]> {
     const machine = this.#answer();
     const sessions = machine.session === true ? ["session1"] : [];
-    // The drain's last look: what comes now only the gate can see.
+    // The drain's last check. Only the gate can see what appears from now on.
     if (machine.trouble === "attaches late" && sessions.length === 0) this.#fleet.attachLate(machine);
     return sessions;
   }
@@ -424,7 +424,7 @@ class FakeClient implements TalosActor {
   async etcdStatus() {
     const { name, runs } = this.#answer();
     const version = etcdVersionOf(runs.version) ?? "";
-    // The data is of the oldest etcd of the cluster (etcd v3.7.1 server/etcdserver/version/monitor.go).
+    // The data has the version of the cluster's oldest etcd (etcd v3.7.1 server/etcdserver/version/monitor.go).
     const oldest = this.#fleet.machines
       .filter(({ role }) => role === "controlplane")
       .map((one) => etcdVersionOf(one.runs.version) ?? "")
@@ -501,7 +501,7 @@ class FakeClient implements TalosActor {
   reconnect(): void {}
   close(): void {}
 
-  /** Every call takes the machine a step further on its way through a boot. */
+  /** Every call moves the machine one step through a boot. */
   #answer(): Machine {
     if (this.#machine.failed === true) throw this.#error("unreachable", "no route to host");
     if (this.#machine.away > 0) {
@@ -509,7 +509,7 @@ class FakeClient implements TalosActor {
       if (this.#machine.away === 0) this.#fleet.up(this.#machine);
       throw this.#error("unreachable", "connection refused");
     }
-    // In maintenance mode it presents a certificate that it has signed itself.
+    // In maintenance mode, its certificate is self-signed.
     if (this.#machine.wiped === true) throw this.#error("certificate", "self-signed certificate");
     return this.#machine;
   }
@@ -518,7 +518,7 @@ class FakeClient implements TalosActor {
     const { schematicId: schematic, version } = installerPartsOf(image) ?? {};
     if (schematic === undefined || version === undefined)
       throw new Error(`not the image of a factory: ${image}`);
-    // The older API installs and reboots in one call: nothing that happens in between can be seen by anybody.
+    // The older API installs and reboots in one call, so nothing can be observed in between.
     if (upgradeApiOf(this.#machine.runs.version) === "machine")
       this.#fleet.log.push(`install ${this.#machine.name}`);
     else this.#fleet.note("install", this.#machine);

@@ -2,7 +2,7 @@ import { ESLint, Linter } from "eslint";
 import tseslint from "typescript-eslint";
 import { describe, expect, it } from "vitest";
 
-/** What the project's own lint rules say to a text, if it were that file. */
+/** The errors that the project's lint rules report for a text in that file. */
 async function complaints(file: string, text: string): Promise<string[]> {
   const config = (await new ESLint().calculateConfigForFile(file)) as { rules: Linter.RulesRecord };
   const rules = Object.fromEntries(
@@ -25,7 +25,7 @@ const ways = [
   ["the remover's type", 'import type { NodeRemover } from "./kubernetes.ts";'],
 ] as const;
 
-describe("only the gate gets hold of clients that can disturb a node", () => {
+describe("only the gate gets clients that can disturb a node", () => {
   it.each(ways)("%s is refused elsewhere", async (_, text) => {
     for (const file of [
       "provider/upgrade.ts",
@@ -40,11 +40,11 @@ describe("only the gate gets hold of clients that can disturb a node", () => {
     }
   });
 
-  it.each(ways)("%s is at the gate's disposal", async (_, text) => {
+  it.each(ways)("%s is allowed in the gate", async (_, text) => {
     expect(await complaints("provider/gate/gate.ts", text)).toEqual([]);
   });
 
-  it("reading is free", async () => {
+  it("clients that only read are allowed everywhere", async () => {
     const text =
       'import type { TalosReader } from "../talos/api/talosClient.ts";\nimport { connectTalos } from "../talos/api/client.ts";';
     expect(await complaints("provider/upgrade.ts", text)).toEqual([]);

@@ -9,8 +9,8 @@ import { TalosError } from "../../../talos/api/errors.ts";
 import type { TalosActor } from "../../../talos/api/talosClient.ts";
 import { bootIdOf, FakeFleet, type Machine } from "./fakeFleet.ts";
 
-// Each action of the gate by itself, against machines in memory: what it looks at right before it acts, and in which order. The mutation check
-// (test/night/mutants.ts) takes each look out.
+// Each action of the gate by itself, against machines in memory: what it checks right before it acts, and in which order. The mutation check
+// (test/night/mutants.ts) removes each check.
 
 /** Calls that disturb a node or its cluster. */
 const acts = [
@@ -26,11 +26,11 @@ const acts = [
 type Act = (typeof acts)[number];
 
 let fleet: FakeFleet;
-/** What was done to whom: `reboot cp1`. */
+/** Actions and their targets: `reboot cp1`. */
 let done: string[];
-/** Answers in the place of a machine's own, by `cp2.machineStatus`. */
+/** Answers that replace a machine's own, by `cp2.machineStatus`. */
 let instead: Record<string, () => unknown>;
-/** What came before an action, such as a turn. */
+/** Uses of the host lock, in order. */
 let hosts: string[];
 
 beforeEach(() => {
@@ -137,18 +137,18 @@ const onWorker: Action[] = [
 ];
 
 describe.each([...onControlPlane, ...onWorker])("$act of $of", ({ act, of, run }) => {
-  it("is done where nothing stands against it", async () => {
+  it("is allowed if nothing prevents it", async () => {
     await run(gateOf(of));
     expect(done).toEqual([`${act} ${of}`]);
   });
 
-  it("is not done while another control plane is down", async () => {
+  it("is refused while another control plane is down", async () => {
     fleet.get("cp2").failed = true;
     await expect(run(gateOf(of))).rejects.toBeInstanceOf(Refused);
     expect(done).toEqual([]);
   });
 
-  it("is not done while etcd has an alarm", async () => {
+  it("is refused while etcd has an alarm", async () => {
     for (const name of ["cp1", "cp2"])
       instead[`${name}.etcdAlarms`] = () => [{ memberId: "cp3", alarm: "CORRUPT" }];
     await expect(run(gateOf(of))).rejects.toBeInstanceOf(Refused);
@@ -158,12 +158,12 @@ describe.each([...onControlPlane, ...onWorker])("$act of $of", ({ act, of, run }
 
 const withBoot = [...onControlPlane.slice(0, 4), ...onWorker];
 describe.each(withBoot)("$act of $of, for a boot", ({ of, run }) => {
-  it("is not done in another boot", async () => {
+  it("is refused in another boot", async () => {
     await expect(run(gateOf(of), "the boot before")).rejects.toBeInstanceOf(NodeRebooted);
     expect(done).toEqual([]);
   });
 
-  it("is not done where the node does not tell its boot", async () => {
+  it("is refused if the node does not report its boot", async () => {
     instead[`${of}.bootId`] = () => undefined;
     await expect(run(gateOf(of))).rejects.toThrow();
     expect(done).toEqual([]);
@@ -173,7 +173,7 @@ describe.each(withBoot)("$act of $of, for a boot", ({ of, run }) => {
 describe.each([...onControlPlane.slice(1, 4), ...onWorker])(
   "$act of $of, which takes it down",
   ({ of, run }) => {
-    it("is not done while volumes are on the node", async () => {
+    it("is refused while volumes are on the node", async () => {
       const volumes = async () => [
         { code: "volumes-attached" as const, problem: "volume pv-late", hint: "", mayPass: false },
       ];
@@ -183,15 +183,15 @@ describe.each([...onControlPlane.slice(1, 4), ...onWorker])(
   },
 );
 
-describe("a node that tells no boot", () => {
-  it("is neither rebooted nor reset, though none was expected", async () => {
+describe("a node that reports no boot ID", () => {
+  it("is neither rebooted nor reset, even if none was expected", async () => {
     instead["cp1.bootId"] = () => undefined;
     await expect(gateOf("cp1").reboot({ bootId: undefined }, call)).rejects.toBeInstanceOf(Refused);
     await expect(gateOf("cp1").reset({ bootId: undefined }, call)).rejects.toBeInstanceOf(Refused);
     expect(done).toEqual([]);
   });
 
-  it("is not rebooted after a failed upgrade, where it has rebooted already", async () => {
+  it("is not rebooted after a failed upgrade if it has rebooted already", async () => {
     await expect(gateOf("cp1").rebootStopped({ bootId: "the boot before" }, call)).rejects.toBeInstanceOf(
       NodeRebooted,
     );
@@ -221,8 +221,8 @@ describe("etcd's leader", () => {
   });
 });
 
-describe("turns", () => {
-  it("of this machine and in Kubernetes are taken around each action, and by control planes alone", async () => {
+describe("the cluster lock", () => {
+  it("is taken on this machine and in Kubernetes around each action, and only by control planes", async () => {
     await gateOf("cp1").reboot({ bootId: bootOf("cp1") }, call);
     expect(hosts).toEqual(["begin the cluster of this test", "end"]);
     expect(fleet.kubernetes.lease).toMatchObject({ holder: undefined });
@@ -230,7 +230,7 @@ describe("turns", () => {
     expect(hosts).toHaveLength(2);
   });
 
-  it("keep two actions of one process apart", async () => {
+  it("keeps two actions of one process apart", async () => {
     let [now, most] = [0, 0];
     const gates = ["cp1", "cp2"].map((name) =>
       gateOf(name).underLock(async () => {
@@ -243,13 +243,13 @@ describe("turns", () => {
     expect(most).toBe(1);
   });
 
-  it("are none while Kubernetes cannot tell whether somebody has one", async () => {
+  it("cannot be taken while Kubernetes does not answer", async () => {
     fleet.kubernetes.down = "connect ECONNREFUSED";
     await expect(gateOf("cp1").reboot({ bootId: bootOf("cp1") }, call)).rejects.toBeInstanceOf(Refused);
     expect(done).toEqual([]);
   });
 
-  it("of a configuration are taken with a kubeconfig that is asked for then, and only where something is disturbed", async () => {
+  it("is taken for a configuration with a kubeconfig fetched on demand, and only if something is disturbed", async () => {
     let asked = 0;
     const site: Partial<GateSite> = {
       kubeconfig: undefined,
@@ -267,14 +267,14 @@ describe("turns", () => {
     expect(fleet.kubernetes.lease?.holder).toBeUndefined();
   });
 
-  it("that Kubernetes gives no answer to keep no configuration: it may be the cure", async () => {
+  it("is skipped for a configuration if Kubernetes does not answer, since the change may be the fix", async () => {
     fleet.kubernetes.down = "connect ECONNREFUSED";
     const site = { kubeconfig: undefined, kubeconfigForLock: async () => "given out" };
     await gateOf("cp1", site).applyConfiguration({ data: "", mode: "NO_REBOOT", disturbs: true }, call);
     expect(done).toEqual(["applyConfiguration cp1"]);
   });
 
-  it("that are lost meanwhile stop the action", async () => {
+  it("stops the action if it is lost meanwhile", async () => {
     const gate = gateOf("cp1");
     await expect(
       gate.underLock(async () => {
@@ -285,7 +285,7 @@ describe("turns", () => {
     expect(done).toEqual([]);
   });
 
-  it("that are lost meanwhile stop the manifests too", async () => {
+  it("stops the manifests if it is lost meanwhile", async () => {
     const gate = gateOf("cp1");
     const manifest = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "one" } } as never;
     await expect(
@@ -298,7 +298,7 @@ describe("turns", () => {
   });
 });
 
-describe("a configuration that disturbs", () => {
+describe("a disruptive configuration", () => {
   const apply = (gate: Gate, disturbs = true): Promise<unknown> =>
     gate.applyConfiguration({ data: "", mode: "NO_REBOOT", disturbs }, call);
 
@@ -308,7 +308,7 @@ describe("a configuration that disturbs", () => {
     expect(done).toEqual([]);
   });
 
-  it("waits a while for one that has not taken its new manifest over yet", async () => {
+  it("waits a while for one that does not run its new manifest yet", async () => {
     let looks = 0;
     let before = 0;
     instead["cp2.apiServer"] = () => ({ ready: true, outdated: ++looks < 4 });
@@ -320,7 +320,7 @@ describe("a configuration that disturbs", () => {
     expect(before).toBeGreaterThanOrEqual(4);
   });
 
-  it("is not applied while etcd tells nothing", async () => {
+  it("is not applied while etcd does not answer", async () => {
     for (const one of ["cp1", "cp2", "cp3", "cp4"]) instead[`${one}.etcdMembers`] = silent;
     await expect(apply(gateOf("cp1"))).rejects.toThrow(/etcd does not answer/);
     await expect(apply(gateOf("w1"))).rejects.toThrow(/etcd does not answer/);
@@ -344,12 +344,12 @@ describe("a configuration that disturbs", () => {
   });
 
   it.each(["cp1", "w1"])(
-    "of %s is not over before the machine is well and has been so for a moment",
+    "of %s is done only once the machine has stayed healthy for a moment",
     async (name) => {
       let looks = 0;
       const unwell = { stage: "running", ready: false, unmet: [] };
       const well = { stage: "running", ready: true, unmet: [] };
-      // Not ready any more a moment after it had been.
+      // Not ready again shortly after it was ready.
       instead[`${name}.machineStatus`] = () => (done.length > 0 && ++looks === 2 ? unwell : well);
       instead["cp2.apiServer"] = () => undefined;
       await apply(gateOf(name));
@@ -359,7 +359,7 @@ describe("a configuration that disturbs", () => {
     },
   );
 
-  it("is over once the machine has been well for that moment, whatever the pause between looks is by then", async () => {
+  it("is done as soon as the machine has been healthy long enough, regardless of the polling interval", async () => {
     let now = 0;
     let wellAt: number | undefined;
     const clock = { now: () => now, random: () => 0, sleep: async (ms: number) => void (now += ms) };
@@ -372,13 +372,13 @@ describe("a configuration that disturbs", () => {
     expect(now - (wellAt ?? 0)).toBe(defaultTimeouts.steadyMs);
   });
 
-  it("of a machine that does not answer after it is not over", async () => {
+  it("fails if the machine does not answer afterwards", async () => {
     instead["w1.machineStatus"] = () =>
       done.length > 0 ? silent() : { stage: "running", ready: true, unmet: [] };
     await expect(apply(gateOf("w1"))).rejects.toBeInstanceOf(NotRecovered);
   });
 
-  it("of a node that was drained for it is not applied while volumes are on it", async () => {
+  it("of a drained node is not applied while volumes are on it", async () => {
     const volumes = async () => [
       { code: "volumes-attached" as const, problem: "volume pv-late", hint: "", mayPass: false },
     ];
@@ -392,15 +392,15 @@ describe("a configuration that disturbs", () => {
     expect(done).toEqual(["applyConfiguration w1"]);
   });
 
-  it("is told from one that takes nothing from the cluster", async () => {
+  it("is checked, and one that takes nothing from the cluster is not", async () => {
     fleet.get("cp2").failed = true;
     await apply(gateOf("cp1"), false);
     expect(done).toEqual(["applyConfiguration cp1"]);
   });
 });
 
-describe("what cannot be told", () => {
-  it("is no leave to go down: etcd gives no answer", async () => {
+describe("without an answer", () => {
+  it("a node does not go down: etcd does not answer", async () => {
     for (const one of ["cp1", "cp2", "cp3", "cp4"]) instead[`${one}.etcdMembers`] = silent;
     await expect(gateOf("cp1").reboot({ bootId: bootOf("cp1") }, call)).rejects.toThrow(
       /etcd does not answer/,
@@ -411,7 +411,7 @@ describe("what cannot be told", () => {
     expect(done).toEqual([]);
   });
 
-  it("is no leave to go down: another member gives no answer", async () => {
+  it("a node does not go down: another member does not answer", async () => {
     instead["cp2.etcdStatus"] = silent;
     await expect(gateOf("cp1").reboot({ bootId: bootOf("cp1") }, call)).rejects.toThrow(
       /etcd on 10\.0\.0\.2 does not answer/,
@@ -419,7 +419,7 @@ describe("what cannot be told", () => {
     expect(done).toEqual([]);
   });
 
-  it("is no leave to install: whether etcd's data can be read", async () => {
+  it("nothing is installed: etcd's version is unknown", async () => {
     const wanted = { talosVersion: "v1.14.1", allowDowngrade: false, snapshot: false };
     const install = () =>
       gateOf("cp1", { wanted }).install("image", () => undefined, { bootId: bootOf("cp1") }, call);
@@ -437,7 +437,7 @@ describe("what cannot be told", () => {
 describe("a control plane that leaves for good", () => {
   const reset = (gate: Gate): Promise<unknown> => gate.reset({ bootId: bootOf("cp1") }, call);
 
-  it("stays while another is not ready, though the votes would do", async () => {
+  it("stays while another one is not ready, even with enough votes", async () => {
     instead["cp2.machineStatus"] = () => ({ stage: "running", ready: false, unmet: [] });
     await expect(reset(gateOf("cp1"))).rejects.toThrow(/10\.0\.0\.2 is running, not ready/);
     expect(done).toEqual([]);
@@ -447,7 +447,7 @@ describe("a control plane that leaves for good", () => {
     ["reports errors", { errors: ["etcdserver: no leader"] }],
     ["has no leader", { leader: "0" }],
     ["is a learner", { learner: true }],
-  ])("stays where those that are left are no quorum: two of three, of which one %s", async (_, change) => {
+  ])("stays if the rest would have no quorum: two of three, of which one %s", async (_, change) => {
     const well = { version: "3.6.12", storageVersion: "3.6.0", leader: "cp4", learner: false, errors: [] };
     fleet.get("cp2").wiped = true;
     instead["cp3.etcdStatus"] = () => ({ memberId: "cp3", ...well, ...change });
@@ -500,7 +500,7 @@ describe("a Node object", () => {
   const forget = (recorded = true): Promise<void> => gateOf("w1").deleteNode("w1", recorded);
   const isThere = (): boolean => fleet.kubernetes.cluster.has("w1");
 
-  it("stays while its machine answers, also where it only refuses", async () => {
+  it("stays while its machine answers, even if it only refuses", async () => {
     await expect(forget()).rejects.toBeInstanceOf(Refused);
     fleet.kubernetes.get("w1").ready = false;
     await expect(forget()).rejects.toBeInstanceOf(Refused);

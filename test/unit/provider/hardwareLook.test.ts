@@ -5,7 +5,7 @@ import type { Surroundings } from "../../../provider/session.ts";
 import { TalosError } from "../../../talos/api/errors.ts";
 import type { TalosReader } from "../../../talos/api/talosClient.ts";
 
-it("has connections to 100 machines at a time, however many are new", async () => {
+it("opens at most 100 connections at a time, no matter how many machines are new", async () => {
   let [open, most, asked] = [0, 0, 0];
   const dial = (): TalosReader => {
     open += 1;

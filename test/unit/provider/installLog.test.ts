@@ -9,8 +9,8 @@ const kernel = (...lines: string[]): string =>
     ...lines.map((line) => `user: warning: [2026-11-28T00:10:00Z]: [talos] ${line}`),
   ].join("\n");
 
-describe("what the logs of a boot tell of installations", () => {
-  it("nothing, of a boot without one", () => {
+describe("installations in the logs of a boot", () => {
+  it("none, in a boot without one", () => {
     expect(parseInstallHistory(kernel(), "")).toEqual({ last: undefined, completed: [], complete: true });
   });
 
@@ -34,11 +34,11 @@ describe("what the logs of a boot tell of installations", () => {
     });
   });
 
-  it("that the beginning of the boot is gone", () => {
+  it("an incomplete log, if the beginning of the boot is missing", () => {
     expect(parseInstallHistory("kern: info: [2026-11-28T00:00:00Z]: eth0: link up", "").complete).toBe(false);
   });
 
-  it("an image by its digest, or by its tag with one", () => {
+  it("an image by its digest, or by its tag with a digest", () => {
     expect(isSameImage("r/installer:v1@sha256:ab", "r/installer:v1")).toBe(true);
     expect(isSameImage(image, image)).toBe(true);
     expect(isSameImage("r/installer:v1.1@sha256:ab", "r/installer:v1")).toBe(false);
@@ -59,7 +59,7 @@ describe("a kube-apiserver after a change of its manifest", () => {
     },
   ];
 
-  it("is outdated until its container starts anew; the pod's own start time never changes", () => {
+  it("is outdated until its container restarts; the pod's own start time never changes", () => {
     expect(toStaticPod("kube-apiserver", pods, status("2026-11-28T09:00:00Z"))).toEqual({
       ready: true,
       outdated: true,

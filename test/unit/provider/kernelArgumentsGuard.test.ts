@@ -10,7 +10,7 @@ const config = (install: object): string =>
 const withArgs = config({ extraKernelArgs: ["pcie_aspm=off", "net.ifnames=0"] });
 const moved = config({ grubUseUKICmdline: true });
 const cmdline = "BOOT_IMAGE=/A/vmlinuz talos.platform=metal pti=on net.ifnames=0 pcie_aspm=off\n";
-/** What a node answers; undefined is what it does not tell. */
+/** A node's answers. Undefined means that it does not report the value. */
 interface Answers {
   version: string;
   active: string | undefined;
@@ -46,8 +46,8 @@ async function findings(change: Partial<Answers> = {}) {
 const told = async (change: Partial<Answers> = {}): Promise<string[]> =>
   (await findings(change)).map(({ problem, hint }) => `${problem}. ${hint}`);
 
-describe("a node that boots with GRUB, with arguments in its machine configuration", () => {
-  it("is not upgraded, and both steps are told with every argument that the schematic needs", async () => {
+describe("a node that boots with GRUB and has arguments in its machine configuration", () => {
+  it("is not upgraded; the error lists both steps and every argument that the schematic needs", async () => {
     expect(await told()).toEqual([
       "the upgrade would lose the kernel arguments pcie_aspm=off of machine.install.extraKernelArgs: the node boots with GRUB, and LifecycleService " +
         "does not pass them to the installer (siderolabs/talos#13967). Put them in the schematic: image.schematic.customization.extraKernelArgs: " +
@@ -72,11 +72,11 @@ describe("a node that boots with GRUB, with arguments in its machine configurati
     ["its configuration is no YAML", { active: "machine: [" }],
     ["it runs without them already", { cmdline: "talos.platform=metal pti=on" }],
     ["Talos keeps them", { active: config({ extraKernelArgs: ["net.ifnames=0"] }) }],
-  ])("is upgraded where %s", async (_, change) => {
+  ])("is upgraded if %s", async (_, change) => {
     expect(await told(change)).toEqual([]);
   });
 
-  it("is not upgraded where the boot loader or the command line cannot be read", async () => {
+  it("is not upgraded if the boot loader or the command line cannot be read", async () => {
     expect(await told({ bootedWithUki: undefined })).toEqual([
       expect.stringMatching(/arguments pcie_aspm=off of .*does not report whether it boots with GRUB/),
     ]);
@@ -85,7 +85,7 @@ describe("a node that boots with GRUB, with arguments in its machine configurati
     ]);
   });
 
-  it("is rebooted first where the configuration without them is staged", async () => {
+  it("must reboot first if the configuration without them is staged", async () => {
     expect(await told({ stored: moved })).toEqual([
       expect.stringMatching(/is staged: reboot the node first.*`talosctl reboot --nodes 10\.0\.0\.21`/),
     ]);
@@ -99,7 +99,7 @@ describe("a node that boots with GRUB, with arguments in its machine configurati
   });
 });
 
-describe("arguments that the upgrade takes away", () => {
+describe("arguments that the upgrade would lose", () => {
   it.each([
     [["em.events_url=http://e", "siderolink.api=grpc://o", "talos.dashboard.disabled=1"], []],
     // Equinix's own name, which Talos does not keep.
@@ -113,17 +113,17 @@ describe("arguments that the upgrade takes away", () => {
     expect(lostKernelArguments(args, args.join(" "))).toEqual(lost);
   });
 
-  it("leave out the guide's iscsi_tcp=1, which has no effect", () => {
+  it("exclude the guide's iscsi_tcp=1, which has no effect", () => {
     expect(lostKernelArguments(["iscsi_tcp=1", "quiet"], "iscsi_tcp=1 quiet")).toEqual(["quiet"]);
     expect(argumentsForSchematic(["iscsi_tcp=1", "quiet"], "iscsi_tcp=1 quiet")).toEqual(["quiet"]);
   });
 
-  it("include the second value of a key whose first is kept", () => {
+  it("include the second value of a key whose first value is kept", () => {
     const args = ["talos.logging.kernel=udp://a", "talos.logging.kernel=udp://b"];
     expect(lostKernelArguments(args, args.join(" "))).toEqual(["talos.logging.kernel=udp://b"]);
   });
 
-  it("include the serial console, but on bare metal", () => {
+  it("include the serial console, except on bare metal", () => {
     const args = ["console=ttyS0"];
     expect(lostKernelArguments(args, "talos.platform=metal console=ttyS0")).toEqual([]);
     expect(lostKernelArguments(args, "talos.platform=nocloud console=ttyS0")).toEqual(args);
@@ -134,12 +134,12 @@ describe("arguments that the upgrade takes away", () => {
     expect(lostKernelArguments(["-init_on_alloc"], "init_on_alloc=1 pti=on")).toEqual([]);
   });
 
-  it("include what GRUB may have quoted", () => {
+  it("include arguments that GRUB may have quoted", () => {
     const quoted = 'dyndbg="file drivers/usb/* +p"';
     expect(lostKernelArguments([quoted], "dyndbg=other")).toEqual([quoted]);
   });
 
-  it("come into the schematic with what Talos kept so far", () => {
+  it("go into the schematic together with those that Talos has kept so far", () => {
     const running = "talos.platform=metal module.sig_enforce=1 console=ttyS0 siderolink.api=grpc://o quiet";
     expect(argumentsForSchematic(["quiet"], running)).toEqual([
       "quiet",
@@ -165,20 +165,20 @@ describe("reading a node's kernel arguments", () => {
   const findings = async (change: Partial<TalosReader>, version = "v1.13.5"): Promise<number> =>
     (await kernelArgumentFindings("10.0.0.21", node(change), version, {})).length;
 
-  it("asks nothing of a release that hands them over", async () => {
+  it("makes no call for a release that carries them over", async () => {
     const asked = fails("failed");
     expect(await findings({ activeConfiguration: asked }, "v1.12.7")).toBe(0);
     expect(await findings({})).toBe(1);
   });
 
-  it("takes what the certificate's role may not read as not known", async () => {
+  it("treats what the certificate's role may not read as unknown", async () => {
     expect(await findings({ activeConfiguration: fails("denied") })).toBe(0);
     expect(await findings({ bootedWithUki: fails("denied") })).toBe(1);
     expect(await findings({ readText: fails("denied") })).toBe(1);
     expect(await findings({ machineConfiguration: fails("denied") })).toBe(1);
   });
 
-  it("takes nothing for granted of a node that is away", async () => {
+  it("fails for a node that does not answer", async () => {
     await expect(findings({ activeConfiguration: fails("unreachable") })).rejects.toThrow(TalosError);
     await expect(findings({ bootedWithUki: fails("timeout") })).rejects.toThrow(TalosError);
   });

@@ -68,7 +68,7 @@ const reject = async (work: Promise<unknown>): Promise<KubernetesError> =>
   );
 
 describe("objects of any kind", () => {
-  it("are asked for by namespace, name and label, once the cluster has told their kind", async () => {
+  it("are requested by namespace, name and label, once the cluster has reported their kind", async () => {
     const items = [{ metadata: { name: "pvc-1" }, status: { robustness: "healthy" } }];
     const resources = [{ name: "volumes", kind: "Volume", namespaced: true }];
     answer = { status: 200, body: { resources, items } };
@@ -87,7 +87,7 @@ describe("objects of any kind", () => {
       404,
       { message: "the server could not find the requested resource" },
     ],
-  ])("are an error that does not pass for %s", async (_, status, body) => {
+  ])("fail permanently for %s", async (_, status, body) => {
     answer = { status, body };
     const error = await reject(kubernetes.objects({ apiVersion: "ceph.rook.io/v1", kind: "CephCluster" }));
     expect(error.message).toBe("the cluster has no kind CephCluster in ceph.rook.io/v1");
@@ -105,7 +105,7 @@ describe("a manifest", () => {
   const served = { name: "networkpolicies", kind: "NetworkPolicy", namespaced: true };
   const resources = [{ ...served, name: "networkpolicies/status" }, served];
 
-  it("is applied as it is written: the client's models would leave out `from`", async () => {
+  it("is applied as written, though the client's models would drop `from`", async () => {
     answer = { status: 200, body: { resources, ...policy } };
     await kubernetes.tryManifest(policy);
     await gated.applyManifest(policy);
@@ -127,7 +127,7 @@ describe("a manifest", () => {
     expect(await kubernetes.liveManifest(policy)).toMatchObject({ spec: policy.spec });
   });
 
-  it("has the namespace that its kind has: `default` where it names none, none where its kind is the cluster's", async () => {
+  it("gets the namespace of its kind: `default` if it names none, and none for cluster-wide kinds", async () => {
     const path = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/own-pods";
     answer = { status: 200, body: { resources } };
     await gated.applyManifest({ ...policy, metadata: { name: "own-pods" } });
@@ -140,14 +140,14 @@ describe("a manifest", () => {
     });
   });
 
-  it("whose kind or whose namespace is not there is not there either; applying it says why", async () => {
+  it("of a missing kind or namespace counts as missing, and applying it says why", async () => {
     answer = { status: 404, body: { message: 'namespaces "default" not found' } };
     expect(await kubernetes.liveManifest(policy)).toBeUndefined();
     const error = await reject(kubernetes.tryManifest(policy));
     expect([error.message, error.status]).toEqual(['namespaces "default" not found', 404]);
   });
 
-  it("that something between refuses in no JSON is one line", async () => {
+  it("causes a one-line error if a proxy refuses it without JSON", async () => {
     answer = { status: 200, body: { resources } };
     await kubernetes.liveManifest(policy);
     answer = { status: 403, body: "<html>hunter2" };
@@ -157,7 +157,7 @@ describe("a manifest", () => {
 });
 
 describe("the Kubernetes API", () => {
-  it("is told to cordon, and to take the mark away again, in one write each", async () => {
+  it("cordons and uncordons in one write each", async () => {
     answer = { status: 200, body: { metadata: { name: "w1" } } };
     await kubernetes.patchNode("w1", {
       unschedulable: true,
@@ -182,7 +182,7 @@ describe("the Kubernetes API", () => {
     );
   });
 
-  it("is asked for an eviction of this very pod", async () => {
+  it("evicts exactly this pod", async () => {
     answer = { status: 201, body: {} };
     expect(await kubernetes.evict(pod)).toEqual({ outcome: "accepted" });
     expect(asked[0]).toMatchObject({
@@ -213,12 +213,12 @@ describe("the Kubernetes API", () => {
       { message: "the namespace is being terminated" },
       { outcome: "blocked", reason: "the namespace is being terminated" },
     ],
-  ])("an eviction answered with %i", async (status, body, outcome) => {
+  ])("handles an eviction answered with %i", async (status, body, outcome) => {
     answer = { status, body };
     expect(await kubernetes.evict(pod)).toEqual(outcome);
   });
 
-  it("tells a pod's kind and the node's readiness", async () => {
+  it("reads a pod's owner kind and the node's readiness", async () => {
     answer = {
       status: 200,
       body: {
@@ -287,7 +287,7 @@ describe("the Kubernetes API", () => {
     expect(await kubernetes.node("w2")).toBeUndefined();
   });
 
-  it("tells attachments and volumes, whatever a driver leaves out", async () => {
+  it("reads attachments and volumes, whatever a driver leaves out", async () => {
     const source = { persistentVolumeName: "pv-1" };
     answer = {
       status: 200,
@@ -346,7 +346,7 @@ describe("the Kubernetes API", () => {
     ]);
   });
 
-  it("fails in one line, without headers or tokens, and says whether another try makes sense", async () => {
+  it("fails in one line without headers or tokens, and says whether a retry makes sense", async () => {
     answer = { status: 403, body: { message: "nodes is forbidden" } };
     const refused = await reject(kubernetes.nodes());
     expect(refused).toMatchObject({ message: "nodes is forbidden", transient: false });
@@ -369,7 +369,7 @@ describe("the Kubernetes API", () => {
     });
   });
 
-  it("a kubeconfig that is none is refused without being quoted", async () => {
+  it("refuses an invalid kubeconfig without quoting it", async () => {
     for (const text of [
       "{ hunter2",
       "hunter2: 1",
@@ -383,10 +383,10 @@ describe("the Kubernetes API", () => {
   });
 });
 
-describe("the lease by which runs take turns", () => {
+describe("the Lease of the cluster lock", () => {
   const path = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
 
-  it("is created by the first, replaced at the version that was seen, and given back without a holder", async () => {
+  it("is created first, replaced at the version that was read, and released without a holder", async () => {
     answer = { status: 404, body: { kind: "Status" } };
     expect(await gated.readLease()).toBeUndefined();
     answer = { status: 201, body: { metadata: { resourceVersion: "7" } } };
@@ -407,7 +407,7 @@ describe("the lease by which runs take turns", () => {
     expect((asked[3]?.body as { spec: object }).spec).not.toHaveProperty("holderIdentity");
   });
 
-  it("belongs to whoever was faster", async () => {
+  it("belongs to the fastest", async () => {
     answer = { status: 409, body: { kind: "Status", message: "the object has been modified" } };
     expect(await gated.writeLease("me", "7")).toBeUndefined();
     answer = { status: 403, body: { kind: "Status", message: "leases is forbidden" } };

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { deprecatedApisIn } from "../../../provider/kubernetesMetrics.ts";
 import { removedApisInUse, stepFindings } from "../../../provider/kubernetesUpgrade/releases.ts";
 
-// As kube-apiserver writes them.
+// As written by kube-apiserver.
 const metrics = `# HELP apiserver_requested_deprecated_apis [STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release.
 # TYPE apiserver_requested_deprecated_apis gauge
 apiserver_requested_deprecated_apis{group="flowcontrol.apiserver.k8s.io",removed_release="1.32",resource="flowschemas",subresource="",version="v1beta3"} 1
@@ -12,7 +12,7 @@ apiserver_requested_deprecated_apis{group="a.example",removed_release="1.40",res
 apiserver_request_total{code="200",group="apps"} 12
 `;
 
-it("reads which deprecated APIs were asked for, and names those that a release does not have", () => {
+it("lists deprecated APIs that were requested, and names those that a release lacks", () => {
   const apis = deprecatedApisIn(metrics);
   expect(apis).toHaveLength(3);
   expect(apis[0]).toEqual({
@@ -40,7 +40,7 @@ it.each([
   [["v1.35.4"], "v1.36.0-rc.1", []],
   [["v1.36.1"], "v1.37.0-rc.1", []],
   [[], "v1.36.1", []],
-])("from %j to %s stands %j", (releases, target, problems) => {
+])("an upgrade from %j to %s has problems: %j", (releases, target, problems) => {
   const look = {
     silent: [],
     strangers: [],

@@ -23,7 +23,7 @@ const facts = (change: Partial<NodeFacts> = {}): NodeFacts => ({
 });
 
 describe("commands in messages", () => {
-  it("each names the node that it is for", () => {
+  it("name the node that they are for", () => {
     const provider = join(import.meta.dirname, "..", "..", "..", "provider");
     const files = readdirSync(provider, { recursive: true, encoding: "utf8" }).filter((file) =>
       file.endsWith(".ts"),
@@ -38,7 +38,7 @@ describe("commands in messages", () => {
     expect(nameless).toEqual([]);
   });
 
-  it("etcd's members are named as talosctl has them, in hexadecimal", () => {
+  it("name etcd members in hexadecimal, as talosctl does", () => {
     expect(removeMemberCommand("17022713648591188760", "10.0.0.11")).toBe(
       `\`talosctl etcd remove-member ${17022713648591188760n.toString(16)} --nodes 10.0.0.11\``,
     );
@@ -46,7 +46,7 @@ describe("commands in messages", () => {
   });
 });
 
-describe("what has become of a node", () => {
+describe("the state of a node after a failure", () => {
   const before = facts();
   const told = (after: NodeFacts | undefined, installed = false, committed = false): string =>
     describeNodeAfterFailure({ before, after, installed, committed });
@@ -85,7 +85,7 @@ describe("words for what was done", () => {
     expect(versionChangeVerb(from, to)).toBe(word);
   });
 
-  it("a stopped upgrade has not failed", () => {
+  it("a cancelled upgrade has not failed", () => {
     const image = { version: "v1.13.7", schematicId: "" };
     const run = (cancelled: boolean): unknown =>
       timelineAfter(
@@ -101,7 +101,7 @@ describe("words for what was done", () => {
     expect(run(false)).toMatchObject({ ended: "failed", failedStep: "drain" });
   });
 
-  it("nobody is told to use the release that is being left", () => {
+  it("advice never names the release that is being left", () => {
     const wanted = { talosVersion: "v1.13.8", extensions: ["siderolabs/iscsi-tools"], allowSkew: false };
     const [forward] = releaseFindings("v1.13.7", undefined, wanted);
     expect(forward?.hint).toBe("Use v1.13.9.");
@@ -134,7 +134,7 @@ describe("a control plane that does not answer", () => {
       .map(({ hint }) => hint)
       .join(" ");
 
-  it("is not to be switched on where its clock is wrong", () => {
+  it("is not reported as switched off if its clock is wrong", () => {
     expect(findings("certificate has expired (CERT_HAS_EXPIRED)")).toMatch(/The node is up.*clocks/);
     expect(findings("certificate has expired (CERT_HAS_EXPIRED)")).not.toMatch(/[Bb]ring|is on\b/);
     expect(findings("connect ECONNREFUSED")).toMatch(/Check that the node is on/);

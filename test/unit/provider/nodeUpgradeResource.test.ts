@@ -27,7 +27,7 @@ const valueOf = <T>(output: pulumi.Output<T>): Promise<T> =>
   new Promise((resolve) => void output.apply(resolve));
 
 describe("the resource NodeUpgrade in a program", () => {
-  it("hands over its inputs under the plugin's token, credentials as secrets, and gives the node's own words back", async () => {
+  it("passes its inputs under the plugin's token, with credentials as secrets, and returns what the node reports", async () => {
     const node = new NodeUpgrade("cp1", {
       name: "cp1",
       node: "10.0.0.11",

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { podBody } from "../../../provider/storage/probe/objects.ts";
 import { parsePodResult, probeScripts } from "../../../provider/storage/probe/script.ts";
 
-/** What the probe's pods run, run here by this machine's shell. */
+/** The scripts of the probe's pods, run by this machine's shell. */
 
 let folder: string;
 beforeEach(() => {
@@ -26,7 +26,7 @@ function run(task: "write" | "read", volume = folder) {
 const fileOf = () => join(folder, "talos-iscsi-probe");
 
 describe("the scripts of the probe's pods", () => {
-  it("write so much and tell its checksum and how long it took; then read the same", () => {
+  it("write a given size, report its checksum and duration, then read the same", () => {
     const { status, stderr, message } = run("write");
     expect(status, stderr).toBe(0);
     const content = readFileSync(fileOf());
@@ -37,7 +37,7 @@ describe("the scripts of the probe's pods", () => {
     expect(parsePodResult(run("read").message)).toMatchObject({ written: undefined, found: sum });
   });
 
-  it("tell other data and no data apart", () => {
+  it("distinguish wrong data from no data", () => {
     run("write");
     writeFileSync(fileOf(), "rot");
     expect(parsePodResult(run("read").message)?.found).toBe(createHash("sha256").update("rot").digest("hex"));
@@ -45,7 +45,7 @@ describe("the scripts of the probe's pods", () => {
     expect(parsePodResult(run("read").message)?.found).toBe("");
   });
 
-  it("fail with the reason where the volume cannot be written, and leave no result", () => {
+  it("fail with the reason if the volume cannot be written, and leave no result", () => {
     const { status, stderr, message } = run("write", join(folder, "nowhere"));
     expect(status).not.toBe(0);
     expect(stderr).toContain("nowhere");
@@ -57,7 +57,7 @@ describe("the scripts of the probe's pods", () => {
 describe("a pod of the probe", () => {
   const spec = { name: "write-1", claim: "volume-1", node: "w1", image: "i:1", tolerations: [] };
 
-  it("is one that PodSecurity admits as restricted, unless it has to be root", () => {
+  it("meets the restricted PodSecurity standard unless it has to be root", () => {
     const { spec: pod } = podBody({ ...spec, task: "write", asRoot: false }, "run");
     expect(pod.securityContext).toMatchObject({
       runAsNonRoot: true,

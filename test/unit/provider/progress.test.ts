@@ -15,7 +15,7 @@ function progressAt(): { progress: StepProgress; lines: string[]; pass: (ms: num
 }
 
 describe("the status line of a node", () => {
-  it("moves through the steps with the time since the beginning", () => {
+  it("shows each step with the time since the start", () => {
     const { progress, lines, pass } = progressAt();
     progress.step("inspect");
     pass(3_400);
@@ -29,7 +29,7 @@ describe("the status line of a node", () => {
     ]);
   });
 
-  it("tells details of a long step now and then, not every time there is one", () => {
+  it("shows details of a long step at intervals only", () => {
     const { progress, lines, pass } = progressAt();
     progress.step("drain");
     for (let i = 0; i < 250; i++) {
@@ -43,7 +43,7 @@ describe("the status line of a node", () => {
     ]);
   });
 
-  it("sums up the steps that took their time", () => {
+  it("sums up the steps that took time", () => {
     const { progress, pass } = progressAt();
     progress.step("inspect");
     pass(100);
@@ -54,7 +54,7 @@ describe("the status line of a node", () => {
     expect(progress.summary()).toBe("drain 3 s, reboot 2 min 5 s");
   });
 
-  it("has the times of all steps, the one under way included", () => {
+  it("has the times of all steps, including the current one", () => {
     const { progress, pass } = progressAt();
     pass(500);
     progress.step("inspect");
@@ -68,7 +68,7 @@ describe("the status line of a node", () => {
     ]);
   });
 
-  it("writes durations as people do", () => {
+  it("formats durations for people", () => {
     expect([0, 499, 59_400, 60_000, 3_725_000].map(formatDuration)).toEqual([
       "0 s",
       "0 s",

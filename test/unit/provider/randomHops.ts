@@ -9,8 +9,8 @@ import { FakeFleet, type Machine, type MachineTrouble } from "./fakeFleet.ts";
 import { surroundingsOf } from "./randomRollouts.ts";
 
 /**
- * Random clusters whose nodes are at random releases, through the hops of the preflight, which is killed at any moment, over and over, until it is done. What
- * must never happen the fleet itself tells: two control planes down, a volume taken along, nodes more than one minor release apart.
+ * Random clusters whose nodes are at random releases go through the hops of the preflight, which is killed at random moments until it is done. The fleet records
+ * violations: two control planes down, a volume still attached, nodes more than one minor release apart.
  */
 
 const target = "v1.13.9";
@@ -20,7 +20,7 @@ const imageOf = (release: string): string => `factory.talos.dev/metal-installer/
 
 const machine = fc.record({
   release: fc.constantFrom("v1.9.3", "v1.9.6", "v1.10.5", "v1.10.9", "v1.11.6", "v1.12.11", target),
-  /** Whether it runs the wanted schematic already. */
+  /** Whether it already runs the wanted schematic. */
   ours: fc.boolean(),
 });
 
@@ -28,9 +28,9 @@ export const scattered = fc.record({
   controlPlanes: fc.array(machine, { minLength: 1, maxLength: 3 }).filter((list) => list.length !== 2),
   workers: fc.array(machine, { maxLength: 4 }),
   maxUnavailable: fc.constantFrom(1, 2, "50%"),
-  /** After how many events each run is killed; the run after the last one is left alone. */
+  /** After how many events each run is killed. The last run is not killed. */
   kills: fc.array(fc.integer({ min: 1, max: 30 }), { maxLength: 6 }),
-  /** What is wrong with one of the nodes in the first run. */
+  /** What is wrong with one node in the first run. */
   trouble: fc.option(
     fc.record({
       of: fc.nat({ max: 6 }),
@@ -54,7 +54,7 @@ function fleetOf({ controlPlanes, workers }: Scattered): FakeFleet {
       boots: 0,
     }));
   const fleet = new FakeFleet([...made("controlplane", controlPlanes), ...made("worker", workers)]);
-  // Runs on every release of the way.
+  // A release that every Talos hop supports.
   fleet.kubernetes.gitVersion = "v1.32.4";
   return fleet;
 }
@@ -83,7 +83,7 @@ function inputsOf(fleet: FakeFleet, maxUnavailable: number | string): Record<str
   };
 }
 
-/** One run of the preflight, killed after so many events. @returns whether it came to its end */
+/** One run of the preflight, killed after this many events. @returns whether it finished */
 async function run(fleet: FakeFleet, inputs: Record<string, unknown>, killAfter: number): Promise<boolean> {
   const stop = new AbortController();
   let events = 0;
@@ -105,7 +105,7 @@ async function run(fleet: FakeFleet, inputs: Record<string, unknown>, killAfter:
   }
 }
 
-/** Whatever is killed or fails on the way, every node ends one step from its release, through each minor release once. */
+/** No matter what is killed or fails, every node ends one step from its release, after each minor release once. */
 export async function expectSafeHops(random: Scattered): Promise<void> {
   const fleet = fleetOf(random);
   fleet.failures = [];

@@ -15,14 +15,14 @@ import { laneCount, planUpgradeLanes } from "../../../talos/lanes.ts";
 import { bootIdOf, FakeFleet, type Image, type Machine, type MachineTrouble } from "./fakeFleet.ts";
 
 /**
- * Random clusters in random states, as earlier runs and other people leave them, through the very steps of an upgrade: in the order of the
- * lanes, with nodes that fail on the way, and then once more without.
+ * Random clusters in random states, as left by earlier runs and other people, go through the real steps of an upgrade: in lane order, first with
+ * failing nodes, then once more without.
  */
 
 export const wanted = { version: "v1.13.9", schematic: "a".repeat(64) };
 export const image = `factory.talos.dev/metal-installer/${wanted.schematic}:${wanted.version}`;
 
-/** How a node is found. */
+/** The state of a node at the start. */
 const state = fc.constantFrom(
   "on the older API",
   "on the newer API",
@@ -46,7 +46,7 @@ const trouble = fc.constantFrom<(MachineTrouble | undefined)[]>(
   "attaches late",
 );
 const leftoverSessions = fc.constantFrom<("warn" | "refuse")[]>("warn", "refuse");
-// Two control planes cannot lose one: the guard refuses them, which has tests of its own.
+// Two control planes cannot lose one. The guard refuses that, which has its own tests.
 export const cluster = fc.record({
   controlPlanes: fc
     .array(fc.record({ state, trouble }), { minLength: 1, maxLength: 9 })
@@ -110,20 +110,20 @@ function fleetOf({ controlPlanes, workers, leftoverSessions: leftover }: Cluster
   return fleet;
 }
 
-/** Time goes by as it is waited for, and everything else that can run does so meanwhile. */
+/** Time advances with each wait, and everything else that can run does so meanwhile. */
 function impatientClock(): Clock {
   let now = 0;
   return {
     now: () => now,
     sleep: async (ms, signal) => {
       await new Promise((resolve) => setImmediate(resolve));
-      // Whoever was woken has not waited.
+      // A wait that was aborted takes no time.
       if (!signal.aborted) now += ms;
     },
   };
 }
 
-/** One deployment, as the engine does it: a node starts when all it waits for have succeeded. @returns which nodes failed */
+/** One deployment, as the engine runs it: a node starts when all its dependencies have succeeded. @returns the failed nodes */
 async function deploy(
   fleet: FakeFleet,
   maxUnavailable: number | string,
@@ -154,9 +154,9 @@ async function deploy(
   return failed;
 }
 
-/** How a deployment goes. */
+/** Options of a deployment. */
 interface Deployment {
-  /** False: nobody waits for anybody. */
+  /** False: nodes do not wait for each other. */
   inOrder?: boolean;
   preflightMs?: number;
   removals?: Removals;
@@ -166,7 +166,7 @@ function controlPlanesOf(machines: readonly Machine[]): string[] {
   return machines.filter(({ role }) => role === "controlplane").map(({ address }) => address);
 }
 
-/** Nodes that are taken out of the settings, and what the state still knows of them. */
+/** Nodes that are removed from the settings, and what the state still knows of them. */
 class Removals {
   readonly staying: Machine[];
   readonly #fleet: FakeFleet;
@@ -189,7 +189,7 @@ class Removals {
     return [...this.#leaving].flatMap(([machine, way]) => (way === "keep" ? [machine] : []));
   }
 
-  /** @returns whether all of them are out */
+  /** @returns whether all of them are removed */
   async run(): Promise<boolean> {
     if (this.#leaving.size === 0) return true;
     const state = { nodes: membersByName(this.#members) };
@@ -206,7 +206,7 @@ class Removals {
       this.#members = await changeMembership(surroundingsOf(this.#fleet), "urn", state, news, signal);
       return true;
     } catch (error) {
-      // Whatever happened, the state knows who is still to be taken out.
+      // After any error, the state still lists the nodes that remain to be removed.
       expect(error).toBeInstanceOf(MembershipError);
       this.#members = (error as MembershipError).members;
       const known = this.#members.map(({ name }) => name);
@@ -230,10 +230,10 @@ async function upgrade(
 ): Promise<boolean> {
   fleet.tried.add(name);
   const session = await openSession(fleet, { name, address, role }, controlPlanes);
-  // Others were waited for in between: none of that is this node's time.
+  // Waiting for others must not use up this node's time.
   await session.context.clock.sleep(preflightMs, session.context.signal);
   const outcome = await upgradeNode(session.context);
-  // Whatever happened, there is an outcome for the state, and an error for people.
+  // Every failure must give an outcome for the state and an error for the user.
   if (!outcome.ok) {
     expect(outcome.error).toBeInstanceOf(UpgradeError);
     if (fleet.failures !== undefined) fleet.failures.push(outcome.error);
@@ -241,7 +241,7 @@ async function upgrade(
   return outcome.ok;
 }
 
-/** A change of a node's configuration, at any moment of the rollout. It is done or refused; what it must not do the fleet tells. */
+/** Changes a node's configuration at any moment of the rollout. It is applied or refused, and the fleet records violations. */
 async function configure(fleet: FakeFleet, machine: Machine, controlPlanes: string[]): Promise<void> {
   const { context } = await openSession(fleet, machine, controlPlanes);
   try {
@@ -292,7 +292,7 @@ export function surroundingsOf(fleet: FakeFleet, clock = impatientClock()): Surr
   };
 }
 
-/** The states and troubles of a single run: everything is upgraded once, in order, and the second run finishes what the first could not. */
+/** Without outside faults, everything is upgraded once, in order, and the second run finishes what the first could not. */
 export async function expectOrderlyRollout(random: Cluster): Promise<void> {
   const fleet = fleetOf(random);
   const found = [...random.controlPlanes, ...random.workers];
@@ -306,7 +306,7 @@ export async function expectOrderlyRollout(random: Cluster): Promise<void> {
   expect(failed.filter((name) => !troubled.includes(name))).toEqual([]);
   const disturbed = fleet.log.map((entry) => entry.split(" ") as [string, string]);
   if (failed.some((name) => name.startsWith("cp"))) {
-    // A failed control plane stops the ones after it and every worker.
+    // A failed control plane stops later control planes and every worker.
     const first = Math.min(
       ...failed.filter((name) => name.startsWith("cp")).map((name) => Number(name.slice(2))),
     );
@@ -332,7 +332,7 @@ export async function expectOrderlyRollout(random: Cluster): Promise<void> {
     const isSettled = was?.startsWith("settled") === true;
     const fellBack = tried && wrong === "falls back";
     const failedInstalls = fellBack || (tried && wrong === "installer fails") ? 1 : 0;
-    // What an earlier run has installed is only booted into, unless that boot falls back.
+    // An image that an earlier run installed only needs a boot, unless that boot falls back.
     const isWaiting = was === "installed, not rebooted";
     const toInstall = isSettled ? 0 : isWaiting ? Number(fellBack) : 1 + failedInstalls;
     expect([name, was, wrong, installs]).toEqual([name, was, wrong, toInstall]);
@@ -347,7 +347,7 @@ export async function expectOrderlyRollout(random: Cluster): Promise<void> {
 }
 
 const faults = fc.record({
-  /** A control plane fails for good when this happens to another. */
+  /** A control plane fails for good when this happens to another one. */
   peer: fc.option(
     fc.record({
       when: fc.constantFrom("pull", "install", "cordon", "evict", "uncordon", "reset"),
@@ -356,9 +356,9 @@ const faults = fc.record({
     }),
     { nil: undefined, freq: 2 },
   ),
-  /** How many reads after a boot do not tell the schematic yet. */
+  /** How many reads after a boot lack the schematic. */
   late: fc.nat({ max: 4 }),
-  /** The so-many-th call of a method at some machine, or of Kubernetes (-1), fails. */
+  /** The nth call of a method at one machine, or at Kubernetes (-1), fails. */
   error: fc.option(
     fc.record({
       at: fc.integer({ min: -1, max: 12 }),
@@ -400,13 +400,13 @@ const faults = fc.record({
     }),
     { nil: undefined, freq: 3 },
   ),
-  /** As `--target` and any parallelism may do: nobody waits for anybody. */
+  /** False: nodes do not wait for each other, as with `--target` and unlimited parallelism. */
   inOrder: fc.boolean(),
-  /** How long a preflight takes, during which a node's connections are open already. The limit of a step is half an hour. */
+  /** Duration of the preflight, while connections are already open. One value exceeds the half-hour limit of a step. */
   preflightMs: fc.constantFrom(0, 0, 10_000, 7_200_000),
-  /** Whose configuration is changed while the rollout runs. */
+  /** Nodes whose configuration changes during the rollout. */
   configured: fc.array(fc.nat({ max: 9 }), { maxLength: 3 }),
-  /** Who is taken out of the settings. */
+  /** Nodes that are removed from the settings. */
   leaving: fc.array(fc.record({ who: fc.nat({ max: 9 }), way: fc.constantFrom("reset", "keep") }), {
     maxLength: 2,
   }),
@@ -424,7 +424,7 @@ export const faultyCluster = fc.record({
 });
 export type FaultyCluster = typeof faultyCluster extends fc.Arbitrary<infer T> ? T : never;
 
-/** Whatever goes wrong, what must never happen does not, and once nothing is wrong any more the next runs finish. */
+/** The invariants hold no matter what fails, and later runs finish once nothing fails any more. */
 export async function expectSafeRollout({ random, faults: given }: FaultyCluster): Promise<void> {
   const fleet = fleetOf(random);
   fleet.failures = [];
@@ -434,7 +434,7 @@ export async function expectSafeRollout({ random, faults: given }: FaultyCluster
   const foreign = fleet.machines.filter(
     (_, index) => [...random.controlPlanes, ...random.workers][index]?.state === "cordoned by somebody",
   );
-  // A cordon that was found may stay where the node could not even be read.
+  // A cordon from before may stay if the node could not even be read.
   const before = fleet.machines.filter(({ name }) => fleet.kubernetes.get(name).unschedulable);
   const { inOrder, preflightMs } = given;
   const configured = given.configured.flatMap((index) => staying[index % staying.length] ?? []);
@@ -451,14 +451,14 @@ export async function expectSafeRollout({ random, faults: given }: FaultyCluster
     expect([name, installs, boots, wiped]).toEqual([name, 0, 0, undefined]);
   for (const machine of removals.kept) fleet.takenOut(machine);
   await deploy(fleet, random.maxUnavailable, { inOrder, removals });
-  // A run may have ended on an error of its own; nothing is wrong by now.
+  // The run before may have failed. By now nothing is wrong, so this one must succeed.
   const failed = await deploy(fleet, random.maxUnavailable, { removals });
   expect(fleet.violations).toEqual([]);
   for (const { name, installs, boots, wiped } of removals.reset)
     expect([name, installs, boots, wiped]).toEqual([name, 0, 0, true]);
   for (const machine of fleet.machines.filter((one) => !staying.includes(one)))
     expect([machine.name, fleet.kubernetes.cluster.has(machine.name)]).toEqual([machine.name, false]);
-  // Two control planes cannot lose one, not even for a reboot: there has to be a third one first.
+  // Two control planes cannot lose one, not even for a reboot. A third one has to join first.
   if (controlPlanesOf(staying).length === 2 && failed.length > 0) return expectNoCordonLeft(fleet, before);
   expect(failed).toEqual([]);
   for (const { name, runs } of staying) expect([name, runs]).toEqual([name, wanted]);
@@ -467,7 +467,7 @@ export async function expectSafeRollout({ random, faults: given }: FaultyCluster
   expect(cordoned.map(({ name }) => name).sort()).toEqual(foreignStaying.map(({ name }) => name).sort());
 }
 
-/** Never the last control plane, and one at a time: both is refused without a look at the cluster, and has tests of its own. */
+/** Leaves out removals of the last or a second control plane. Both are refused without reading the cluster, and have their own tests. */
 function whoLeaves(
   fleet: FakeFleet,
   given: readonly { who: number; way: "reset" | "keep" }[],
@@ -483,7 +483,7 @@ function whoLeaves(
   return leaving;
 }
 
-/** No cordon of ours is left on a node that was not disturbed, unless Kubernetes itself refused to take it back. */
+/** An undisturbed node has no cordon of ours, unless Kubernetes itself refused to remove it. */
 function expectNoCordonLeft(fleet: FakeFleet, before: readonly Machine[]): void {
   if (fleet.struck("patchNode") || fleet.struck("nodes")) return;
   for (const machine of fleet.machines.filter((one) => fleet.tried.has(one.name) && !before.includes(one))) {
@@ -494,9 +494,9 @@ function expectNoCordonLeft(fleet: FakeFleet, before: readonly Machine[]): void 
 }
 
 /**
- * How the properties run: a failure prints its seed and path, which these variables take to replay it.
+ * Options for the property runs. A failure prints its seed and path, which these variables replay.
  * @param title of the test in rolloutStates.test.ts that replays it
- * @param usual the seed where none is given, for a test that is to do the same every time
+ * @param usual the default seed, for a test that must be deterministic
  */
 export function propertyRuns(numRuns: number, title: string, usual?: number): fc.Parameters<unknown> {
   const { ROLLOUT_SEED: seed = usual, ROLLOUT_PATH: path } = process.env;

@@ -6,7 +6,7 @@ import { hasUnknown, unwrap, wrap } from "../../../provider/secrets.ts";
 import { unknownValue as sdkUnknown } from "@pulumi/pulumi/runtime/index.js";
 
 describe("secrets between engine and provider", () => {
-  it("what is wrapped here is a secret to the SDK, and comes back as it was", () => {
+  it("values wrapped here are secrets to the SDK, and unwrap unchanged", () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string({ minLength: 1 }), fc.jsonValue()), (values) => {
         const keys = Object.keys(values).filter((_, i) => i % 2 === 0);
@@ -22,7 +22,7 @@ describe("secrets between engine and provider", () => {
     );
   });
 
-  it("finds secrets inside maps and lists, and in outputs", () => {
+  it("secrets inside maps, lists and outputs are found", () => {
     const secret = wrap({ x: "hunter2" }, ["x"])["x"];
     const output = {
       "4dabf18193072939515e22adb298388d": "d0e6a833031e9bbcd3f4e8bde6ca49a4",
@@ -34,11 +34,11 @@ describe("secrets between engine and provider", () => {
     expect([...secrets]).toEqual(["map", "list", "output"]);
   });
 
-  it("does not invent a property for a secret that is absent", () => {
+  it("a secret that is absent does not become a property", () => {
     expect(wrap({ a: 1 }, ["kubeconfig"])).toEqual({ a: 1 });
   });
 
-  it("knows the SDK's mark of an unknown value, at any depth", () => {
+  it("the SDK's unknown value is recognized at any depth", () => {
     expect(unknownValue).toBe(sdkUnknown);
     expect(hasUnknown({ a: [{ b: unknownValue }] })).toBe(true);
     expect(hasUnknown({ a: [{ b: "known" }] })).toBe(false);

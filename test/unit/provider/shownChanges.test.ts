@@ -10,7 +10,7 @@ import { unknownValue } from "../../../talos/secrecy/engineValues.ts";
 import type { Properties } from "../../../provider/secrets.ts";
 import type { Surroundings } from "../../../provider/session.ts";
 
-/** What previews show of a change, as the provider tells the engine. */
+/** The changes that a preview shows, as the provider reports them to the engine. */
 
 const node = (address: string, role = "worker"): Properties => ({ node: address, role });
 const three = { cp1: node("10.0.0.11", "controlplane"), w1: node("10.0.0.21"), w2: node("10.0.0.22") };
@@ -32,11 +32,11 @@ describe("nodes", () => {
 
 describe("the members of a cluster", () => {
   const membership = new MembershipResource({} as Surroundings, AbortSignal.abort());
-  /** What a preview shows of other inputs, where nobody leaves that the state knows. */
+  /** The details that a preview shows for new inputs. */
   const shown = async (before: Properties, after: Properties) =>
     (await membership.diff("urn", {}, after, before)).details;
 
-  it("are shown by name: who comes, who goes, and nobody else", async () => {
+  it("are shown by name: only added and removed nodes", async () => {
     const { w1: _w1, ...rest } = three;
     const more = { cp1: three.cp1, cp4: node("10.0.0.14", "controlplane"), w1: three.w1, w2: three.w2 };
     expect(await shown({ nodes: three }, { nodes: more })).toEqual({ "nodes.cp4": "add" });
@@ -46,7 +46,7 @@ describe("the members of a cluster", () => {
     });
   });
 
-  it("of a state of 0.1.0 are no change by their form; who leaves is shown by its place in the list", async () => {
+  it("cause no diff by the list form of 0.1.0; a removed node is shown by its index", async () => {
     const old = asList(three);
     expect(await shown({ nodes: old }, { nodes: three })).toBeUndefined();
     const { w1: _w1, ...rest } = three;
@@ -66,7 +66,7 @@ describe("a rollout", () => {
   });
   const last = { nodes: run("v1.13.9"), schematicId: "c9", plan: plan("v1.12.7", "v1.13.9") };
 
-  it("shows each node that is due once, without what the last one did", () => {
+  it("shows each due node once, without those of the last rollout", () => {
     const next = { ...last, nodes: run("v1.14.1"), plan: plan("v1.13.9", "v1.14.1") };
     expect(diffRollout(last, next)).toMatchObject({
       changes: true,
@@ -76,14 +76,14 @@ describe("a rollout", () => {
     expect(diffRollout(last, { ...next, plan: unknownValue }).details).toEqual({ plan: "add" });
   });
 
-  it("of a state of 0.1.0 is no change by its form, and its plan is kept", async () => {
+  it("causes no diff by the list form of 0.1.0, and keeps its plan", async () => {
     const old = {
       ...last,
       nodes: asList(last.nodes),
       plan: Object.entries(last.plan).map(([name, text]) => `${name}: ${text as string}`),
     };
     expect(diffRollout(old, last)).toEqual({ changes: false });
-    const nobody = {} as Surroundings; // a node that is asked is an error here
+    const nobody = {} as Surroundings; // Contacting a node would be an error here.
     expect(await rolloutPlanInput(nobody, "urn", old, last, AbortSignal.abort(), false)).toEqual(last.plan);
     expect(diffRollout(old, { ...last, timeoutSeconds: 9 }).details).toEqual({ timeoutSeconds: "add" });
   });
@@ -116,7 +116,7 @@ describe("the upgrade of a node", () => {
     expect(upgradeDetails(before, after).details).toEqual(details);
   });
 
-  it("from what somebody else installed names the release and the schematic: the wanted image is no other one", () => {
+  it("away from a manually installed image shows release and schematic, but no changed image", () => {
     const drifted = { ...before, talosVersion: "v1.13.6", schematicId: other };
     expect(upgradeDetails(drifted, before).details).toEqual({
       talosVersion: "update",
@@ -124,7 +124,7 @@ describe("the upgrade of a node", () => {
     });
   });
 
-  it("shows nothing beside it that is no change of the node by itself", () => {
+  it("shows nothing that does not change the node by itself", () => {
     const same = { kubeconfig: { digest: "d" }, rollout: { digest: "r" }, kubernetesVersion: "v1.36.1" };
     const after = { ...runs("v1.13.9"), ...same, controlPlanes: ["10.0.0.12"], approval: { run: "1" } };
     expect(upgradeDetails(before, after).details).toEqual({ talosVersion: "update" });
@@ -162,7 +162,7 @@ describe("a machine configuration", () => {
     expect(details([], [first, first])).toEqual({ "changes[0]": "add", "changes[1]": "add" });
   });
 
-  it("leaves the image to the node's upgrade unless it is all, and shows that something changes where no line can", () => {
+  it("leaves the image to the node's upgrade unless it is the only change, and falls back to a generic line", () => {
     const image = "~ machine.install.image: x:v1.13.9 -> x:v1.14.1";
     const other = "+ machine.sysctls.vm.first: 1";
     expect(details([], [image])).toEqual({ "changes[0]": "add" });
@@ -170,21 +170,21 @@ describe("a machine configuration", () => {
     expect(details([], [])).toEqual({ machineConfiguration: "update" });
   });
 
-  it("is no change where only what was found out differs", () => {
+  it("causes no diff if only the lines differ", () => {
     expect(
       diffConfiguration(state({ changes: ["x"] }), state({ changes: ["x", "y"] }), state({ changes: ["x"] })),
     ).toEqual({ changes: false });
   });
 });
 
-describe("the first look at the nodes", () => {
+describe("RolloutReadiness", () => {
   const readiness = new ReadinessResource({} as Surroundings, AbortSignal.abort());
   const { w2: _w2, ...fewer } = three;
 
   it.each([
     ["reset", /RESET.*wiped/],
     ["keep", /left as it is/],
-  ])("shows a node that leaves as a delete, and what happens to its machine: %s", async (onRemove, fate) => {
+  ])("shows a removed node as a delete, with what happens to its machine: %s", async (onRemove, fate) => {
     const [old, news] = [
       { nodes: three, onRemove },
       { nodes: fewer, onRemove },
@@ -195,7 +195,7 @@ describe("the first look at the nodes", () => {
     expect(diff).toMatchObject({ changes: true, details: { "members.w2": "delete", "leaving.w2": "add" } });
   });
 
-  it("has nothing to show of a node that comes, or has another name", async () => {
+  it("shows nothing for an added or renamed node", async () => {
     const added = async (before: Properties, news: Properties): Promise<Properties> =>
       (await readiness.foresee("urn", { nodes: before }, { nodes: news })).added;
     expect(await added(fewer, three)).not.toHaveProperty("leaving");
@@ -207,7 +207,7 @@ describe("the first look at the nodes", () => {
   });
 });
 
-it("what waits says the same once, for each resource", () => {
+it("a status is not repeated within a resource", () => {
   const shown: string[] = [];
   const sink = (urn: string) => ({
     status: (text: string) => void shown.push(`${urn} ${text}`),

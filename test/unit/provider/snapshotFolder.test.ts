@@ -31,7 +31,7 @@ async function* chunks(content: Buffer, length = 1024): AsyncGenerator<Buffer> {
 const sha256 = (content: Buffer): string => createHash("sha256").update(content).digest("hex");
 
 describe("a snapshot", () => {
-  test("is in the folder as etcd sent it, for its owner alone, with what is known of it", async () => {
+  test("is stored as etcd sent it, readable by its owner only, with its metadata", async () => {
     const content = snapshotFile(4711);
     const saved = await folder().save(chunks(content), "v1.13.9", at(0));
     expect(readFileSync(saved.path)).toEqual(content);
@@ -47,7 +47,7 @@ describe("a snapshot", () => {
     expect(statSync(join(directory, "etcd")).mode & 0o777).toBe(0o700);
   });
 
-  test("for age recipients is never there in plain text, and each of them can read it", async () => {
+  test("for age recipients is never stored in plain text, and each of them can decrypt it", async () => {
     const identities = [await generateX25519Identity(), await generateX25519Identity()];
     const ageRecipients = await Promise.all(identities.map((identity) => identityToRecipient(identity)));
     const content = snapshotFile(12);
@@ -79,7 +79,7 @@ describe("a snapshot", () => {
     expect(files()).toEqual([]);
   });
 
-  test("whose stream breaks leaves nothing behind, and the error is the stream's own", async () => {
+  test("whose stream breaks leaves nothing behind, and the stream's own error is kept", async () => {
     async function* breaking(): AsyncGenerator<Buffer> {
       yield snapshotFile(1).subarray(0, 4096);
       throw new Error("the connection broke");
@@ -88,7 +88,7 @@ describe("a snapshot", () => {
     expect(files()).toEqual([]);
   });
 
-  test("that cannot be written says where", async () => {
+  test("that cannot be written causes an error with its path", async () => {
     writeFileSync(join(directory, "etcd"), "a file in the place of the folder");
     await expect(folder().save(chunks(snapshotFile(1)), "v1.13.9", at(0))).rejects.toThrow(
       /etcd-prod-20261128T120000Z\.db: E/,
@@ -96,7 +96,7 @@ describe("a snapshot", () => {
   });
 });
 
-test("the newest stay, those of another cluster and other files are left alone", async () => {
+test("the newest snapshots are kept; those of another cluster and other files are left alone", async () => {
   await folder({ cluster: "prod-2" }).save(chunks(snapshotFile(1)), "r", at(0));
   writeFileSync(join(directory, "etcd", "etcd-prod-notes.txt"), "");
   writeFileSync(join(directory, "etcd", "etcd-prod-20261128T115900Z.db.part"), "half");
@@ -109,8 +109,8 @@ test("the newest stay, those of another cluster and other files are left alone",
   ]);
 });
 
-describe("a rollout that goes on", () => {
-  test("finds its own snapshot, and not that of another rollout or of last week", async () => {
+describe("a resumed rollout", () => {
+  test("finds its own snapshot, but none of another rollout or an earlier week", async () => {
     const saved = await folder().save(chunks(snapshotFile(7)), "v1.14.1", at(0));
     expect(await folder().of("v1.14.1", at(30))).toEqual(saved);
     expect(await folder().of("v1.13.9", at(30))).toBeUndefined();
@@ -118,13 +118,13 @@ describe("a rollout that goes on", () => {
     expect(await folder({ cluster: "other" }).of("v1.14.1", at(30))).toBeUndefined();
   });
 
-  test("does not trust one that has changed since", async () => {
+  test("does not trust a snapshot that has changed since", async () => {
     const saved = await folder().save(chunks(snapshotFile(7)), "v1.14.1", at(0));
     writeFileSync(saved.path, "something else");
     expect(await folder().of("v1.14.1", at(1))).toBeUndefined();
   });
 
-  test("has none where there is no folder yet", async () => {
+  test("finds none if there is no folder yet", async () => {
     expect(await folder().of("v1.14.1", at(0))).toBeUndefined();
   });
 });

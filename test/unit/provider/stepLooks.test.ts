@@ -13,11 +13,11 @@ import { steppingClock } from "./steppingClock.ts";
 import { bootIdOf, FakeFleet, type Machine } from "./fakeFleet.ts";
 import { image, openSession, surroundingsOf, wanted } from "./randomRollouts.ts";
 
-// What the steps of an upgrade and of a removal look at themselves, each look with a test that fails without it. The gate's own looks are in
+// The checks that the steps of an upgrade and of a removal make themselves. Each has a test that fails without it. The gate's own checks are in
 // gateLooks.test.ts.
 
 let fleet: FakeFleet;
-/** Calls that are answered otherwise than by the machine: `w1.machineStatus`. They are given the machine's own client. */
+/** Answers that replace a machine's own, by `w1.machineStatus`. They get the machine's own client. */
 let instead: Record<string, (own: TalosActor, ...args: never[]) => unknown>;
 
 beforeEach(() => start("v1.13.7"));
@@ -81,7 +81,7 @@ describe("before the installation", () => {
     expect(fleet.get("w1")).toMatchObject({ installs: 0, boots: 0 });
   });
 
-  it("an installer that an earlier run has started is waited for, not doubled", async () => {
+  it("an installer that an earlier run started is waited for, and no second one starts", async () => {
     const machine = fleet.get("w1");
     machine.installed = wanted;
     let looks = 0;
@@ -94,7 +94,7 @@ describe("before the installation", () => {
   it.each([
     ["done", true],
     ["begun", false],
-  ])("the note of an earlier run is believed where the log tells nothing: %s", async (state, complete) => {
+  ])("an earlier run's note counts if the log says nothing: %s", async (state, complete) => {
     const machine = fleet.get("w1");
     machine.installed = wanted;
     fleet.kubernetes.get("w1").annotations[installAnnotation] = `${state} ${bootIdOf("w1", 0)} ${image}`;
@@ -107,7 +107,7 @@ describe("before the installation", () => {
   it.each([
     ["boot", `done another boot ${image}`],
     ["image", `done ${bootIdOf("w1", 0)} factory.talos.dev/metal-installer/x:v1.13.8`],
-  ])("a note of another %s says nothing", async (_, note) => {
+  ])("a note of another %s is ignored", async (_, note) => {
     fleet.kubernetes.get("w1").annotations[installAnnotation] = note;
     expect((await upgrade("w1")).ok).toBe(true);
     expect(fleet.get("w1")).toMatchObject({ installs: 1, boots: 1, runs: wanted });
@@ -115,7 +115,7 @@ describe("before the installation", () => {
 });
 
 describe("an upgrade up to Talos 1.12 that fails on the node", () => {
-  it("is a failed installation, when the node has rebooted by itself before it is asked to", async () => {
+  it("counts as a failed installation if the node has rebooted by itself before the request", async () => {
     start("v1.12.7");
     const machine = fleet.get("w1");
     let failed = false;
@@ -126,7 +126,7 @@ describe("an upgrade up to Talos 1.12 that fails on the node", () => {
       return "exit code 3";
     };
     instead["w1.bootId"] = (own) => {
-      // The first look sees the boot of before; the next one is the gate's.
+      // The first check sees the old boot. The next one is the gate's.
       if (failed && looks++ === 1) machine.boot += 1;
       return own.bootId();
     };
@@ -136,7 +136,7 @@ describe("an upgrade up to Talos 1.12 that fails on the node", () => {
 });
 
 describe("before the installation of a control plane", () => {
-  it("the snapshot is there", async () => {
+  it("the snapshot exists", async () => {
     const directory = mkdtempSync(join(tmpdir(), "step-looks-"));
     let there: string[] = [];
     instead["cp1.install"] = (own, ...args) => {
@@ -149,7 +149,7 @@ describe("before the installation of a control plane", () => {
     rmSync(directory, { recursive: true });
   });
 
-  it("the data of every member is that of the etcd that comes", async () => {
+  it("every member's data is converted for the new etcd", async () => {
     start("v1.14.1");
     let enabled = false;
     let looks = 0;
@@ -157,7 +157,7 @@ describe("before the installation of a control plane", () => {
     for (const name of ["cp1", "cp2", "cp3"]) {
       instead[`${name}.etcdStatus`] = async (own) => {
         if (enabled) looks += 1;
-        // One of them takes its time.
+        // One of them is slow.
         stored = name !== "cp3" || looks < 20 ? "3.7.0" : "3.6.0";
         if (name !== "cp3" && enabled) stored = "3.6.0";
         return { ...(await own.etcdStatus()), storageVersion: stored };
@@ -176,7 +176,7 @@ describe("before the installation of a control plane", () => {
 });
 
 describe("before the reboot", () => {
-  it("volumes that take their time are waited for, as long as the drain may take", async () => {
+  it("slow volumes are waited for, as long as the drain may take", async () => {
     const { kubernetes } = fleet;
     kubernetes.get("w1").volumesInUse = ["kubernetes.io/csi/a^b"];
     const clock = steppingClock();
@@ -188,7 +188,7 @@ describe("before the reboot", () => {
     expect(clock.now()).toBeGreaterThan(60_000);
   });
 
-  it("a node that Kubernetes has forgotten since is not drained, so not rebooted", async () => {
+  it("a node that has left Kubernetes meanwhile is not drained, so it is not rebooted", async () => {
     fleet.kubernetes.before = (method) => {
       if (method === "nodes" && fleet.log.includes("install w1")) fleet.kubernetes.cluster.delete("w1");
     };
@@ -202,7 +202,7 @@ describe("before the reboot", () => {
   ])("after the drain %s: it is not rebooted", async (_, later) => {
     fleet.leftoverSessions = "refuse";
     let looks = 0;
-    // While the pod is there, none is asked for: its volume is attached.
+    // Sessions are not read while the pod exists, because its volume is attached.
     instead["w1.list"] = () => (fleet.log.includes("evict pod-of-w1") && looks++ > 0 ? later() : []);
     expect(await failedStep("w1")).toBe("reboot");
     expect(fleet.get("w1").boots).toBe(0);
@@ -210,8 +210,8 @@ describe("before the reboot", () => {
   });
 });
 
-describe("after the reboot was asked for", () => {
-  it("the old boot, which answers on for a while, is not taken for the new one", async () => {
+describe("after the reboot request", () => {
+  it("the old boot, which still answers for a while, is not mistaken for the new one", async () => {
     let pending = 0;
     instead["w1.reboot"] = () => void (pending = 5);
     instead["w1.machineStatus"] = async (own) => {
@@ -222,7 +222,7 @@ describe("after the reboot was asked for", () => {
     expect(fleet.get("w1")).toMatchObject({ boots: 1, runs: wanted });
   });
 
-  it("an upgrade whose answer was lost is not failed, nor asked for again", async () => {
+  it("an upgrade whose answer was lost does not fail, and is not requested again", async () => {
     start("v1.12.7");
     instead["w1.upgradeLegacy"] = async (own) => {
       await own.upgradeLegacy({ image, preserve: false });
@@ -232,7 +232,7 @@ describe("after the reboot was asked for", () => {
     expect(fleet.get("w1")).toMatchObject({ installs: 1, boots: 1, runs: wanted });
   });
 
-  it("a node that runs its old image again is not given back", async () => {
+  it("a node that runs its old image again stays cordoned", async () => {
     fleet.setTrouble("w1", "falls back");
     expect(await failedStep("w1")).toBe("verify");
     expect(fleet.kubernetes.get("w1").unschedulable).toBe(true);
@@ -241,7 +241,7 @@ describe("after the reboot was asked for", () => {
   it.each([
     ["not ready", { ...running, ready: false }],
     ["not running", { ...running, stage: "booting" }],
-  ])("a node that is %s is not given back", async (_, status) => {
+  ])("a node that is %s stays cordoned", async (_, status) => {
     instead["w1.machineStatus"] = (own) => (fleet.get("w1").boot > 0 ? status : own.machineStatus());
     expect(await failedStep("w1")).toBe("verify");
     expect(fleet.kubernetes.get("w1").unschedulable).toBe(true);
@@ -250,7 +250,7 @@ describe("after the reboot was asked for", () => {
   it.each([
     ["without a leader", { leader: "0" }],
     ["with errors", { errors: ["etcdserver: no space"] }],
-  ])("a control plane whose etcd is %s is not given back", async (_, change) => {
+  ])("a control plane whose etcd is %s stays cordoned", async (_, change) => {
     instead["cp1.etcdStatus"] = async (own) => ({
       ...(await own.etcdStatus()),
       ...(fleet.get("cp1").boot > 0 ? change : {}),
@@ -259,14 +259,14 @@ describe("after the reboot was asked for", () => {
     expect(fleet.kubernetes.get("cp1").unschedulable).toBe(true);
   });
 
-  it("a node whose service does not run is not given back", async () => {
+  it("a node whose service does not run stays cordoned", async () => {
     const service = { id: "ext-iscsid", health: "unknown", lastEvent: "" };
     instead["w1.services"] = () => [{ ...service, state: fleet.get("w1").boot > 0 ? "Failed" : "Running" }];
     expect(await failedStep("w1")).toBe("verify");
     expect(fleet.kubernetes.get("w1").unschedulable).toBe(true);
   });
 
-  it("a kubelet that has not reported since is no leave to uncordon", async () => {
+  it("a node whose kubelet has not reported since is not uncordoned yet", async () => {
     const { kubernetes } = fleet;
     const node = kubernetes.node.bind(kubernetes);
     let looks = 0;
@@ -285,7 +285,7 @@ describe("after the reboot was asked for", () => {
     expect(before).toBeGreaterThanOrEqual(4);
   });
 
-  it("a node that Kubernetes says is not Ready stays cordoned", async () => {
+  it("a node that is not Ready in Kubernetes stays cordoned", async () => {
     const { kubernetes } = fleet;
     const node = kubernetes.node.bind(kubernetes);
     kubernetes.node = async (name) => {
@@ -299,7 +299,7 @@ describe("after the reboot was asked for", () => {
     });
   });
 
-  it("a cordon of somebody else stays, whatever becomes of the upgrade", async () => {
+  it("someone else's cordon stays, whether the upgrade succeeds or fails", async () => {
     fleet.kubernetes.get("w1").unschedulable = true;
     fleet.setTrouble("w1", "budget blocks");
     expect(await failedStep("w1")).toBe("drain");
@@ -329,7 +329,7 @@ describe("a removal", () => {
     await changeMembership(surroundingsOf(fleet), "urn", { nodes: membersByName(all) }, news, signal);
   }
 
-  it("tells on the Node object that it was asked for, before it is", async () => {
+  it("records the reset on the Node object before requesting it", async () => {
     instead["w1.reset"] = async (own) => {
       expect(fleet.kubernetes.get("w1").annotations).toHaveProperty([resetAnnotation]);
       return own.reset();
@@ -338,7 +338,7 @@ describe("a removal", () => {
     expect(fleet.kubernetes.cluster.has("w1")).toBe(false);
   });
 
-  it("waits until the machine has forgotten the cluster, before Kubernetes does", async () => {
+  it("waits until the machine has been reset before it deletes the Node object", async () => {
     const left: number[] = [];
     const { after } = fleet.kubernetes;
     fleet.kubernetes.after = (entry) => {
@@ -349,7 +349,7 @@ describe("a removal", () => {
     expect(left).toEqual([0]);
   });
 
-  it("of a control plane is not over while etcd has its member", async () => {
+  it("of a control plane does not finish while etcd has its member", async () => {
     for (const name of ["cp1", "cp2"])
       instead[`${name}.etcdMembers`] = () =>
         ["cp1", "cp2", "cp3"].map((id) => ({ id, hostname: id, addresses: [], learner: false }));

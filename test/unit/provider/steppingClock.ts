@@ -1,7 +1,7 @@
 import type { Clock } from "../../../provider/clock.ts";
 import { Cancelled } from "../../../provider/errors.ts";
 
-/** Time that goes by as it is waited for. @param jitter what its random number always is, from 0 to 1 */
+/** Time advances with each wait. @param jitter the constant random number, from 0 to 1 */
 export function steppingClock(jitter = 0.5): Clock {
   let now = 0;
   return {
@@ -22,7 +22,7 @@ export function virtualClock(): Clock {
   const tick = async (): Promise<void> => {
     ticking = true;
     while (sleepers.size > 0) {
-      // Whoever has just been woken goes as far as it gets.
+      // Lets the code that was just woken run as far as it gets.
       for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
       const [wake, at] = [...sleepers].sort(([, a], [, b]) => a - b)[0] ?? [];
       now = Math.max(now, at ?? now);

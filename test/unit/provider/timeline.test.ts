@@ -25,7 +25,7 @@ const fallen = run(["inspect", "settled?", "guard", "pull", "drain", "install", 
   failure: { step: "reboot", reason: 'cp1 (10.0.0.11), step "reboot": it never went down.' },
 });
 
-describe("the timeline that a node keeps of its last upgrade", () => {
+describe("the timeline of a node's last upgrade", () => {
   it("has every step with its time, the images, and how it ended", () => {
     expect(timelineAfter(upgrade, undefined)).toMatchObject({
       from,
@@ -41,14 +41,14 @@ describe("the timeline that a node keeps of its last upgrade", () => {
     });
   });
 
-  it("tells how long the node took no new pods, where it was cordoned", () => {
+  it("has the time for which the node was cordoned, if it was", () => {
     expect(timelineAfter({ ...upgrade, cordonedMs: 94_321 }, undefined)).toMatchObject({
       cordonedSeconds: 94.32,
     });
     expect(timelineAfter(upgrade, undefined)).not.toHaveProperty("cordonedSeconds");
   });
 
-  it("stays through a run that found the node settled, and through one that only failed to look at it", () => {
+  it("is kept by a run that finds the node up to date, and by one that cannot read it", () => {
     const last = timelineAfter(upgrade, undefined);
     expect(timelineAfter(settled, last)).toBe(last);
     const unreachable = run(["inspect"], { failure: { step: "inspect", reason: "no answer" } });
@@ -56,13 +56,13 @@ describe("the timeline that a node keeps of its last upgrade", () => {
     expect(timelineAfter(settled, undefined)).toBeUndefined();
   });
 
-  it("tells where and why it failed", () => {
+  it("says where and why the upgrade failed", () => {
     const failed = timelineAfter(fallen, timelineAfter(upgrade, undefined));
     expect(failed).toMatchObject({ ended: "failed", failedStep: "reboot", seconds: 14 });
     expect(failed).toMatchObject({ reason: expect.stringContaining("never went down") as string });
   });
 
-  it("ends a failed one when a later run finds the node on the wanted image; the wait between is not work", () => {
+  it("of a failed upgrade ends when a later run finds the wanted image, without the time in between", () => {
     const mended = timelineAfter(settled, timelineAfter(fallen, undefined));
     expect(mended).toMatchObject({ ended: "upgraded", started: "2026-11-21T03:00:00.000Z", seconds: 22 });
     expect(mended).not.toHaveProperty("reason");
@@ -71,7 +71,7 @@ describe("the timeline that a node keeps of its last upgrade", () => {
     );
   });
 
-  it("leaves a failed one alone when the node has come to another image, and what it cannot read as it is", () => {
+  it("of a failed upgrade is kept if the node runs another image, and so is an unreadable one", () => {
     const failed = timelineAfter(fallen, undefined);
     const other = { ...settled, to: { ...to, image: "factory.talos.dev/metal-installer/c907:v1.12.7" } };
     expect(timelineAfter(other, failed)).toBe(failed);
@@ -79,7 +79,7 @@ describe("the timeline that a node keeps of its last upgrade", () => {
       expect(timelineAfter(settled, odd)).toBe(odd);
   });
 
-  it("begins anew with the next upgrade", () => {
+  it("starts over with the next upgrade", () => {
     const again = timelineAfter(
       { ...upgrade, steps: upgrade.steps.slice(2) },
       timelineAfter(fallen, undefined),

@@ -9,14 +9,14 @@ import { KubernetesError } from "../../../provider/kubernetes.ts";
 import { FakeKubernetes } from "../../provider/fakeKubernetes.ts";
 import { steppingClock } from "./steppingClock.ts";
 
-// Turns at a cluster that processes and machines take, which share nothing else.
+// The cluster lock, between processes and machines that share nothing else.
 
 const children: ChildProcess[] = [];
 afterEach(() => {
   for (const child of children.splice(0)) child.kill("SIGKILL");
 });
 
-/** Another process that takes the turn and keeps it. */
+/** Another process that takes the lock and keeps it. */
 async function otherProcess(cluster: string): Promise<ChildProcess> {
   const module = join(import.meta.dirname, "../../../provider/gate/hostLock.ts");
   const script = `const { acquireHostLock } = await import(${JSON.stringify(module)});
@@ -29,12 +29,12 @@ async function otherProcess(cluster: string): Promise<ChildProcess> {
   return child;
 }
 
-describe("two processes of one machine", () => {
-  it("take turns at a cluster; a killed process frees its turn at once", async () => {
+describe("two processes on one machine", () => {
+  it("hold the lock one at a time, and a killed process releases it at once", async () => {
     const child = await otherProcess("cluster 1");
     let waited = false;
     const turn = acquireHostLock("cluster 1", new AbortController().signal, () => (waited = true));
-    // Another cluster is nobody's business.
+    // Another cluster has its own lock.
     (await acquireHostLock("cluster 2", new AbortController().signal, () => expect.unreachable()))();
     while (!waited) await new Promise((resolve) => setTimeout(resolve, 5));
     const first = await Promise.race([turn, Promise.resolve("still waiting")]);
@@ -43,7 +43,7 @@ describe("two processes of one machine", () => {
     (await turn)();
   });
 
-  it("are told to stop while they wait", async () => {
+  it("can be stopped while they wait", async () => {
     await otherProcess("cluster 3");
     const stop = new AbortController();
     const turn = acquireHostLock("cluster 3", stop.signal, () => stop.abort());
@@ -65,7 +65,7 @@ async function taken(kubernetes: FakeKubernetes, own = site()): Promise<ClusterL
 }
 
 describe("runs on two machines", () => {
-  it("take turns by a lease in Kubernetes, which is given back at the end", async () => {
+  it("share a Lease in Kubernetes, which is released at the end", async () => {
     const kubernetes = new FakeKubernetes();
     const turn = await taken(kubernetes);
     expect(kubernetes.lease?.holder).toMatch(new RegExp(`^${hostname()} .* ${process.pid} `));
@@ -83,13 +83,13 @@ describe("runs on two machines", () => {
     const sleep = clock.sleep.bind(clock);
     clock.sleep = async (ms, signal) => {
       await sleep(ms, signal);
-      // Five more renewals, one every 15 s; then its machine is gone.
+      // Five more renewals, one every 15 s. Then its machine is gone.
       if (renewals < 5 && clock.now() > 15_000 * (renewals + 1)) {
         renewals += 1;
         kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: `renewed ${renewals}` };
       }
     };
-    // The version of a lease that somebody else writes is no number here.
+    // Another writer's Lease version need not be a number.
     kubernetes.writeLease = async (holder, version) => {
       if (version !== kubernetes.lease?.version) return undefined;
       kubernetes.lease = { holder, version: "ours" };
@@ -101,7 +101,7 @@ describe("runs on two machines", () => {
     expect(own.told[0]).toMatch(/another run is working on this cluster \(ci-7/);
   });
 
-  it("know that a process of their own machine is gone", async () => {
+  it("notice that a process on the same machine is gone", async () => {
     const kubernetes = new FakeKubernetes();
     await (await taken(kubernetes)).hold();
     const gone = spawn(process.execPath, ["-e", ""]);
@@ -111,14 +111,14 @@ describe("runs on two machines", () => {
     const own = site();
     await (await taken(kubernetes, own)).end();
     expect(own.clock.now()).toBe(0);
-    // The same number on another machine says nothing.
+    // The same process ID on another machine means nothing.
     kubernetes.lease = { holder: `ci-7 0123456789ab ${gone.pid} one`, version: "2" };
     const patient = site();
     await (await taken(kubernetes, patient)).end();
     expect(patient.clock.now()).toBeGreaterThanOrEqual(60_000);
   });
 
-  it("lose a turn that another run holds now, and are told so before they act", async () => {
+  it("lose a lock that another run has taken over, and know it before they act", async () => {
     const kubernetes = new FakeKubernetes();
     const turn = await taken(kubernetes);
     kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: "99" };
@@ -127,7 +127,7 @@ describe("runs on two machines", () => {
     expect(kubernetes.lease?.holder).toBe("ci-7 0123456789ab 42 one");
   });
 
-  it("keep a turn whose renewal lost its answer", async () => {
+  it("keep the lock if the answer to a renewal is lost", async () => {
     const kubernetes = new FakeKubernetes();
     const turn = await taken(kubernetes);
     const take = kubernetes.writeLease.bind(kubernetes);
@@ -141,7 +141,7 @@ describe("runs on two machines", () => {
     expect(kubernetes.lease?.holder).toBeUndefined();
   });
 
-  it("do nothing while Kubernetes cannot tell; without the right to leases there are no turns", async () => {
+  it("do nothing while Kubernetes does not answer; without the right to Leases there is no lock", async () => {
     const kubernetes = new FakeKubernetes();
     kubernetes.down = "connect ECONNREFUSED";
     expect(await acquireClusterLock(kubernetes, site())).toMatchObject({
