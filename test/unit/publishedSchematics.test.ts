@@ -8,8 +8,8 @@ const overlay = (image: string, name: string): string =>
   `overlay: { image: siderolabs/${image}, name: ${name} }\ncustomization: {}`;
 
 /**
- * Schematics whose owners published the ID beside them. The boards' are those of Talos's own pages for single-board computers (siderolabs/talos
- * v1.10.0 website); those of extensions and kernel arguments stand in people's repositories, beside the addresses they download from.
+ * Schematics whose owners published the ID. The boards' come from Talos's own pages for single-board computers (siderolabs/talos
+ * v1.10.0 website). Those with extensions and kernel arguments come from people's repositories, next to their download addresses.
  */
 test.each<[string, string, string]>([
   [
@@ -100,6 +100,6 @@ test.each<[string, string, string]>([
     "customization: { diskImage: { sectorSize: 4096 } }",
     "92833e9ddd9bb9e11b2464fa5525429f01866306d52ebd882ee08d7918f6d1ea",
   ],
-])("%s: the ID is the one that was published with it", (_, yaml, id) => {
+])("the published ID of %s is reproduced", (_, yaml, id) => {
   expect(schematicId(parseSchematic(parse(yaml) as Record<string, unknown>))).toBe(id);
 });

@@ -18,9 +18,9 @@ const config = (changes: object): string =>
     ...changes,
   });
 
-describe("canaries", () => {
-  // Where secrets stand or might stand one day; each value must not be seen, as it is or in part.
-  const low = "correct-horse"; // not random: only its place tells that it is secret
+describe("secrets in known and unusual places", () => {
+  // Places where secrets are or may be some day. No value may be visible, not even partly.
+  const low = "correct-horse"; // Not random, so only its path shows that it is secret.
   test.each<[string, object, string]>([
     ["a token", { machine: { token: "abcdef.0123456789abcdef" } }, "0123456789abcdef"],
     ["a key by its name alone", { machine: { ca: { crt: "", key: low } } }, low],
@@ -71,12 +71,12 @@ describe("canaries", () => {
       },
       low,
     ],
-  ])("%s", (_, changes, secret) => {
+  ])("%s is not shown", (_, changes, secret) => {
     expect(redactMachineConfig(`# never ${secret}\n${config(changes)}`)).not.toContain(secret);
   });
 
-  test("random text is caught under a name that says nothing", () => {
-    // The look of a text is a matter of chance, so the samples are the same in every run.
+  test("random text under a meaningless name is not shown", () => {
+    // Detection of random text is probabilistic, so the samples are fixed.
     const bytes = (n: number): fc.Arbitrary<Buffer> =>
       fc.nat().map((seed) => createHash("sha512").update(String(seed)).digest().subarray(0, n));
     const random = fc.oneof(
@@ -94,7 +94,7 @@ describe("canaries", () => {
     );
   });
 
-  test("no secret survives wherever a tree of any shape has it", () => {
+  test("no secret is shown, wherever it is in a tree of any shape", () => {
     const name = fc.constantFrom("a", "machine", "items", "spec", "kubelet");
     const secretName = fc.constantFrom("token", "key", "clientSecret", "password", "privateKey", "apiToken");
     const leaf = fc
@@ -116,7 +116,7 @@ describe("canaries", () => {
   });
 });
 
-describe("what can be read stays readable", () => {
+describe("harmless values stay readable", () => {
   test.each<[string, object]>([
     [
       "images",
@@ -151,8 +151,8 @@ describe("what can be read stays readable", () => {
   });
 });
 
-describe("marks", () => {
-  test("stay as long as the secret does, on every node of the cluster, and change with it alone", () => {
+describe("a secret's mark", () => {
+  test("is the same on every node of the cluster while the secret is, and changes only with it", () => {
     const mark = (text: string): string | undefined =>
       /token: («secret [0-9a-f]{8}»)/.exec(redactMachineConfig(text))?.[1];
     const first = mark(config({ machine: { token: "one", type: "worker" } }));
@@ -162,7 +162,7 @@ describe("marks", () => {
     expect(mark(config({ machine: { token: "one" }, cluster: { secret: canary() } }))).not.toBe(first);
   });
 
-  test("one change is one line", () => {
+  test("changes one line per changed secret", () => {
     const before = redactMachineConfig(
       config({ machine: { token: "one", a: { key: "k" }, list: ["x", "y"] } }),
     ).split("\n");
@@ -173,7 +173,7 @@ describe("marks", () => {
     expect(after.filter((line, i) => line !== before[i])).toHaveLength(1);
   });
 
-  test("redacting twice changes nothing", () => {
+  test("survives a second redaction", () => {
     const text = config({
       machine: { token: "one", env: { P: "http://u:p@h" }, kubelet: { x: "--token=a b" } },
     });
@@ -200,10 +200,10 @@ describe("marks", () => {
       "the cluster's secret is itself a mark",
       "cluster: { secret: «secret 0123abcd» }\nmachine: { token: hunter2 }",
     ],
-  ])("cannot be tested with a list of guesses where %s", (_, text) => {
+  ])("cannot be tested with a list of guesses if %s", (_, text) => {
     const shown = redactMachineConfig(text);
     expect(shown).toContain("[secret]");
-    // The same whatever the secret is, so there is nothing to compare.
+    // Independent of the secret, so there is nothing to compare.
     for (const guess of passwords) {
       expect(redactMachineConfig(text.replace("hunter2", guess))).toBe(shown);
       expect(configRedactor(text).value({ text: guess, plain: true }, ["password"])).toBe("[secret]");
@@ -213,7 +213,7 @@ describe("marks", () => {
   });
 });
 
-test("client configurations", () => {
+test("a talosconfig and a kubeconfig are redacted", () => {
   const key = base64(pem("ED25519 PRIVATE KEY"));
   const talosconfig = stringify({
     context: "c",
@@ -228,6 +228,6 @@ test("client configurations", () => {
   expect(shown).toContain("name: admin");
 });
 
-test.each(["a: [", "a: *b", "\t- x: y: z", "{"])("what is no YAML is not shown: %j", (text) => {
+test.each(["a: [", "a: *b", "\t- x: y: z", "{"])("text that is not YAML is not shown: %j", (text) => {
   expect(redactMachineConfig(`${text} hunter2`)).toBe("«not YAML, so not shown»\n");
 });

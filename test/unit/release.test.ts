@@ -11,11 +11,11 @@ const changelog =
 const release = { version: "1.2.3", plugin: "1.2.3", changelog };
 
 describe("a release", () => {
-  it("says what its own section of the changelog says", () => {
+  it("has the notes of its own changelog section", () => {
     expect(releaseNotes("v1.2.3", release)).toBe("- A fix.\n");
   });
 
-  it("has no changes left that are not in it, but may have the empty heading for the next", () => {
+  it("is refused while Unreleased has changes, but may have an empty Unreleased heading", () => {
     const next = changelog.replace("## [1.2.3]", "## [Unreleased]\n\n## [1.2.3]");
     expect(releaseNotes("v1.2.3", { ...release, changelog: next })).toBe("- A fix.\n");
     const left = next.replace("[Unreleased]\n", "[Unreleased]\n\n- Not yet.\n");
@@ -29,13 +29,13 @@ describe("a release", () => {
     expect(refusal).toThrow(/no section \[1\.2\.5\]/);
   });
 
-  it("is refused without a word of what changed", () => {
+  it("is refused if its section is empty", () => {
     const silent = "## [1.2.3] - 2026-12-01\n\n## [1.2.2]\n\n- Another.\n";
     expect(() => releaseNotes("v1.2.3", { ...release, changelog: silent })).toThrow(/says nothing/);
   });
 });
 
-describe("the workflow's own commands", () => {
+describe("the release workflow's commands", () => {
   const root = join(import.meta.dirname, "../..");
   const text = readFileSync(join(root, ".github", "workflows", "release.yml"), "utf8");
   const { jobs } = parse(text) as { jobs: { release: { steps: { run?: string }[] } } };
@@ -47,12 +47,12 @@ describe("the workflow's own commands", () => {
   let work = "";
   afterEach(() => rmSync(work, { recursive: true, force: true }));
 
-  /** A copy with what the commands read. `gh` and `npm` only write down how they are called, and npm that it has packed. */
+  /** A copy of everything that the commands read. `gh` and `npm` only record their calls, and npm pretends to have packed. */
   function releaseOf(section: string): (tag: string) => { code: number | null; log: string; error: string } {
     work = mkdtempSync(join(tmpdir(), "talos-iscsi-release-"));
     for (const name of ["tools", "provider", "package.json", "node_modules"])
       symlinkSync(join(root, name), join(work, name));
-    // The command finds its repository by its own place.
+    // The command finds the repository by its own path.
     rmSync(join(work, "tools"));
     execFileSync("cp", ["-r", join(root, "tools", "package"), join(work, "copied")]);
     mkdirSync(join(work, "tools"));
@@ -87,7 +87,7 @@ describe("the workflow's own commands", () => {
     };
   }
 
-  it("publish the archives first, then the package, with what the changelog says", () => {
+  it("publish the archives first, then the package, with the changelog's notes", () => {
     const { code, log } = releaseOf(`[${version}]`)(`v${version}`);
     expect(code).toBe(0);
     const packed = `.package/talos-iscsi-${version}.tgz`;

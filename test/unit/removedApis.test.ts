@@ -36,12 +36,12 @@ it.each([
     ["CSIStorageCapacity of storage.k8s.io/v1beta1 (gone in v1.27)"],
   ],
   ["talos-node:index:NodeUpgrade", "v1.36.1", []],
-])("of %s %s has not %j", (type, release, found) => {
+])("of %s, Kubernetes %s no longer has %j", (type, release, found) => {
   expect(removedApis.removedObjects([type, type], release)).toEqual(found);
 });
 
 describe("a stack with every driver", () => {
-  it("declares nothing that a known Talos' newest Kubernetes does not have", async () => {
+  it("declares nothing that the newest Kubernetes of a known Talos has removed", async () => {
     const { resources } = await runProgram(everyDriver());
     const types = resources.map(({ type }) => type).filter((type) => type.startsWith("kubernetes:"));
     expect(types.length).toBeGreaterThan(20);
@@ -54,8 +54,8 @@ describe("a stack with every driver", () => {
     ).toBeUndefined();
   });
 
-  it("has the resource that upgrades Kubernetes know what goes among all of its objects", async () => {
-    // Loading modules anew would register a second copy of the SDKs in a process that other tests share.
+  it("passes removed objects to the KubernetesUpgrade resource", async () => {
+    // Reloading modules would register a second copy of the SDKs in a process that other tests share.
     const spy = vi
       .spyOn(removedApis, "removedObjects")
       .mockImplementation((types) => [...types].filter((type) => /:(?:DaemonSet|StorageClass)$/.test(type)));

@@ -60,7 +60,7 @@ function args(changes: Partial<RollingUpgradeArgs> = {}): RollingUpgradeArgs {
   };
 }
 
-/** What the node says of itself after its upgrade. */
+/** What a node reports after its upgrade. */
 const after = {
   ...{ runningVersion: "v1.13.9", runningSchematic: schematicId, installedExtensions: ["iscsi-tools"] },
   ...{ runningServices: ["apid", "ext-iscsid"], initiatorName: "iqn.2004-10.com.talos:0123" },
@@ -76,7 +76,7 @@ function roll(changes: Partial<RollingUpgradeArgs> = {}, options: RecordOptions 
   );
 }
 
-/** Which nodes a node directly waits for, without all else that it waits for. */
+/** The nodes that each node directly waits for, without its other dependencies. */
 function order(resources: Registered[]): Record<string, string[]> {
   const upgrades = ofType(resources, type);
   const nodeOf = (name: string) => name.replace("upgrade-", "");
@@ -89,7 +89,7 @@ function order(resources: Registered[]): Record<string, string[]> {
 }
 
 describe("RollingUpgrade", () => {
-  it("makes one NodeUpgrade a node, with all that the node needs", async () => {
+  it("creates one NodeUpgrade per node, with everything that the node needs", async () => {
     const { resources } = await roll();
     expect(ofType(resources, type)).toHaveLength(5);
     const { inputs, parent } = onlyResource(resources, type, "upgrade-w1");
@@ -120,7 +120,7 @@ describe("RollingUpgrade", () => {
     });
   });
 
-  it("lists a node's own group alone, and all nodes where there are windows", async () => {
+  it("lists only a node's own group, and all nodes if there are windows", async () => {
     const policyOf = (resources: Registered[], name: string) =>
       onlyResource(resources, type, `upgrade-${name}`).inputs["rollout"] as {
         nodes: string;
@@ -147,7 +147,7 @@ describe("RollingUpgrade", () => {
     }));
     expect(parseMembers(policyOf(timed, "w1").nodes)).toEqual(wanted);
     expect(policyOf(timed, "w1").budgets).toMatchObject([{ nodes: "w1, w2" }]);
-    // What each runs is told where it differs from the node that lists it.
+    // Release and schematic are listed only if they differ from the node that lists them.
     expect(parseMembers(policyOf(timed, "w4").nodes)).toEqual(
       ordered.map(({ name, address, talosVersion }) => ({
         name,
@@ -157,7 +157,7 @@ describe("RollingUpgrade", () => {
     );
   });
 
-  it("has every node look at all control planes", async () => {
+  it("lets every node check all control planes", async () => {
     const controlPlanes = ["10.0.0.11", "10.0.0.12", "10.0.0.13"];
     const { resources } = await roll();
     for (const name of ["cp1", "cp3", "w1"]) {
@@ -165,14 +165,14 @@ describe("RollingUpgrade", () => {
     }
   });
 
-  it("keeps credentials secret in the state, whatever the provider answers", async () => {
+  it("keeps credentials secret in the state, even if the provider returns them in plain text", async () => {
     const { resources } = await roll();
     for (const { additionalSecretOutputs } of ofType(resources, type)) {
       expect(additionalSecretOutputs).toEqual(["clientConfiguration", "kubeconfig"]);
     }
   });
 
-  it("goes without a kubeconfig and a Kubernetes release where there is none", async () => {
+  it("works without a kubeconfig and a Kubernetes release", async () => {
     const { resources } = await roll({ kubeconfig: undefined, kubernetesVersion: undefined });
     const { inputs } = onlyResource(resources, type, "upgrade-cp1");
     expect(inputs).not.toHaveProperty("kubeconfig");
@@ -190,14 +190,14 @@ describe("RollingUpgrade", () => {
     );
   });
 
-  it("waits with every node for what has to be done before", async () => {
+  it("makes every node wait for the preflight and what comes before it", async () => {
     const { resources } = await roll();
     const preflight = onlyResource(resources, "talos-node:index:RolloutPreflight");
     expect(preflight.after).toContain("configured");
     for (const node of ofType(resources, type)) expect(node.after).toContain(preflight.name);
   });
 
-  it("has a few dependencies for each node, however many nodes there are", async () => {
+  it("has few dependencies per node at any cluster size", async () => {
     const { resources } = await roll({ nodes: nodes(3, 60), maxUnavailableWorkers: 5 });
     for (const node of ofType(resources, type)) expect(node.after.length, node.name).toBeLessThan(5);
   });
@@ -211,14 +211,14 @@ describe("RollingUpgrade", () => {
     [1, 3, "25%", { cp1: [], w1: ["cp1"], w2: ["w1"], w3: ["w2"] }],
     [1, 3, "100%", { cp1: [], w1: ["cp1"], w2: ["cp1"], w3: ["cp1"] }],
   ])(
-    "%i control planes and %i workers, %j at once",
+    "orders %i control planes and %i workers, %j at once",
     async (controlPlanes, workers, maxUnavailableWorkers, expected) => {
       const { resources } = await roll({ nodes: nodes(controlPlanes, workers), maxUnavailableWorkers });
       expect(order(resources)).toEqual(expected);
     },
   );
 
-  it("run, it never has two control planes in work, nor more workers than allowed, nor a worker before the control planes", async () => {
+  it("never upgrades two control planes at once, more workers than allowed, or a worker before the control planes", async () => {
     const roles = new Map(nodes(3, 9).map(({ name, role }) => [`upgrade-${name}`, role]));
     let turn = 0;
     const { resources } = await roll(
@@ -245,7 +245,7 @@ describe("RollingUpgrade", () => {
     expect(Math.min(...of("worker").map(({ start }) => start))).toBeGreaterThan(lastControlPlane);
   });
 
-  it("gives a table of what each node says it runs, by its name, free of secrets", async () => {
+  it("outputs a table of what each node runs, by name and without secrets", async () => {
     const { result: rollout } = await roll({ nodes: nodes(1, 1) });
     expect(await valueOf(rollout.table)).toEqual(
       Object.fromEntries(

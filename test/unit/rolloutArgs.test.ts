@@ -10,15 +10,15 @@ const usual = {
   whenBlocked: "stop",
 } as const;
 
-describe("what a rollout is told of a drain and of the gate after it", () => {
-  it("is what it was before these settings existed, where none is used", () => {
+describe("the drain and storage gate inputs of a rollout", () => {
+  it("stay as before these settings existed if none is used", () => {
     expect(drainArgs(usual)).toEqual({ enabled: true, timeoutSeconds: 300 });
     expect(drainUnlessDefault(drainArgs(usual))).toBeUndefined();
     expect(storageGateArgs({ timeout: 300 })).toBeUndefined();
     expect(storageGateArgs({ timeout: 300 }, { pools: [{}] })).toBeUndefined();
   });
 
-  it("is what the settings say", () => {
+  it("follow the settings", () => {
     expect(drainArgs({ ...usual, leftoverSessions: "refuse", whenBlocked: "delete" })).toEqual({
       ...{ enabled: true, timeoutSeconds: 300 },
       ...{ leftoverSessions: "refuse", whenBlocked: "delete", blockedTimeoutSeconds: 120 },
@@ -30,7 +30,7 @@ describe("what a rollout is told of a drain and of the gate after it", () => {
     expect(storageGateArgs({ enabled: false, timeout: 60 })).toEqual({ enabled: false, timeoutSeconds: 60 });
   });
 
-  it("turns the gate on for a JovianDSS driver that the provider does not know by its name", () => {
+  it("turn the gate on for a JovianDSS driver whose name the provider does not know", () => {
     const renamed = [{ driver: { name: "iscsi.csi.pool-1.example.com" } }];
     expect(storageGateArgs({ timeout: 300 }, { pools: renamed })).toEqual({ enabled: true });
     expect(storageGateArgs({ timeout: 300 }, { pools: [{}, ...renamed] })).toBeUndefined();

@@ -35,7 +35,7 @@ const plans = fc.record({
   ),
 }) as fc.Arbitrary<RolloutPlan>;
 
-/** The same with every object's keys the other way round. */
+/** A copy with every object's keys reversed. */
 function reversed<T>(value: T): T {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(
@@ -45,7 +45,7 @@ function reversed<T>(value: T): T {
   ) as T;
 }
 
-it("a digest is that of the plan: in any order, as a text and from its file the same, of another plan another", () => {
+it("a digest identifies a plan, independent of its key order, and as text or file", () => {
   fc.assert(
     fc.property(plans, plans, (plan, other) => {
       expect(planDigest(plan)).toMatch(/^[0-9a-f]{64}$/);
@@ -57,7 +57,7 @@ it("a digest is that of the plan: in any order, as a text and from its file the 
   );
 });
 
-it("plans with different digests have a difference that is told, and equal ones have none", () => {
+it("plans with different digests have a reported difference, and equal ones have none", () => {
   fc.assert(
     fc.property(plans, plans, (plan, other) => {
       const isSame = planDigest(plan) === planDigest(other);
@@ -81,7 +81,7 @@ const approved: RolloutPlan = {
   leaving: { w3: { address: "10.0.0.23", way: "reset" }, w4: { address: "10.0.0.24", way: "keep" } },
 };
 
-it("another plan is refused and the differences are named, where the approved one's file is given", () => {
+it("another plan is refused, and with the approved plan's file the differences are named", () => {
   const { cp1: _cp1, ...rest } = approved.nodes;
   const byHand: RolloutPlan = { ...approved, nodes: rest };
   const digest = planDigest(approved);
@@ -89,19 +89,19 @@ it("another plan is refused and the differences are named, where the approved on
   const named = approvedPlanMismatch({ digest, plan: approved }, byHand) ?? "";
   expect(named).toMatch(/cp1/);
   expect(named).not.toMatch(/w1|w3/);
-  // With the digest alone all that would be done is told.
+  // With only the digest, every planned action is listed.
   expect(approvedPlanMismatch({ digest }, byHand)).toMatch(/w1[^]*w3|w3[^]*w1/);
-  // Only what a cut line does not show.
+  // A difference only in the part that a shortened line omits.
   const cut = structuredClone(approved);
   if (cut.nodes["w1"]?.configuration !== undefined) cut.nodes["w1"].configuration.digest = "d2";
   expect(approvedPlanMismatch({ digest, plan: approved }, cut)).toMatch(/w1/);
-  // Nothing is left that could disturb a node.
+  // A plan that disturbs no node needs no approval.
   expect(
     approvedPlanMismatch({ digest, plan: approved }, { stack: "prod", nodes: {}, leaving: {} }),
   ).toBeUndefined();
 });
 
-it("an approval is for this run and for what is in the plan", () => {
+it("an approval is only for this run and for what is in the plan", () => {
   const confirmed = { digest: "d", run: "run 1", program: "" };
   const approval = approvalInRun(confirmed, approved);
   const against = (
@@ -124,8 +124,8 @@ it("an approval is for this run and for what is in the plan", () => {
   expect(approvalFindings(undefined, "cp1", "upgrade")).toEqual([]);
 });
 
-it("the digest of a configuration's lines changes with a secret's mark and with what is cut, and holds neither", () => {
-  // Marks are made with a secret that nobody made up.
+it("the digest of configuration changes depends on secrets and shortened text, and reveals neither", () => {
+  // Marks are only made with a random cluster secret.
   const secret = randomBytes(32).toString("base64");
   const config = (extra: string): string =>
     `version: v1alpha1\ncluster:\n  secret: ${secret}\nmachine:\n  type: worker\n${extra}`;

@@ -20,7 +20,7 @@ function settings(workers: number) {
   });
 }
 
-/** A cluster with so many workers: how many Outputs live once all is declared, and what reaches the engine. */
+/** A cluster with this many workers: how many Outputs it creates, and what reaches the engine. */
 async function declared(workers: number) {
   const { result, resources, calls } = await record(() => {
     const outputs = (): number => queryObjects(pulumi.Output as never, { format: "count" });
@@ -31,19 +31,19 @@ async function declared(workers: number) {
   return { ...result, resources, calls };
 }
 
-it("makes for each node two resources, one call, and few Outputs but those of the resources' properties", async () => {
+it("creates two resources and one call per node, and few Outputs besides the resources' own", async () => {
   const [few, many] = [await declared(4), await declared(14)];
   expect((many.resources.length - few.resources.length) / 10).toBe(2);
   expect((many.calls.length - few.calls.length) / 10).toBe(1);
   const ofNode = ({ resources }: { resources: Registered[] }): Record<string, unknown>[] =>
     resources.filter(({ name }) => name.endsWith("-w4")).map(({ inputs }) => inputs);
-  // One for each property, given or only read, and the URN and the ID of each resource.
+  // One per property, given or only read, plus the URN and the ID of each resource.
   const outputsOfUpgrade = 9;
   const outputsOfConfiguration = 3;
   const properties = ofNode(many).reduce((sum, inputs) => sum + Object.keys(inputs).length, 0);
   const ofResources = properties + outputsOfUpgrade + outputsOfConfiguration + 4;
   expect((many.made - few.made) / 10 - ofResources).toBeLessThanOrEqual(10);
-  // But for the names of those that share its budget, a node's inputs do not grow with the cluster.
+  // Except for the names in its budget, a node's inputs do not grow with the cluster.
   const sizes = [few, many].map((cluster) => {
     const own = ofNode(cluster).map((inputs) => ({ ...inputs, rollout: undefined }));
     expect(own.length).toBe(2);
@@ -52,7 +52,7 @@ it("makes for each node two resources, one call, and few Outputs but those of th
   expect(sizes[1]).toBe(sizes[0]);
 });
 
-it("gathers Outputs as pulumi.all does: secret and unknown as soon as one of them is", async () => {
+it("gathers Outputs like pulumi.all: secret or unknown as soon as one of them is", async () => {
   const { result } = await record(
     async () => {
       const unknown = pulumi.output<string>(pulumi.unknown as never);

@@ -12,7 +12,7 @@ const extensions = (...names: string[]): Schematic => ({
   customization: { systemExtensions: { officialExtensions: names.map((name) => `siderolabs/${name}`) } },
 });
 
-describe("IDs that the factory gave", () => {
+describe("IDs from the factory", () => {
   // From the tests of siderolabs/image-factory and of its Terraform provider.
   test.each<[string, Schematic, string]>([
     ["nothing", { customization: {} }, "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba"],
@@ -63,12 +63,12 @@ describe("IDs that the factory gave", () => {
       extensions("util-linux-tools", "iscsi-tools"),
       "ffdc59f4fd5b62784876a03c3e31a81fbfecc871eaa7f27aca33b9f5ff1ec96e",
     ],
-  ])("%s", (_, schematic, id) => {
+  ])("are reproduced: %s", (_, schematic, id) => {
     expect(schematicId(schematic)).toBe(id);
   });
 });
 
-test("the canonical form has the factory's order, whatever order the object has", () => {
+test("the canonical form has the factory's key order, regardless of the object's order", () => {
   const id = schematicId({
     customization: {
       diskImage: { sectorSize: 4096 },
@@ -111,7 +111,7 @@ customization:
   expect(id).toBe(createHash("sha256").update(canonical).digest("hex"));
 });
 
-test("what is empty is as good as absent", () => {
+test("empty values count as absent", () => {
   const empty: unknown = {
     owner: "",
     overlay: { image: "", options: {} },
@@ -127,7 +127,7 @@ test("what is empty is as good as absent", () => {
   expect(schematicId(parseSchematic(empty))).toBe(schematicId({}));
 });
 
-test("a text that its canonical form could not carry to the factory is registered in another form", () => {
+test("text that the canonical YAML cannot represent is registered in another form", () => {
   const schematic: Schematic = { customization: { extraKernelArgs: [" a\nb"] } };
   expect(schematicId(schematic)).toBe(
     createHash("sha256")
@@ -137,8 +137,8 @@ test("a text that its canonical form could not carry to the factory is registere
   expect(schematicYaml(schematic)).toContain('- " a\\nb"');
 });
 
-describe("a document that is no schematic", () => {
-  test("lists everything that is wrong with it", () => {
+describe("an invalid schematic", () => {
+  test("has every problem listed", () => {
     const wrong: unknown = {
       customisation: {},
       overlay: { image: 7, options: { when: new Date(0), list: [1, undefined, () => 1] } },
@@ -182,11 +182,11 @@ describe("a document that is no schematic", () => {
     );
   });
 
-  test.each([null, undefined, "customization: {}", [], 1])("%j", (value) => {
+  test.each([null, undefined, "customization: {}", [], 1])("is refused: %j", (value) => {
     expect(problemsOf(value)).toHaveLength(1);
   });
 
-  test("numbers that lose digits are refused, others are exact", () => {
+  test("is one with numbers that would lose digits; other numbers are exact", () => {
     const option = (value: number | bigint): Schematic => ({ overlay: { name: "n", options: { value } } });
     expect(problemsOf(option(2 ** 53))).toEqual([
       { path: "overlay.options.value", reason: "is too large to be an exact number; write it as text" },
@@ -198,7 +198,7 @@ describe("a document that is no schematic", () => {
     expect(schematicYaml(option(-0))).toContain("value: 0\n");
   });
 
-  test("schematicId refuses as well, though the types should have", () => {
+  test("is also refused by schematicId", () => {
     expect(() => schematicId({ customization: { extensions: [] } } as Schematic)).toThrow(SchematicError);
   });
 });

@@ -14,7 +14,7 @@ import { bundle, withValues, talosconfig } from "./settings/example.ts";
 const root = join(import.meta.dirname, "../..");
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
-/** The settings in the text of a stack's file, as the program gets them. */
+/** The settings in a stack file's text, as the program gets them. */
 function settingsIn(text: string): Record<string, unknown> {
   const { config } = parse(text) as { config: Record<string, unknown> };
   return Object.fromEntries(
@@ -22,7 +22,7 @@ function settingsIn(text: string): Record<string, unknown> {
   );
 }
 
-/** What the engine does before the program sees a value: `{ secure: … }` is the text again. */
+/** Decrypts as the engine does before the program sees a value: `{ secure: … }` becomes text. */
 function decrypted(value: unknown, name = ""): unknown {
   if (Array.isArray(value)) return value.map((item) => decrypted(item));
   if (typeof value !== "object" || value === null) return value;
@@ -30,25 +30,25 @@ function decrypted(value: unknown, name = ""): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, decrypted(inner, key)]));
 }
 
-/** The template with every key switched on. */
+/** The template with every key uncommented. */
 function switchedOn(): Record<string, unknown> {
   return settingsIn(read("Pulumi.template.yaml").replace(/^( *)#(?![#!]|$| (?! ))/gm, "$1"));
 }
 
-describe("what is written from the settings' schema", () => {
+describe("files generated from the settings' schema", () => {
   let written: Record<string, string>;
   beforeAll(async () => {
     written = await settingsFiles(root);
   });
 
   it.each(["docs/settings.md", "docs/compatibility.md", "Pulumi.template.yaml", "settings.schema.json"])(
-    "%s is in step with it (else run `npm run docs:settings`)",
+    "%s is up to date (else run `npm run docs:settings`)",
     (path) => {
       expect(read(path)).toBe(written[path]);
     },
   );
 
-  it("has a description for every key, and an example or a default for every value", () => {
+  it("every key has a description, and every value has an example or a default", () => {
     const keys = allKeys(settingsKeys());
     expect(keys.length).toBeGreaterThan(100);
     expect(keys.filter(({ description }) => description === "").map(({ path }) => path)).toEqual([]);
@@ -56,11 +56,11 @@ describe("what is written from the settings' schema", () => {
       ({ variants, byDefault, example }) =>
         variants.length === 0 && byDefault === undefined && example === undefined,
     );
-    // Keys of entries that are named in one line, and of the sets of keys that are not the first, stand in the reference alone.
+    // Keys of one-line entries, and alternative sets of keys after the first, are only in the reference.
     expect(bare.map(({ path }) => path).filter((path) => !isUnshown(path))).toEqual([]);
   });
 
-  it("keeps no text or example of a key that is gone", () => {
+  it("no text or example is left for a removed key", () => {
     const keys = allKeys(settingsKeys());
     const paths = new Set(keys.map(({ path }) => path));
     expect(
@@ -68,7 +68,7 @@ describe("what is written from the settings' schema", () => {
     ).toEqual([]);
   });
 
-  it("has a row for every key in the reference, or one that refers to the same keys elsewhere", () => {
+  it("every key has a row in the reference, or a row that refers to the same keys elsewhere", () => {
     const rows = new Map(
       [...read("docs/settings.md").matchAll(/^\| `([^`]+)` .*$/gm)].map(([row, path = ""]) => [path, row]),
     );
@@ -84,7 +84,7 @@ describe("what is written from the settings' schema", () => {
     expect(missing.map(({ path }) => path)).toEqual([]);
   });
 
-  it("has every output of the program with what it is", () => {
+  it("every output of the program is described", () => {
     const exported = /^export const \{([^}]*)\}/m.exec(read("index.ts"))?.[1] ?? "";
     const names = [...exported.matchAll(/\w+/g)].map(([name]) => name);
     const outputs = read("docs/settings.md").split("## Outputs")[1] ?? "";
@@ -94,14 +94,14 @@ describe("what is written from the settings' schema", () => {
 });
 
 describe("Pulumi.template.yaml", () => {
-  it("is a stack's file as it stands, with what is required and nothing else", () => {
+  it("is a valid stack file with only the required settings", () => {
     const settings = settingsIn(read("Pulumi.template.yaml"));
     expect(Object.keys(settings)).toEqual(["talosVersion", "cluster"]);
     expect(parseSettings(settings).warnings).toEqual([]);
   });
 
-  it("has every key once all of them are switched on", () => {
-    // The template gives an example's name where the reference says NAME.
+  it("has every key once all of them are uncommented", () => {
+    // The template uses an example's name where the reference says NAME.
     const byName = allKeys(settingsKeys()).filter(({ name }) => name === anyName);
     const plain = (path: string) =>
       byName.reduce(
@@ -113,10 +113,10 @@ describe("Pulumi.template.yaml", () => {
     expect(missing.map(({ path }) => path)).toEqual([]);
   });
 
-  it("shows defaults that change nothing when they are switched on", () => {
+  it("shows defaults that change nothing when uncommented", () => {
     const plain = settingsIn(read("Pulumi.template.yaml"));
     const { image, upgrade } = switchedOn();
-    // Snapshots are off while their section is not there.
+    // Snapshots are off without their section.
     const {
       etcdSnapshot,
       pools: _ofClusterPools,
@@ -125,7 +125,7 @@ describe("Pulumi.template.yaml", () => {
       storageGate,
       ...defaults
     } = upgrade as Record<string, unknown>;
-    // Whether there is a gate depends on the drivers while the setting is absent.
+    // Without the setting, the drivers decide whether there is a gate.
     const { enabled: _enabled, ...gate } = storageGate as Record<string, unknown>;
     expect(parseSettings({ ...plain, image, upgrade: { ...defaults, storageGate: gate } })).toEqual(
       parseSettings(plain),
@@ -133,7 +133,7 @@ describe("Pulumi.template.yaml", () => {
     expect(() => parseSettings({ ...plain, upgrade: { etcdSnapshot } })).not.toThrow();
   });
 
-  it.each(["joviandss", "synology"])("has a section %s that can be used once it is switched on", (driver) => {
+  it.each(["joviandss", "synology"])("has a section %s that is valid when uncommented", (driver) => {
     const plain = settingsIn(read("Pulumi.template.yaml"));
     expect(() => parseSettings({ ...plain, [driver]: switchedOn()[driver] })).not.toThrow();
   });
@@ -146,7 +146,7 @@ describe.each(environments)("%s", (path) => {
     expect(parseSettings(settingsIn(withSecrets(read(path)))).warnings).toEqual([]);
   });
 
-  it("says which secrets are missing until they have, and holds none", () => {
+  it("contains no secrets, and without them the error lists which are missing", () => {
     const text = read(path);
     const wanted = secretPaths(text);
     expect(wanted.length).toBeGreaterThan(0);
@@ -169,7 +169,7 @@ function secretPaths(text: string): string[] {
   );
 }
 
-/** A stack's file after its commands: encrypted values where they are set. */
+/** A stack's file after its commands, with encrypted values. */
 function withSecrets(text: string): string {
   const file = parse(text) as { config: Record<string, unknown> };
   const values = secretPaths(text).map((path) => [`talos-iscsi:${path}`, { secure: "v1:abc" }] as const);
@@ -203,7 +203,7 @@ describe("settings.schema.json", () => {
     expect(schema().safeParse(file).success).toBe(false);
   });
 
-  it("lets keys of other providers, encrypted texts and ESC environments be", () => {
+  it("accepts keys of other providers, encrypted values and ESC environments", () => {
     const file = stack("Pulumi.dev.yaml") as { config: Record<string, unknown> };
     file.config["kubernetes:namespace"] = "x";
     file.config["talos-iscsi:talosVersion"] = { secure: "v1:abc" };
@@ -218,7 +218,7 @@ function isUnshown(path: string): boolean {
   return hidden.has(path);
 }
 
-/** Keys that the template leaves to the reference. */
+/** Keys that only the reference shows. */
 function unshown(keys: Key[]): Set<string> {
   return new Set(
     keys.flatMap((key) => {

@@ -35,7 +35,7 @@ it.each([
   expect(stepsForBothUpgrades({ from, to }, { from: runs, to: wanted })).toEqual(steps);
 });
 
-it("never takes a step that the other's release does not run, and ends where both are wanted", () => {
+it("every step fits the release of the other one, and the last step reaches both targets", () => {
   const lines = { 10: "v1.10.9", 11: "v1.11.6", 12: "v1.12.7", 13: "v1.13.9", 14: "v1.14.1" } as const;
   const line = fc.constantFrom(...Object.values(lines));
   const minor = fc.integer({ min: 28, max: 37 });

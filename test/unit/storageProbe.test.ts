@@ -44,7 +44,7 @@ describe("joviandss.probe and synology.probe", () => {
     }
   });
 
-  it("probe every class of the driver on every node that runs it, when it is deployed", async () => {
+  it("probe every class of the driver on every node that runs it, once it is deployed", async () => {
     const { resources } = await runProgram(withProbe({}));
     const { inputs, after } = probeOf(resources);
     const driver = "iscsi.csi.joviandss.open-e.com";
@@ -64,7 +64,7 @@ describe("joviandss.probe and synology.probe", () => {
       expect(after).toContain(name);
     const running = `v1.13.9 ${iscsiSchematicId}`;
     expect(inputs["nodes"]).toEqual({ cp1: running, w1: running });
-    // A new kubelet mounts in a new way.
+    // A new kubelet may mount differently.
     const newer = await runProgram({ ...withProbe({}), kubernetesVersion: "v1.35.4" });
     expect(probeOf(newer.resources).inputs["nodes"]).toMatchObject({
       w1: `${running} with Kubernetes v1.35.4`,
@@ -73,7 +73,7 @@ describe("joviandss.probe and synology.probe", () => {
     expect(leaksSecret(JSON.stringify(shown))).toBe(false);
   });
 
-  it("are another probe when the image, a setting or the password of the driver changes, and not else", async () => {
+  it("probe again if the driver's image, sidecars or settings change, and not for the probe's own timeout", async () => {
     const parts = async (more: object, probe: object = {}) =>
       probeOf((await runProgram(withProbe(probe, more))).resources).inputs["driver"] as Record<
         string,
@@ -92,8 +92,8 @@ describe("joviandss.probe and synology.probe", () => {
     expect(await changes({ logLevel: "debug" })).toContain("settings");
   });
 
-  it("are another probe when the password changes, of which they tell nothing", async () => {
-    // The mark is made with the uid of the driver's Secret, which these mocks know.
+  it("probe again if the password changes, without revealing it", async () => {
+    // The mark needs the uid of the driver's Secret, which these mocks provide.
     const inputs = async (password: string): Promise<Record<string, unknown>> => {
       const { resources } = await recordWithUid(() => {
         const probeOn = { kubeconfig: "an admin's", nodes: {} };
@@ -112,7 +112,7 @@ describe("joviandss.probe and synology.probe", () => {
     expect(leaksSecret(JSON.stringify([one, other]))).toBe(false);
   });
 
-  it("take the image from the registry, or the one that is given", async () => {
+  it("use the image from the registry, or the given one", async () => {
     const registry = "registry.example.com/mirror";
     const image = async (probe: object) =>
       probeOf((await runProgram(withProbe(probe, { registry }))).resources).inputs["image"];
@@ -120,7 +120,7 @@ describe("joviandss.probe and synology.probe", () => {
     expect(await image({ image: "registry.example.com/busybox:1" })).toBe("registry.example.com/busybox:1");
   });
 
-  it("tolerate control planes where there is no other node", async () => {
+  it("tolerate control planes if there is no other node", async () => {
     const workers = (await runProgram(withProbe({}))).resources;
     expect(probeOf(workers).inputs["tolerations"]).toEqual([]);
     const [controlPlane] = (minimalSettings()["cluster"] as { nodes: object[] }).nodes;
@@ -130,7 +130,7 @@ describe("joviandss.probe and synology.probe", () => {
     ]);
   });
 
-  it("probe what each driver has, and the output has both", async () => {
+  it("probe each driver with its own settings", async () => {
     const both = withValues(withProbe({}), { synology: { ...synology, probe: { size: "2Gi" } } });
     const { resources } = await runProgram(both);
     expect(onlyResource(resources, type, "synology-probe").inputs).toMatchObject({
@@ -139,7 +139,7 @@ describe("joviandss.probe and synology.probe", () => {
     });
   });
 
-  it("refuse what is no size, image or number, all at once", () => {
+  it("report every invalid size, image and number at once", () => {
     const config = withProbe({ size: "big", image: "busybox", concurrency: 0, timeout: 1 });
     let problems: string[] = [];
     try {

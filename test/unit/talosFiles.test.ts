@@ -49,7 +49,7 @@ describe("image references", () => {
     });
   });
 
-  test("what boots a new machine", () => {
+  test("include the boot media of a new machine", () => {
     expect(isoUrl(spec)).toBe(`https://factory.talos.dev/image/${ID}/v1.13.9/metal-amd64.iso`);
     expect(isoUrl({ ...spec, secureBoot: true }, "arm64")).toBe(
       `https://factory.talos.dev/image/${ID}/v1.13.9/metal-arm64-secureboot.iso`,
@@ -60,7 +60,7 @@ describe("image references", () => {
     );
   });
 
-  test("what else is an installer, and what is none", () => {
+  test("recognize other installers, and nothing else", () => {
     expect(installerPartsOf("ghcr.io/siderolabs/installer:v1.12.7")).toEqual({
       registry: "ghcr.io/siderolabs",
       secureBoot: false,
@@ -86,12 +86,12 @@ describe("image references", () => {
     }
   });
 
-  test("a reference is made of good parts only", () => {
+  test("are built from valid parts only", () => {
     expect(() => installerImage({ ...spec, schematicId: "abc" })).toThrow(/64 hexadecimal digits/);
     expect(() => installerImage({ ...spec, platform: "Metal/x" })).toThrow(/not a platform/);
     expect(() => installerImage({ ...spec, factory: "ftp://x" })).toThrow(/not the address/);
     expect(() => installerImage({ ...spec, version: "1.13.9" })).toThrow(/not a Talos release/);
-    // The one that customizes nothing, as the public factory names it.
+    // The schematic without customizations, with the public factory's ID.
     expect(schematicId({})).toBe("376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba");
   });
 });
@@ -108,7 +108,7 @@ const bundle = {
 };
 
 describe("a secrets bundle", () => {
-  test("in the provider's shape", () => {
+  test("is parsed into the provider's shape", () => {
     const both = { cert: CERT, key: KEY };
     expect(parseSecretsBundle(stringify(bundle))).toEqual({
       cluster: bundle.cluster,
@@ -118,7 +118,7 @@ describe("a secrets bundle", () => {
     });
   });
 
-  test("of a cluster from before Talos 1.3, which encrypts with AES-CBC", () => {
+  test("may be from before Talos 1.3, with AES-CBC encryption", () => {
     const old = { ...bundle, secrets: { bootstraptoken: "a.b", aescbcencryptionsecret: "cbc" } };
     expect(parseSecretsBundle(stringify(old)).secrets).toEqual({
       bootstrapToken: "a.b",
@@ -127,7 +127,7 @@ describe("a secrets bundle", () => {
     });
   });
 
-  test("everything that is wrong, by path, and never a value", () => {
+  test("has every problem reported by path, and never a value", () => {
     const hunter = "hunter2-hunter2";
     const bad = {
       ...bundle,
@@ -148,7 +148,7 @@ describe("a secrets bundle", () => {
     expect(error.message).not.toContain(KEY);
   });
 
-  test("that is no YAML is told by line, without a word of it", () => {
+  test("that is not YAML is reported by line, without quoting it", () => {
     const error = thrown(() => parseSecretsBundle('cluster:\n  id: "hunter2\n'));
     expect(error.problems[0]?.path).toMatch(/^line \d$/);
     expect(error.message).not.toContain("hunter2");
@@ -166,7 +166,7 @@ describe("a talosconfig", () => {
     },
   };
 
-  test("its current context, or another", () => {
+  test("is read for its current context, or another one", () => {
     expect(parseTalosconfig(stringify(talosconfig))).toEqual({
       context: "prod",
       caCertificate: CERT,
@@ -182,7 +182,7 @@ describe("a talosconfig", () => {
     });
   });
 
-  test("what is wrong with it", () => {
+  test("has its problems reported", () => {
     expect(thrown(() => parseTalosconfig(stringify(talosconfig), "stage")).message).toContain(
       "available: prod, test",
     );
@@ -198,7 +198,7 @@ describe("a talosconfig", () => {
   });
 });
 
-test("a machine configuration without a machine, and a worker's", () => {
+test("secrets cannot come from a configuration without a machine section, or from a worker's", () => {
   expect(thrown(() => secretsFromMachineConfig("cluster: {}")).problems[0]?.path).toBe("machine");
   expect(thrown(() => secretsFromMachineConfig("machine: { type: worker }")).message).toContain(
     "use a control plane's",

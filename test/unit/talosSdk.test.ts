@@ -41,7 +41,7 @@ function resourceClass(token: string): ResourceClass {
   return exported(token) as ResourceClass;
 }
 
-/** The properties as they have to look on the wire: the schema's secrets wrapped. */
+/** Properties as sent to the engine, with the schema's secrets wrapped. */
 function onWire(values: Bag, specs: Record<string, PropertySpec>): Bag {
   return Object.fromEntries(
     Object.entries(values).map(([name, value]) => [name, specs[name]?.secret ? wireSecret(value) : value]),
@@ -66,7 +66,7 @@ describe("package of the Talos SDK", () => {
     });
   });
 
-  it("has what the schema has and nothing else", () => {
+  it("exports exactly what the schema has", () => {
     const expected = [
       ...resources.map(([token]) => parseToken(token)),
       ...functions.map(([token]) => parseToken(token)),
@@ -86,7 +86,7 @@ describe.each(resources)("%s", (token, spec) => {
   const outputs = spec.properties ?? {};
   const required = spec.requiredInputs ?? [];
 
-  it("registers every input under its name, the secret ones wrapped", async () => {
+  it("registers every input under its name, with secrets wrapped", async () => {
     const recorded = await recordRequests({ state: samples(outputs) });
     const args = samples(inputs);
     await valueOf(new (resourceClass(token))("it", args).urn);
@@ -97,7 +97,7 @@ describe.each(resources)("%s", (token, spec) => {
     expectPlugin(request);
   });
 
-  it("asks the engine to keep the secret outputs secret, and knows no other aliases", async () => {
+  it("keeps secret outputs secret, and has exactly the schema's aliases", async () => {
     const recorded = await recordRequests({ state: samples(outputs) });
     await valueOf(
       new (resourceClass(token))("it", samples(inputs), { additionalSecretOutputs: ["mine"] }).urn,
@@ -108,7 +108,7 @@ describe.each(resources)("%s", (token, spec) => {
     expect(request.custom).toBe(true);
   });
 
-  it("has an output for every property, at once and with the provider's value later", async () => {
+  it("has an output for every property, with the provider's value", async () => {
     await recordRequests({ state: samples(outputs) });
     const resource = new (resourceClass(token))("it", samples(inputs));
     for (const [name, value] of Object.entries(samples(outputs))) {
@@ -117,7 +117,7 @@ describe.each(resources)("%s", (token, spec) => {
     }
   });
 
-  it("needs the required inputs and no others", async () => {
+  it("requires exactly the required inputs", async () => {
     await recordRequests({});
     const Class = resourceClass(token);
     const enough = samples(Object.fromEntries(required.map((name) => [name, inputs[name] ?? {}])));
@@ -130,7 +130,7 @@ describe.each(resources)("%s", (token, spec) => {
     else await valueOf(new Class("nothing").urn);
   });
 
-  it("looks up an existing one by its ID and state", async () => {
+  it("reads an existing resource by its ID and state", async () => {
     const recorded = await recordRequests({ state: samples(outputs) });
     const state = samples(spec.stateInputs?.properties ?? {});
     const resource = resourceClass(token).get("it", "some-id", state, { protect: true });
@@ -144,7 +144,7 @@ describe.each(resources)("%s", (token, spec) => {
     expectPlugin(request);
   });
 
-  it("lets the caller choose another plugin", async () => {
+  it("lets the caller choose another plugin version", async () => {
     const recorded = await recordRequests({});
     await valueOf(
       new (resourceClass(token))("it", samples(inputs), { version: "0.9.0", pluginDownloadURL: "x:y" }).urn,
@@ -152,7 +152,7 @@ describe.each(resources)("%s", (token, spec) => {
     expect(only(recorded)).toMatchObject({ version: "0.9.0", pluginDownloadUrl: "x:y" });
   });
 
-  it("is recognized, and made again from a reference", async () => {
+  it("is recognized by isInstance, and can be rebuilt from a reference", async () => {
     await recordRequests({});
     const Class = resourceClass(token);
     const resource = new Class("it", samples(inputs));
@@ -179,7 +179,7 @@ describe.each(functions)("%s", (token, { inputs, outputs }) => {
   const args = samples(inputs.properties);
   const result = samples(outputs.properties);
 
-  it("sends every argument and returns what the provider does", async () => {
+  it("sends every argument and returns the provider's result", async () => {
     const recorded = await recordRequests({ result });
     expect(await plain({ ...args, unknown: "left out" })).toEqual(result);
     const request = only(recorded);
@@ -189,7 +189,7 @@ describe.each(functions)("%s", (token, { inputs, outputs }) => {
     expectPlugin(request);
   });
 
-  it("takes outputs, sends every argument, and keeps the provider's secrets secret", async () => {
+  it("accepts outputs, sends every argument, and keeps the provider's secrets secret", async () => {
     const secrets = Object.fromEntries(
       secretNames(outputs.properties).map((name) => [name, pulumi.secret(result[name])]),
     );
@@ -206,7 +206,7 @@ describe.each(functions)("%s", (token, { inputs, outputs }) => {
     expectPlugin(request);
   });
 
-  it("sends nothing for arguments that are not given", async () => {
+  it("omits arguments that are not given", async () => {
     const recorded = await recordRequests({ result });
     const required = Object.fromEntries((inputs.required ?? []).map((name) => [name, args[name]]));
     const none = Object.keys(required).length === 0;
@@ -215,7 +215,7 @@ describe.each(functions)("%s", (token, { inputs, outputs }) => {
     expect(recorded.map(({ properties }) => properties)).toEqual([required, required]);
   });
 
-  it("lets the caller choose another plugin", async () => {
+  it("lets the caller choose another plugin version", async () => {
     const recorded = await recordRequests({ result });
     await plain(args, { version: "0.9.0" });
     expect(only(recorded)).toMatchObject({ version: "0.9.0", pluginDownloadUrl: schema.pluginDownloadURL });

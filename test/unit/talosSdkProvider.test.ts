@@ -6,7 +6,7 @@ import { expectPlugin } from "./talosSdk/expectPlugin.ts";
 import { only, recordRequests, valueOf, wireSecret } from "./talosSdk/recorder.ts";
 import { samples, schema, schemaVersion } from "./talosSdk/schema.ts";
 
-describe("provider of the Talos SDK", () => {
+describe("the provider of the Talos SDK", () => {
   const inputs = schema.provider.inputProperties ?? {};
 
   it("registers its settings", async () => {
@@ -21,7 +21,7 @@ describe("provider of the Talos SDK", () => {
     await valueOf(new talos.Provider("bare").urn);
   });
 
-  it("is recognized, and made again from a reference", async () => {
+  it("is recognized by isInstance, and can be rebuilt from a reference", async () => {
     await recordRequests({});
     const provider = new talos.Provider("it");
     expect(talos.Provider.isInstance(provider)).toBe(true);
@@ -35,7 +35,7 @@ describe("provider of the Talos SDK", () => {
     expect(() => registered?.constructProvider("it", "pulumi:providers:other", urn)).toThrow("other");
   });
 
-  it("serves the resources and functions that name it", async () => {
+  it("serves the resources and functions that use it", async () => {
     const recorded = await recordRequests({});
     const provider = new talos.Provider("it");
     const id = `${await valueOf(provider.urn)}::it-id`;
@@ -44,7 +44,7 @@ describe("provider of the Talos SDK", () => {
     expect(recorded.slice(1).map(({ request }) => request.provider)).toEqual([id, id]);
   });
 
-  it("tells its settings under their Terraform names", async () => {
+  it("returns its settings under their Terraform names", async () => {
     const result = { result: { image_factory_url: "http://127.0.0.1" } };
     const recorded = await recordRequests({ result });
     const provider = new talos.Provider("it");
@@ -54,7 +54,7 @@ describe("provider of the Talos SDK", () => {
     expect(Object.keys(call?.properties ?? {})).toEqual(["__self__"]);
   });
 
-  it("reads the stack's configuration when asked for it", () => {
+  it("reads the stack's configuration on demand", () => {
     for (const name of Object.keys(schema.config.variables)) {
       const config = talos.config as Record<string, unknown>;
       expect(config[name]).toBeUndefined();
@@ -65,7 +65,7 @@ describe("provider of the Talos SDK", () => {
 });
 
 describe("a program with the Talos SDK", () => {
-  it("passes one resource's outputs on to the next, as the types allow", async () => {
+  it("can pass one resource's outputs to the next, as the types allow", async () => {
     const clientConfiguration: talos.types.output.machine.ClientConfiguration = {
       caCertificate: "ca",
       clientCertificate: "certificate",

@@ -9,14 +9,14 @@ import {
 } from "./talosSdk/expectedTypes.ts";
 import { functions, parseToken, pascal, type PropertySpec, resources, schema } from "./talosSdk/schema.ts";
 
-// The compiler compares the SDK's types with those that the schema asks for, property by property.
+// The compiler compares the SDK's types with the schema's, property by property.
 const questions = [
   ...resourceQuestions(),
   ...functionQuestions(),
   ...typeQuestions(),
   ...providerQuestions(),
 ];
-// Wrong on purpose: what the comparison has to notice.
+// Deliberately wrong: the comparison must detect all of these.
 const controls = [
   {
     about: "control: another name",
@@ -48,7 +48,7 @@ const controls = [
 
 const sdk = new SdkTypes([...questions, ...controls]);
 
-/** The properties of the schema as `Interface.property`, for one module. */
+/** The schema's properties of one module, as `Interface.property`. */
 function schemaProperties(module: string): Map<string, PropertySpec> {
   const found = new Map<string, PropertySpec>();
   const add = (name: string, properties: Record<string, PropertySpec> | undefined): void => {
@@ -72,14 +72,14 @@ function schemaProperties(module: string): Map<string, PropertySpec> {
 }
 
 describe("types of the Talos SDK", () => {
-  it("are compared by a compiler that notices every kind of difference", () => {
+  it("are compared by a compiler that detects every kind of difference", () => {
     expect(Object.keys(sdk.wrongAnswers((about) => about.startsWith("control"))).sort()).toEqual(
       controls.map(({ about }) => about).sort(),
     );
   });
 
   it.each([...Object.keys(schema.resources), ...functions.map(([token]) => token), "provider", "config"])(
-    "%s is what the schema says",
+    "match the schema for %s",
     (token) => {
       const own = (about: string): boolean => about.startsWith(`${token} `);
       expect(questions.filter(({ about }) => own(about)).length).toBeGreaterThan(1);
@@ -87,19 +87,19 @@ describe("types of the Talos SDK", () => {
     },
   );
 
-  it("has every nested object of the schema, in each form that something needs it in", () => {
+  it("include every nested object of the schema, in each form that is used", () => {
     const own = new Set(typeQuestions().map(({ about }) => about));
     expect(own.size).toBeGreaterThan(200);
     expect(sdk.wrongAnswers((about) => own.has(about))).toEqual({});
   });
 
-  it("exports these names and no others", () => {
+  it("export exactly these names", () => {
     for (const [module, names] of expectedExports()) {
       expect({ module, names: sdk.exports(module) }).toEqual({ module, names });
     }
   });
 
-  it.each(["client", "cluster", "imagefactory", "machine"])("marks what is deprecated in %s", (module) => {
+  it.each(["client", "cluster", "imagefactory", "machine"])("mark deprecated properties in %s", (module) => {
     const expected = schemaProperties(module);
     const actual = sdk.properties(module).filter(({ name }) => expected.has(name));
     expect(actual.map(({ name }) => name).sort()).toEqual([...expected.keys()].sort());
@@ -112,7 +112,7 @@ describe("types of the Talos SDK", () => {
     ).toEqual(deprecated.sort());
   });
 
-  it("explains every property", () => {
+  it("document every property", () => {
     const undocumented = [...expectedExports().keys()].flatMap((module) =>
       sdk
         .properties(module)

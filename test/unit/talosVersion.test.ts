@@ -57,11 +57,11 @@ describe("releases and contracts", () => {
     "v1.13.99999",
     "v1.99999999999999999999.0",
     "v1.13.0-rc.99999999999999999999",
-  ])("%j is no release", (text) => {
+  ])("%j is not a release", (text) => {
     expect(() => parseVersion(text)).toThrow(VersionError);
   });
 
-  test("a forgotten v is pointed out", () => {
+  test("a missing v is pointed out", () => {
     expect(() => parseVersion("1.13.9")).toThrow('Did you mean "v1.13.9"?');
     expect(() => parseContract("v1.12.3")).toThrow('Did you mean "v1.12"?');
     expect(() => parseContract("1.12")).toThrow('Did you mean "v1.12"?');
@@ -73,7 +73,7 @@ describe("releases and contracts", () => {
     );
   });
 
-  test("minors are numbers, and pre-releases come before their release", () => {
+  test("minors compare as numbers, and pre-releases precede their release", () => {
     const inOrder = [
       "v1.9.5",
       "v1.10.0-alpha.0",
@@ -89,7 +89,7 @@ describe("releases and contracts", () => {
     }
   });
 
-  test("a release generates the contract of its line", () => {
+  test("a release generates its own minor's contract", () => {
     expect(contractOf("v1.14.0-rc.1")).toBe("v1.14");
     expect(contractAtLeast("v1.9", 12)).toBe(false);
     expect(contractAtLeast("v1.12", 12)).toBe(true);
@@ -99,7 +99,7 @@ describe("releases and contracts", () => {
 });
 
 describe("skew", () => {
-  // Who may go where, from siderolabs/talos pkg/machinery/compatibility; [from, to, allowed, adjacent].
+  // Allowed upgrades, from siderolabs/talos pkg/machinery/compatibility; [from, to, allowed, adjacent].
   test.each([
     ["v1.13.9", "v1.13.9", true, true],
     ["v1.13.0", "v1.13.9", true, true],
@@ -124,7 +124,7 @@ describe("skew", () => {
     expect(versionSkew(from, to)).toMatchObject({ allowed, adjacent });
   });
 
-  test("a step too far names the way", () => {
+  test("too large a step is refused with the releases in between", () => {
     expect(versionSkew("v1.10.9", "v1.13.9")).toMatchObject({
       via: ["v1.11", "v1.12"],
       direction: "upgrade",
@@ -139,7 +139,7 @@ describe("skew", () => {
     .tuple(fc.integer({ min: 3, max: 16 }), fc.integer({ min: 0, max: 20 }))
     .map(([minor, patch]) => `v1.${minor}.${patch}`);
 
-  test("every step is of one minor or names those between, each of which is a neighbour of the next", () => {
+  test("a path of neighboring minors exists for every step", () => {
     fc.assert(
       fc.property(version, version, (from, to) => {
         const { adjacent, via, allowed } = versionSkew(from, to);
@@ -168,7 +168,7 @@ describe("Kubernetes", () => {
     expect(kubernetesProblem(version, `${newest}.9`)).toBeUndefined();
   });
 
-  test("a version out of range says what to do", () => {
+  test("a version out of range comes with advice", () => {
     expect(kubernetesProblem("v1.13.9", "v1.30.2")).toContain("upgrade Kubernetes to v1.31 or newer first");
     expect(kubernetesProblem("v1.12.7", "v1.36.0")).toContain("choose a newer Talos or Kubernetes v1.35");
     expect(kubernetesProblem("v1.13.9", "latest")).toContain("not a Kubernetes version");
@@ -183,11 +183,11 @@ test.each([
   ["v1.13.0-beta.0", "lifecycle"],
   ["v1.13.0", "lifecycle"],
   ["v1.14.0-alpha.0", "lifecycle"],
-])("%s upgrades by the %s API", (version, api) => {
+])("%s upgrades with the %s API", (version, api) => {
   expect(upgradeApiOf(version)).toBe(api);
 });
 
-test("what changed with a line changes at that line", () => {
+test("each feature starts at its first minor release", () => {
   const lines = KNOWN_CONTRACTS.map((contract) => `${contract}.1`);
   const first = (holds: (version: string) => boolean): string | undefined => lines.find(holds);
   expect(first((version) => !needsPreserve(version))).toBe("v1.8.1");
@@ -208,14 +208,14 @@ test("what changed with a line changes at that line", () => {
   expect(iscsiServices("v1.10.0")).toEqual(["ext-iscsid"]);
 });
 
-test("initiator names change between 1.9 and 1.10, both ways, and nowhere else", () => {
+test("initiator names change only between 1.9 and 1.10, in both directions", () => {
   expect(initiatorNameChanges("v1.9.5", "v1.10.0")).toBe(true);
   expect(initiatorNameChanges("v1.10.0", "v1.9.5")).toBe(true);
   expect(initiatorNameChanges("v1.6.0", "v1.9.5")).toBe(false);
   expect(initiatorNameChanges("v1.10.0", "v1.14.1")).toBe(false);
 });
 
-test("bad releases are bad with iscsi-tools, however it is written, and only they", () => {
+test("broken releases are broken only with iscsi-tools, in any spelling", () => {
   expect(findBadRelease("v1.12.5")).toMatchObject({ instead: "v1.12.7" });
   expect(findBadRelease("v1.13.8", ["siderolabs/iscsi-tools"])).toMatchObject({ instead: "v1.13.9" });
   expect(findBadRelease("v1.13.8", ["siderolabs/btrfs"])).toBeUndefined();
@@ -223,10 +223,10 @@ test("bad releases are bad with iscsi-tools, however it is written, and only the
   expect(findBadRelease("v1.12.7")).toBeUndefined();
 });
 
-test("extensions are known from the line that brought them", () => {
+test("extensions are available from the minor release that introduced them", () => {
   expect(isExtensionAvailable("siderolabs/iscsi-tools", "v1.6.0")).toBe(true);
   expect(isExtensionAvailable("iscsi-tools", "v1.5.5")).toBe(false);
-  // Absent from the release branches of siderolabs/extensions up to 1.11.
+  // Not in the release branches of siderolabs/extensions up to 1.11.
   expect(isExtensionAvailable("siderolabs/multipath-tools", "v1.11.6")).toBe(false);
   expect(isExtensionAvailable("siderolabs/trident-iscsi-tools", "v1.11.6")).toBe(false);
   expect(isExtensionAvailable("siderolabs/multipath-tools", "v1.12.7")).toBe(true);
@@ -247,7 +247,7 @@ test.each([
   expect(kernelArgumentPlace(contract, version).place).toBe(place);
 });
 
-test("a renamed extension is the same one by either name", () => {
+test("a renamed extension has one canonical name", () => {
   expect(canonicalExtension("siderolabs/i915-ucode")).toBe("i915");
   expect(canonicalExtension("siderolabs/nvidia-container-toolkit-production")).toBe(
     "nvidia-container-toolkit-production",

@@ -8,9 +8,9 @@ const at = (iso: string, ...windows: UpgradeWindow[]) =>
   windowStateAt(windows.length === 0 ? [night] : windows, Date.parse(iso));
 const open = (iso: string, ...windows: UpgradeWindow[]): boolean => at(iso, ...windows).open;
 
-describe("upgrade windows", () => {
-  it("opens at its wall clock, and over midnight belongs to the day on which it opened", () => {
-    // 2026-11-27 is a Friday; Berlin is one hour ahead of UTC in winter.
+describe("an upgrade window", () => {
+  it("opens by its local time, and past midnight still belongs to the day on which it opened", () => {
+    // 2026-11-27 is a Friday. Berlin is one hour ahead of UTC in winter.
     expect(at("2026-11-27T20:59:59Z")).toEqual({
       open: false,
       opens: "Fri 2026-11-27 22:00 Europe/Berlin",
@@ -29,7 +29,7 @@ describe("upgrade windows", () => {
     expect(open("2026-11-28T22:00:00Z")).toBe(false);
   });
 
-  it("may close at midnight, and several may overlap", () => {
+  it("may close at midnight, and may overlap with others", () => {
     const evening: UpgradeWindow = { days: ["sat"], from: "20:00", to: "24:00", timeZone: "UTC" };
     const late: UpgradeWindow = { days: ["sat"], from: "23:00", to: "01:00", timeZone: "UTC" };
     expect(open("2026-11-28T23:59:59Z", evening)).toBe(true);
@@ -41,20 +41,20 @@ describe("upgrade windows", () => {
     expect(open("2026-11-30T00:00:00Z", allDay)).toBe(false);
   });
 
-  it("follows the wall clock when daylight saving begins and ends", () => {
+  it("follows local time when daylight saving begins and ends", () => {
     const early: UpgradeWindow = { days: ["sun"], from: "01:00", to: "04:00", timeZone: "Europe/Berlin" };
-    // 2026-03-29: 02:00 becomes 03:00, so three hours on the clock are two.
+    // 2026-03-29: 02:00 becomes 03:00, so the three hours take two.
     expect(open("2026-03-28T23:59:59Z", early)).toBe(false);
     expect(open("2026-03-29T00:00:00Z", early)).toBe(true);
     expect(open("2026-03-29T01:59:59Z", early)).toBe(true);
     expect(open("2026-03-29T02:00:00Z", early)).toBe(false);
-    // 2026-10-25: 03:00 becomes 02:00, so they are four.
+    // 2026-10-25: 03:00 becomes 02:00, so they take four.
     expect(open("2026-10-24T23:00:00Z", early)).toBe(true);
     expect(open("2026-10-25T02:59:59Z", early)).toBe(true);
     expect(open("2026-10-25T03:00:00Z", early)).toBe(false);
   });
 
-  it("is an hour later where daylight saving skips it, and closes at the first of two equal times", () => {
+  it("opens an hour later if daylight saving skips its start, and closes at the first of two equal times", () => {
     const skipped: UpgradeWindow = {
       days: ["sun"],
       from: "02:00",
@@ -66,13 +66,13 @@ describe("upgrade windows", () => {
     expect(open("2026-03-08T07:00:00Z", skipped)).toBe(true);
     expect(open("2026-03-08T07:30:00Z", skipped)).toBe(false);
     const twice: UpgradeWindow = { days: ["sun"], from: "01:00", to: "01:30", timeZone: "America/New_York" };
-    // 2026-11-01: 01:00 comes at 05:00 and at 06:00 UTC.
+    // 2026-11-01: 01:00 occurs at 05:00 and at 06:00 UTC.
     expect(open("2026-11-01T05:00:00Z", twice)).toBe(true);
     expect(open("2026-11-01T05:30:00Z", twice)).toBe(false);
     expect(open("2026-11-01T06:15:00Z", twice)).toBe(false);
   });
 
-  it("knows zones with odd offsets, and tells where the clocks of several windows are", () => {
+  it("supports zones with unusual offsets, and shows the next of several windows in its own zone", () => {
     const kathmandu: UpgradeWindow = {
       days: ["mon"],
       from: "00:15",
@@ -86,7 +86,7 @@ describe("upgrade windows", () => {
     });
   });
 
-  it("is open exactly when a wall clock in that zone says so", () => {
+  it("is open exactly when the local time in its zone says so", () => {
     const clock = fc.integer({ min: 0, max: 47 }).map((half) => {
       const hour = String(Math.floor(half / 2)).padStart(2, "0");
       return `${hour}:${half % 2 === 0 ? "00" : "30"}`;
@@ -101,7 +101,7 @@ describe("upgrade windows", () => {
         fc.integer({ min: Date.UTC(2026, 0, 1), max: Date.UTC(2027, 0, 1) }),
         (days, from, to, timeZone, now) => {
           fc.pre(from !== to);
-          // These zones have no daylight saving, so their wall clock alone decides.
+          // These zones have no daylight saving, so local time alone decides.
           const parts = new Intl.DateTimeFormat("en-GB", {
             timeZone,
             weekday: "short",

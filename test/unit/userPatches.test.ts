@@ -23,7 +23,7 @@ const admission = (...names: string[]): string =>
   `cluster:\n  apiServer:\n    admissionControl:\n      - name: PodSecurity\n        configuration:\n          exemptions:\n            namespaces:\n${names.map((name) => `              - ${name}\n`).join("")}`;
 
 describe("a patch that cannot work", () => {
-  // [what, the patches, the context, patch, line, what the reason says]
+  // [what, the patches, the context, index of the patch, line, reason]
   test.each<[string, string[], UserPatchContext, number, number | undefined, RegExp]>([
     ["no YAML", ["machine: {}", "machine:\n  a: [1\n"], cp("v1.13"), 1, 3, /^is not YAML: /],
     ["nothing", ["# only a comment\n"], cp("v1.13"), 0, 1, /^is empty$/],
@@ -172,13 +172,13 @@ describe("a patch that cannot work", () => {
       6,
       /Talos already exempts it/,
     ],
-  ])("%s", (_, patches, context, patch, line, says) => {
+  ])("is refused: %s", (_, patches, context, patch, line, says) => {
     const { problems } = evaluatePatches(patches, context);
     expect(problems).toMatchObject([{ patch, line }]);
     expect(problems[0]?.reason).toMatch(says);
   });
 
-  test("everything that is wrong is told at once, in the order of the patches", () => {
+  test("is reported together with all others, in the order of the patches", () => {
     const { problems } = evaluatePatches(
       ["machine:\n  type: worker\n  token: a.b\n", "x: 1", "a: ["],
       cp("v1.13"),
@@ -191,7 +191,7 @@ describe("a patch that cannot work", () => {
     ]);
   });
 
-  test("a secret's value is not in the reason", () => {
+  test("does not reveal a secret's value", () => {
     const [problem] = evaluatePatches(["machine:\n  token: hunter.two\n"], cp("v1.13")).problems;
     expect(problem?.reason).not.toContain("hunter");
   });
@@ -227,11 +227,11 @@ describe("a patch that works", () => {
       worker("v1.13"),
     ],
     ["a patch of both roles", ["machine:\n  type: worker\n"], {}],
-  ])("%s", (_, patches, context) => {
+  ])("is accepted: %s", (_, patches, context) => {
     expect(evaluatePatches(patches, context).problems).toEqual([]);
   });
 
-  test.each(KNOWN_CONTRACTS)("our own patches have no problems, contract %s", (contract) => {
+  test.each(KNOWN_CONTRACTS)("may be one of our own, for contract %s", (contract) => {
     const ours = [
       installImagePatch({ image: "y", disk: "/dev/sda", contract }),
       hostnamePatch({ name: "a", contract }),

@@ -99,7 +99,7 @@ describe("the verdict on a preview", () => {
 });
 
 describe("the nodes of a preview", () => {
-  it("are in the order of the rollout, in their lanes, whatever the order of the engine", () => {
+  it("are listed in rollout order, with their lanes, regardless of the engine's order", () => {
     const steps = nodeSteps(cluster(4));
     const { nodes } = report(savedPreview([...steps].reverse(), twoLanes));
     expect(nodes.map(({ name, lane }) => `${name}/${lane}`)).toEqual([
@@ -108,13 +108,13 @@ describe("the nodes of a preview", () => {
     ]);
   });
 
-  it("reboot only where another image is to run", () => {
+  it("reboot only for another image", () => {
     const settled = cluster(1, { running: "v1.13.9" });
     const { nodes } = report(savedPreview(nodeSteps(settled)));
     expect(nodes.map(({ action, reboot }) => [action, reboot])).toEqual(nodes.map(() => ["verify", "no"]));
   });
 
-  it("have what the preflight found where the state knows nothing of them", () => {
+  it("have what the preflight found if the state does not know them", () => {
     const steps = nodeSteps([
       { name: "cp1", role: "controlplane", wanted: "v1.13.9" },
       { name: "w1", role: "worker", wanted: "v1.13.9" },
@@ -150,9 +150,9 @@ describe("the nodes of a preview", () => {
     );
   });
 
-  it("with releases on their way reboot once for each, and the time is estimated for all of them", () => {
+  it("with several hops reboot once per hop, and the time is estimated for all hops", () => {
     const steps = nodeSteps([
-      // The state is of before the first hop, which a run that was stopped has taken.
+      // The state is older than the first hop, which a stopped run has taken.
       { name: "cp1", role: "controlplane", running: "v1.9.6", wanted: "v1.13.9", timeline: timeline(100) },
       { name: "w1", role: "worker", running: "v1.12.11", wanted: "v1.13.9", timeline: timeline(40) },
     ]);
@@ -171,7 +171,7 @@ describe("the nodes of a preview", () => {
     );
   });
 
-  it("that leave with a reset are told as a loss", () => {
+  it("that leave with a reset are listed as a loss", () => {
     const [, , ...worker] = nodeSteps([
       { name: "w1", role: "worker", running: "v1.13.9", wanted: "v1.13.9", op: "delete" },
     ]);
@@ -191,14 +191,14 @@ describe("the nodes of a preview", () => {
     });
   });
 
-  it("tell how long they took last time; the rollout is the control planes and the longest lane", () => {
+  it("show their last duration; the rollout takes the control planes plus the longest lane", () => {
     const nodes = cluster(3).map((node, index) => ({ ...node, timeline: timeline(100 + index) }));
     const { lastTook, nodes: plans } = report(savedPreview(nodeSteps(nodes), twoLanes));
     expect(plans.map(({ last }) => last?.seconds)).toEqual([100, 101, 102, 103, 104, 105]);
     expect(lastTook).toEqual({ seconds: 100 + 101 + 102 + 103 + 105, known: 6, due: 6 });
   });
 
-  it("whose last upgrade failed count with the mean of the others, and say what is not finished", () => {
+  it("whose last upgrade failed count with the average of the others, and show what is unfinished", () => {
     const [cp1, cp2, cp3] = cluster(0);
     if (cp1 === undefined || cp2 === undefined || cp3 === undefined) throw new Error("three are there");
     const { lastTook, nodes } = report(
@@ -221,7 +221,7 @@ describe("the nodes of a preview", () => {
     });
   });
 
-  it("with the same change of their configuration are told together", () => {
+  it("with the same configuration change are grouped", () => {
     const { configurations } = report(savedPreview(nodeSteps(cluster(2))));
     expect(configurations).toHaveLength(1);
     expect(configurations[0]?.nodes).toHaveLength(5);
@@ -238,7 +238,7 @@ describe("a first configuration", () => {
     { name: "cp2", role: "controlplane", wanted: "v1.13.9" },
   ]);
 
-  it("is what it changes on the nodes, told once where that is the same", () => {
+  it("lists its changes on the nodes, grouped if they are the same", () => {
     const { configurations } = report(savedPreview(first));
     expect(configurations).toHaveLength(1);
     expect(configurations[0]).toMatchObject({
@@ -247,7 +247,7 @@ describe("a first configuration", () => {
     });
   });
 
-  it("of a new cluster is not known before its secrets are", () => {
+  it("of a new cluster is unknown until its secrets exist", () => {
     const unknown = first.map((step) => {
       const { inputs } = step.newState as { inputs: Record<string, unknown> };
       return inputs["configuration"] === undefined
@@ -262,7 +262,7 @@ describe("a first configuration", () => {
     ]);
   });
 
-  it("is that of the guard in a preview that 0.1.0 has saved", () => {
+  it("comes from the guard in a saved preview of 0.1.0", () => {
     const steps = nodeSteps(cluster(0)).map((step) => ({
       ...step,
       urn: step.urn.replace("NodeConfiguration", "ConfigurationGuard"),
@@ -274,14 +274,14 @@ describe("a first configuration", () => {
 });
 
 describe("a changed configuration", () => {
-  it("has the lines of this change on the node, and none of an earlier one", () => {
+  it("has the lines of this change, and none of an earlier one", () => {
     const { configurations } = report(savedPreview(nodeSteps(cluster(0))));
     expect(configurations[0]?.configuration).toMatchObject({
       onNode: [expect.stringMatching(/^~ machine\.install\.image: /)],
     });
   });
 
-  it("is the same where only the resource's own form changes, as when a stack of 0.1.0 goes on", () => {
+  it("is not listed if only the resource's format changes, as when a stack of 0.1.0 migrates", () => {
     const steps = nodeSteps([{ name: "cp1", role: "controlplane", wanted: "v1.13.9", op: "update" }]).map(
       (step) => {
         if (!step.urn.includes("NodeConfiguration")) return step;
@@ -299,7 +299,7 @@ describe("a changed configuration", () => {
 });
 
 describe("the resources of a preview", () => {
-  it("are counted as the engine counts them: components and the stack too", () => {
+  it("are counted as the engine does, including components and the stack", () => {
     const component = (op: string, name: string) => ({
       op,
       urn: urn("talos-iscsi:index:JovianDssCsi", name),
@@ -312,7 +312,7 @@ describe("the resources of a preview", () => {
     expect(counts).toEqual({ create: 1, update: 1, replace: 0, delete: 0, same: 1 });
   });
 
-  it("are counted without the providers that the engine makes by itself", () => {
+  it("are counted without the engine's default providers", () => {
     const provider = (name: string) => ({
       op: "same",
       urn: urn("pulumi:providers:kubernetes", name),
@@ -322,7 +322,7 @@ describe("the resources of a preview", () => {
     expect(report(savedPreview([provider("kubernetes"), provider("default_4_34_2")])).counts.same).toBe(1);
   });
 
-  it("have their changes by path, and a replacement is one", () => {
+  it("have their changes by path, and a replacement counts as one change", () => {
     const { resources, counts, losses } = report(savedPreview(storageClass("replace")));
     expect(counts).toMatchObject({ replace: 1, create: 0, delete: 0 });
     expect(resources).toMatchObject([
@@ -337,14 +337,14 @@ describe("the resources of a preview", () => {
     expect(losses).toMatchObject([{ what: "StorageClass joviandss-sc", operation: "replace" }]);
   });
 
-  it("show that a secret changes, and no more", () => {
+  it("show only that a secret changes", () => {
     const [change] = report(savedPreview(driverSecret())).resources;
     expect(change?.changes).toEqual([
       { path: 'stringData["config.yaml"]', kind: "changed", before: "[secret]", after: "[secret]" },
     ]);
   });
 
-  it("that stay when they are deleted in the state are no loss", () => {
+  it("that are retained on delete are no loss", () => {
     const [step] = storageClass("delete");
     const kept = { ...step, oldState: { ...(step?.oldState as object), retainOnDelete: true } };
     expect(report(savedPreview([kept as never])).losses).toEqual([]);
@@ -352,7 +352,7 @@ describe("the resources of a preview", () => {
 });
 
 describe("messages", () => {
-  it("of one text are one, with all that they are about; what the engine says of its plugins is left out", () => {
+  it("with the same text are merged with all their resources, and the engine's plugin messages are omitted", () => {
     const warning = { severity: "warning", message: "warning: etcd has 2 members\n" };
     const { warnings } = report(
       savedPreview(storageClass("same"), {

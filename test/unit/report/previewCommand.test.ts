@@ -10,7 +10,7 @@ afterEach(() => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
-it("prints why the engine failed, before the files", async () => {
+it("prints why the engine failed before it lists the files", async () => {
   folder = mkdtempSync(join(tmpdir(), "talos-iscsi-report-"));
   const from = join(folder, "preview.json");
   const diagnostics = [

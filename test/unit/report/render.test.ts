@@ -34,14 +34,14 @@ function cluster(size: number): SavedStep[] {
   );
 }
 
-describe("no secret is in a report", () => {
-  it("that the engine marked, that a provider forgot to mark, and that --show-secrets laid open", () => {
+describe("a report has no secret", () => {
+  it("that the engine marked, that a provider failed to mark, or that --show-secrets revealed", () => {
     expect(both(savedPreview([...cluster(5), ...driverSecret(), ...storageClass("replace")]))).not.toContain(
       canary,
     );
   });
 
-  it("wherever it stands in a resource", () => {
+  it("anywhere in a resource", () => {
     const path = fc.array(fc.stringMatching(/^[a-z]{1,8}$/), { minLength: 1, maxLength: 5 });
     fc.assert(
       fc.property(path, fc.constantFrom("create", "update", "delete"), (keys, op) => {
@@ -71,7 +71,7 @@ describe("no secret is in a report", () => {
     "userPassword",
     "stringData",
     "privateKey",
-  ])("that stands in plain text under the name %s", (name) => {
+  ])("in plain text under the name %s", (name) => {
     const step = {
       op: "create",
       urn: urn("a:b:C", "thing"),
@@ -80,7 +80,7 @@ describe("no secret is in a report", () => {
     expect(both(savedPreview([step]))).not.toContain(canary);
   });
 
-  it("that is a private key, in a value or in an error", () => {
+  it("in the form of a private key, in a value or in an error", () => {
     const key = `-----BEGIN EC PRIVATE KEY-----\n${canary}\n-----END EC PRIVATE KEY-----`;
     const encoded = Buffer.from(key).toString("base64");
     const step = {
@@ -95,7 +95,7 @@ describe("no secret is in a report", () => {
     expect(text).not.toContain(encoded);
   });
 
-  it("but names of Secrets can be read", () => {
+  it("but shows the names of Secrets", () => {
     const step = {
       op: "create",
       urn: urn("a:b:C", "x"),
@@ -125,7 +125,7 @@ describe("HTML", () => {
     ),
   });
 
-  it("holds any text without a mark-up of its own", () => {
+  it("escapes any text", () => {
     fc.assert(
       fc.property(hostile, (text) => {
         const escaped = h`${text}`.text;
@@ -137,11 +137,11 @@ describe("HTML", () => {
     );
   });
 
-  it("shows what stands in backquotes as code, and nothing of it as mark-up", () => {
+  it("shows backquoted text as code, without interpreting it", () => {
     expect(prose("run `pulumi <up>` & wait").text).toBe("run <code>pulumi &lt;up&gt;</code> &amp; wait");
   });
 
-  it("has no element, attribute or address that came with the data", () => {
+  it("has no element, attribute or address from the data", () => {
     fc.assert(
       fc.property(hostile, (text) => {
         const bad = `<img src=x onerror=alert(1)>${text}`;
@@ -169,13 +169,13 @@ describe("HTML", () => {
     );
   });
 
-  it("marks the words that differ between a line and the one that takes its place", () => {
+  it("highlights the words that differ between an old and a new line", () => {
     const page = previewHtml(previewReport(digestFromText(savedPreview(cluster(1))), at));
     expect(page).toContain(":<mark>v1.12.7</mark></span>");
     expect(page).toContain(":<mark>v1.13.9</mark></span>");
   });
 
-  it("allows itself its own style and nothing else", () => {
+  it("allows its own style and nothing else", () => {
     const page = previewHtml(previewReport(digestFromText(savedPreview(cluster(1))), at));
     expect(page).toMatch(
       /content="default-src &#39;none&#39;; style-src &#39;sha256-[\w+/=]+&#39;; base-uri &#39;none&#39;; form-action &#39;none&#39;"/,
@@ -188,11 +188,11 @@ describe("Markdown", () => {
   it.each([
     ["a|b `c` <d> *e*", "a\\|b \\`c\\` \\<d\\> \\*e\\*"],
     ["two\nlines", "two lines"],
-  ])("shows %j as it is", (text, expected) => {
+  ])("escapes %j", (text, expected) => {
     expect(escapeMarkdown(text)).toBe(expected);
   });
 
-  it("has code that no backquote ends", () => {
+  it("has code that no backquote can end", () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom("`", "a", " ", "\n", "|") }), (text) => {
         const [, fence = "", inner = ""] = /^(`+)([\s\S]*?)\1$/.exec(inlineCode(text)) ?? [];
@@ -206,31 +206,36 @@ describe("Markdown", () => {
     );
   });
 
-  it.each([5, 100, 700])("of %i nodes fits a comment, its summary first, and leaves nothing open", (size) => {
-    // Each node's configuration changes in its own way, so that nothing is told together.
-    const steps = cluster(size).map((step) => {
-      const state = step.newState as { inputs: { configuration?: string } };
-      const { configuration } = state.inputs;
-      if (configuration === undefined) return step;
-      const own = Array.from({ length: 40 }, (_, line) => `# ${step.urn} ${line}`).join("\n");
-      return {
-        ...step,
-        newState: { ...state, inputs: { ...state.inputs, configuration: `${configuration}${own}\n` } },
-      };
-    });
-    const text = previewMarkdown(
-      previewReport(digestFromText(savedPreview([...steps, ...storageClass("delete")])), at),
-    );
-    expect(text.length).toBeLessThan(64_000);
-    expect(text.split("\n")[0]).toContain(`${size} nodes will be upgraded`);
-    expect(text.slice(0, 2_000)).toContain("Storage at risk");
-    expect(text.match(/<details>/g)?.length ?? 0).toBe(text.match(/<\/details>/g)?.length ?? 0);
-    expect((text.match(/^```/gm)?.length ?? 0) % 2).toBe(0);
-    if (size > 5)
-      expect(text).toMatch(/left out because of the comment size limit: the HTML page has everything\.\*\n$/);
-  });
+  it.each([5, 100, 700])(
+    "of %i nodes fits in a comment, has its summary first, and closes all its blocks",
+    (size) => {
+      // Each node's configuration change differs, so nothing is grouped.
+      const steps = cluster(size).map((step) => {
+        const state = step.newState as { inputs: { configuration?: string } };
+        const { configuration } = state.inputs;
+        if (configuration === undefined) return step;
+        const own = Array.from({ length: 40 }, (_, line) => `# ${step.urn} ${line}`).join("\n");
+        return {
+          ...step,
+          newState: { ...state, inputs: { ...state.inputs, configuration: `${configuration}${own}\n` } },
+        };
+      });
+      const text = previewMarkdown(
+        previewReport(digestFromText(savedPreview([...steps, ...storageClass("delete")])), at),
+      );
+      expect(text.length).toBeLessThan(64_000);
+      expect(text.split("\n")[0]).toContain(`${size} nodes will be upgraded`);
+      expect(text.slice(0, 2_000)).toContain("Storage at risk");
+      expect(text.match(/<details>/g)?.length ?? 0).toBe(text.match(/<\/details>/g)?.length ?? 0);
+      expect((text.match(/^```/gm)?.length ?? 0) % 2).toBe(0);
+      if (size > 5)
+        expect(text).toMatch(
+          /left out because of the comment size limit: the HTML page has everything\.\*\n$/,
+        );
+    },
+  );
 
-  it("is never longer than its limit, and says what was left out", () => {
+  it("never exceeds its limit", () => {
     fc.assert(
       fc.property(
         fc.array(fc.string({ maxLength: 400 }), { maxLength: 20 }),
@@ -244,7 +249,7 @@ describe("Markdown", () => {
 });
 
 describe("a saved preview", () => {
-  it("can be the engine's events too, one a line", () => {
+  it("may also be the engine's events, one per line", () => {
     const [step] = storageClass("delete");
     const { oldState, ...rest } = step ?? { oldState: undefined };
     const events = [
@@ -276,7 +281,7 @@ describe("a saved preview", () => {
     ["[]", /not what `pulumi preview --json` prints/],
     ['{"version":3,"deployment":{}}', /not what `pulumi preview --json` prints \(it has no steps\)/],
     ['{"steps":[{"op":1}]}', /steps\.0\.op/],
-  ])("is refused in words where it is none: %j", (text, reason) => {
+  ])("is refused with a clear message if invalid: %j", (text, reason) => {
     expect(() => digestFromText(text)).toThrow(reason);
   });
 });

@@ -20,7 +20,7 @@ describe("a rollout report", () => {
     expect(rollouts).toHaveLength(1);
   });
 
-  it("has each hop to a release on the way as a rollout of its own", () => {
+  it("shows each hop as a separate rollout", () => {
     const turn = nodeSeconds + 1;
     const hop = (to: string, first: number): UpgradedNode[] =>
       ["cp1", "w1"].map((name, index) => ({ name, to, begun: (first + index) * turn }));
@@ -35,7 +35,7 @@ describe("a rollout report", () => {
     expect(rolloutText(found)).toContain("v1.11.6");
   });
 
-  it("has the last upgrade of Kubernetes, with its parts and why it has ended", () => {
+  it("shows the last Kubernetes upgrade, with its parts and why it failed", () => {
     const timeline = {
       ...{ from: "v1.35.4", to: "v1.36.1", started: "2026-11-21T02:30:00.000Z", seconds: 254 },
       ...{ ended: "failed", reason: "w1 (10.0.0.21), kubelet: it does not run v1.36.1 within 1800 s." },
@@ -69,7 +69,7 @@ describe("a rollout report", () => {
     expect(state({ started: "yesterday" })).not.toHaveProperty("kubernetes");
   });
 
-  it("says where it failed and who was not begun", () => {
+  it("says where the rollout failed and which nodes were not started", () => {
     const nodes = inTurn(["cp1", "cp2", "cp3"]);
     const failed = {
       name: "w1",
@@ -89,7 +89,7 @@ describe("a rollout report", () => {
     expect(text).toContain("Never upgraded by this stack: w2");
   });
 
-  it("counts no node that the rollout before has upgraded, however short ago", () => {
+  it("does not count nodes that an earlier rollout upgraded shortly before", () => {
     const before = inTurn(["cp2", "w1"], { to: "v1.12.8", running: "v1.12.8" });
     const failed = {
       ...{ name: "cp1", from: "v1.12.8", begun: 2 * (nodeSeconds + 1) },
@@ -100,7 +100,7 @@ describe("a rollout report", () => {
     expect(verdict).toMatch(/^cp1 failed at step install: 0 of 3 nodes reached v1\.13\.9/);
   });
 
-  it("tells of a node that was upgraded and could not be verified since", () => {
+  it("names a node that was upgraded but not verified afterwards", () => {
     const [first, second] = inTurn(["cp1", "w1"]);
     const found = report([
       first ?? { name: "" },
@@ -110,7 +110,7 @@ describe("a rollout report", () => {
     expect(rolloutText(found)).toContain("ext-iscsid (Failed)");
   });
 
-  it("keeps rollouts apart: by a long wait, and by another image after a short one", () => {
+  it("separates rollouts by a long wait, or by another image after a short one", () => {
     const sameImage = report([
       { name: "w1", begun: 0 },
       { name: "w2", begun: nodeSeconds + 600 },
@@ -133,7 +133,7 @@ describe("a rollout report", () => {
     expect(mixed.rollouts).toMatchObject([{ to: [{ version: "v1.13.9" }, { version: "v1.13.7" }] }]);
   });
 
-  it("has words for a stack without nodes, and for what is no state", () => {
+  it("handles a stack without nodes, and refuses an invalid state", () => {
     expect(rolloutReport({ deployment: {} }, at)).toMatchObject({
       result: "none",
       verdict: "This stack has no nodes yet.",
@@ -146,7 +146,7 @@ describe("a rollout report", () => {
       expect(() => rolloutReport(odd, at)).toThrow(/not what `pulumi stack export` prints/);
   });
 
-  it("has no secret of the state in it, and no mark-up of a reason", () => {
+  it("has no secret from the state, and escapes reasons", () => {
     const failed = {
       name: "<b>w1",
       begun: 0,
@@ -162,7 +162,7 @@ describe("a rollout report", () => {
     for (const text of [rolloutHtml(found), rolloutText(found)]) expect(text).not.toContain(canary);
   });
 
-  it("draws every step with its words, marks the failure, and gives the same as numbers", () => {
+  it("draws every labeled step, highlights the failure, and has the same data as numbers", () => {
     const html = rolloutHtml(report([{ name: "w1", begun: 0, failedStep: "verify" }]));
     for (const step of ["inspect", "pull", "drain", "install", "reboot", "verify"])
       expect(html).toContain(`<title>${step}: `);
@@ -171,14 +171,14 @@ describe("a rollout report", () => {
     expect(html).toContain('role="img"');
   });
 
-  it("lets no control character of a node into a terminal", () => {
+  it("keeps a node's control characters out of the terminal", () => {
     const failed = { name: "w1", begun: 0, failedStep: "drain", reason: "\u001b[2Jgone" };
     expect(rolloutText(report([failed]))).not.toContain("\u001b");
   });
 });
 
 describe("the time axis", () => {
-  it("leaves a long wait out, and keeps a short one in scale", () => {
+  it("cuts out a long wait, and keeps a short one to scale", () => {
     const axis = timeAxis([
       { from: 0, to: 100_000 },
       { from: 7_200_000, to: 7_300_000 },
@@ -193,7 +193,7 @@ describe("the time axis", () => {
     expect(whole.at(100_000)).toBe(50);
   });
 
-  it("goes from 0 to 100 and never back, with ticks that do not stand on each other", () => {
+  it("goes from 0 to 100 without going back, and its ticks do not overlap", () => {
     const span = fc
       .tuple(fc.nat(10_000_000), fc.nat(100_000))
       .map(([from, length]) => ({ from, to: from + length }));

@@ -2,7 +2,7 @@
 
 const secretSignature = { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270" };
 
-/** A secret as the engine writes it where it shows secrets: what must never be seen. */
+/** A secret as the engine writes it with --show-secrets. It must never be visible. */
 export const canary = "canary-9f3b1c";
 
 export interface SavedStep {
@@ -40,7 +40,7 @@ function configurationText(version: string, extra = ""): string {
   return `machine:\n  type: controlplane\n  token: «secret 3f9a12bc»\n  install:\n    disk: /dev/sda\n    image: ${image(version)}\n${extra}cluster:\n  id: «secret 11111111»\n  network:\n    dnsDomain: cluster.local\n`;
 }
 
-/** The two resources of each node, and the preflight that names them in order. */
+/** Both resources of each node, and the preflight that lists the nodes in order. */
 export function nodeSteps(nodes: readonly FixtureNode[]): SavedStep[] {
   const list = nodes.map(({ name, role, wanted }, index) => ({
     name,
@@ -142,7 +142,7 @@ export function storageClass(op: "delete" | "replace" | "same" | "create"): Save
   }));
 }
 
-/** A Secret with its data in plain sight, as after `--show-secrets`, and one that only the engine knows as such. */
+/** A Secret with plain data, as after `--show-secrets`. */
 export function driverSecret(): SavedStep[] {
   const state = (value: string) => ({
     custom: true,

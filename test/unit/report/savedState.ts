@@ -1,6 +1,6 @@
 import { canary, schematicId, secret, urn } from "./savedPreview.ts";
 
-/** A saved `pulumi stack export` of a stack whose nodes have been upgraded. */
+/** A saved `pulumi stack export` of a stack whose nodes were upgraded. */
 
 const stepSeconds: Record<string, number> = {
   inspect: 1.2,
@@ -17,14 +17,14 @@ const stepSeconds: Record<string, number> = {
 export interface UpgradedNode {
   name: string;
   role?: "controlplane" | "worker";
-  /** Seconds after the beginning; undefined for a node that was never upgraded. */
+  /** Seconds after the start; undefined for a node that was never upgraded. */
   begun?: number;
-  /** Fails there. */
+  /** The step that fails. */
   failedStep?: string;
   reason?: string;
-  /** How much slower than the others. */
+  /** Factor by which it is slower than the others. */
   slow?: number;
-  /** A later run went on after so many seconds. */
+  /** A later run resumed after this many seconds. */
   resumedAfter?: number;
   from?: string;
   to?: string;
@@ -62,10 +62,10 @@ function timelineOf(node: UpgradedNode) {
   };
 }
 
-/** When a node of usual speed is done. */
+/** The seconds that a node of normal speed takes. */
 export const nodeSeconds = Object.values(stepSeconds).reduce((sum, seconds) => sum + seconds, 0);
 
-/** @param hops upgrades of these nodes to releases on their way, as the preflight keeps them */
+/** @param hops earlier upgrades of these nodes, as the preflight stores them */
 export function savedState(nodes: readonly UpgradedNode[], hops: readonly UpgradedNode[] = []): unknown {
   return {
     version: 3,

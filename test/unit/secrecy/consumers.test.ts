@@ -4,13 +4,13 @@ import { redactProperties, redactMessage } from "../../../report/digest/values.t
 import { PatchSource } from "../../../talos/patchSource.ts";
 import { argumentLists, environment, texts } from "./credentials.ts";
 
-/** Reports and errors ask the same module as redaction. */
+/** Reports and errors use the same module as redaction. */
 
 const bare = (form: string): string => form.replace(/[‹›]/g, "");
 const pieces = (form: string): string[] =>
   [...form.matchAll(/‹([^›]*)›/g)].map(([, secret = ""]) => secret.split("\n")[0] ?? "");
 
-/** What only looks random is no secret in a report: it shows schematics, digests and checksums. */
+/** Forms that merely look random are not secret in a report, which shows schematics, digests and checksums. */
 const onlyRandom = (form: string): boolean => /‹q7Zk2LmB9/.test(form);
 
 describe("a report", () => {
@@ -26,7 +26,7 @@ describe("a report", () => {
     expect(pieces(form).filter((piece) => shown.includes(piece))).toEqual([]);
   });
 
-  test("hides arguments and texts of a line", () => {
+  test("hides secrets in arguments and single-line texts", () => {
     const lines = [...argumentLists.filter((list) => list.length === 1).flat(), ...texts]
       .map((form) => form.trimEnd())
       .filter((form) => !form.includes("\n") && !onlyRandom(form));
@@ -37,7 +37,7 @@ describe("a report", () => {
     }
   });
 
-  test("shows what is none", () => {
+  test("shows harmless values", () => {
     const inputs = {
       tolerations: [{ key: "node-role.kubernetes.io/control-plane", operator: "Exists" }],
       volumes: [{ secret: { secretName: "csi", defaultMode: 256 } }],
@@ -55,7 +55,7 @@ describe("a report", () => {
     expect(redactProperties(inputs, "x:y:Z")).toEqual(inputs);
   });
 
-  test("hides tokens and keys in messages, and leaves what they say", () => {
+  test("hides tokens and keys in messages, and keeps the rest", () => {
     expect(
       redactMessage(
         "w1: https://svc:plum/pear@mirror answered 401; token: wrong. Use hvs.CAESIJplumpearlimekiwi",

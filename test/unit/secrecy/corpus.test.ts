@@ -6,11 +6,11 @@ import { secretSpans } from "../../../talos/secrecy/text.ts";
 import { argumentLists, environment, structures, texts } from "./credentials.ts";
 import { harmless } from "./harmless.ts";
 
-/** Every credential of a corpus is hidden wherever it stands and whichever way it is shown, and what is harmless stays readable. */
+/** Every credential of a corpus is hidden wherever it is and however it is shown, and harmless values stay readable. */
 
 const bare = (form: string): string => form.replace(/[‹›]/g, "");
 
-/** The secrets of a form, and their parts: nothing of them may be shown, not even the end behind a comma. */
+/** The secrets of a form and their parts. None may be shown, not even the end after a comma. */
 function pieces(form: string): string[] {
   const secrets = [...form.matchAll(/‹([^›]*)›/g)].map(([, secret = ""]) => secret);
   return secrets.flatMap((secret) => [
@@ -30,11 +30,11 @@ function expectHidden(shown: string, form: string): void {
   expect(pieces(form).filter((piece) => shown.includes(piece))).toEqual([]);
 }
 
-/** What is shown of a document as a patch, and of its lines when a node gains or loses it. */
+/** A document as a redacted patch, and its lines when a node gains or loses it. */
 function everyWay(document: object): string {
   const text = stringify(document);
   const other = stringify({ version: "v1alpha1" });
-  // What is redacted holds no secret for the policies, either; and before, it did.
+  // The policies find a secret before redaction, and none after it.
   expect([countPlainSecrets(text) > 0, countPlainSecrets(redactMachineConfig(text))]).toEqual([true, 0]);
   const lines = [
     { running: other, wanted: text },
@@ -46,20 +46,20 @@ function everyWay(document: object): string {
   return [JSON.stringify(parse(redactMachineConfig(text))).replaceAll('\\"', '"'), ...lines].join("\n");
 }
 
-test("there are enough of them", () => {
+test("there are at least 150 credentials", () => {
   expect(environment.length + argumentLists.length + texts.length + structures.length).toBeGreaterThanOrEqual(
     150,
   );
 });
 
-test.each(environment)("in a service's environment: %s", (form) => {
+test.each(environment)("hides a service's environment: %s", (form) => {
   expectHidden(
     everyWay({ kind: "ExtensionServiceConfig", name: "x", environment: ["A=b", bare(form)] }),
     form,
   );
 });
 
-test.each(argumentLists.map((list) => [list]))("in arguments: %j", (list) => {
+test.each(argumentLists.map((list) => [list]))("hides arguments: %j", (list) => {
   const args = list.map(bare);
   const pod = { kind: "Pod", spec: { containers: [{ name: "x", args }] } };
   expectHidden(everyWay({ machine: { pods: [pod] } }), list.join("\n"));
@@ -69,7 +69,7 @@ test.each(argumentLists.map((list) => [list]))("in arguments: %j", (list) => {
   );
 });
 
-test.each(texts)("in a text: %s", (form) => {
+test.each(texts)("hides a credential in text: %s", (form) => {
   const text = bare(form);
   const map = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "x" }, data: { file: text } };
   const manifest = { cluster: { inlineManifests: [{ name: "x", contents: stringify(map) }] } };
@@ -79,7 +79,7 @@ test.each(texts)("in a text: %s", (form) => {
   expectHidden(everyWay(manifest), form);
 });
 
-test.each(structures)("by its structure: %s", (form) => {
+test.each(structures)("hides a credential by its structure: %s", (form) => {
   const document = parse(bare(form)) as object;
   expectHidden(everyWay(document), form);
   expectHidden(
@@ -88,12 +88,12 @@ test.each(structures)("by its structure: %s", (form) => {
   );
 });
 
-describe("what is harmless stays readable", () => {
+describe("harmless values stay readable", () => {
   test.each(harmless)("%s", (text) => {
     expect(parse(redactMachineConfig(text))).toEqual(parseDocument(text).toJS());
   });
 
-  test("and so does the rest of a text with a secret in it", () => {
+  test("and so does the rest of a text with a secret", () => {
     const shown = (text: string): string =>
       (parse(redactMachineConfig(stringify({ note: text }))) as { note: string }).note;
     expect(shown("[client]\nuser = root\npassword = hunter2\nhost = db\n")).toBe(
@@ -113,7 +113,7 @@ describe("what is harmless stays readable", () => {
   });
 });
 
-test("a text of any length is looked through in time that its length explains", () => {
+test("the time to scan a text does not grow quadratically", () => {
   const parts = [
     "a",
     "a:",
@@ -133,11 +133,11 @@ test("a text of any length is looked through in time that its length explains", 
     "echo ",
   ];
   const took = (part: string, times: number): number => {
-    const began = process.cpuUsage(); // not the time of day: others use the machine too
+    const began = process.cpuUsage(); // CPU time, because others use the machine too.
     secretSpans(part.repeat(times));
     return process.cpuUsage(began).user / 1000;
   };
-  // Ten times the text in a hundred times the time would be the square of it: seconds for a file of a megabyte become hours.
+  // Quadratic time would be 100 times as long for 10 times the text: hours instead of seconds for a megabyte.
   for (const part of [...parts, "name: ", "login a ", "<a>", "-----BEGIN ", "passwd "])
     expect([part, took(part, 40_000) < 40 * took(part, 4_000) + 2_000]).toEqual([part, true]);
 });

@@ -1,12 +1,12 @@
 /**
- * Credentials in the forms that real configurations have them in, with invented values. What is between ‹ and › is secret; the rest may be shown.
+ * Credentials in the forms that real configurations have, with invented values. The text between ‹ and › is secret; the rest may be shown.
  */
 
 const random = (last: string): string => `q7Zk2LmB9xRt4VwY8nHs3JdF6gPc1TeUa${last}`;
 const hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
-/** Entries of `environment` in an ExtensionServiceConfig: secret to their end. */
+/** Entries of `environment` in an ExtensionServiceConfig, secret to their end. */
 export const environment: readonly string[] = [
   "DB_PASS=‹hunter2›",
   "CHAP_PASSWORD=‹abc 77›",
@@ -66,7 +66,7 @@ export const environment: readonly string[] = [
   "Kennwort=‹plum pear›",
 ];
 
-/** Lists of arguments, as `args` and `command` of a container have them. */
+/** Argument lists, as in a container's `args` and `command`. */
 export const argumentLists: readonly (readonly string[])[] = [
   ["--password", "‹plumpear›"],
   ["--password=‹plum pear›"],
@@ -99,7 +99,7 @@ export const argumentLists: readonly (readonly string[])[] = [
   ["run", `‹${random("B")}›`],
 ];
 
-/** Files and scripts, as a ConfigMap inside of `inlineManifests`, an annotation or a kernel argument has them. */
+/** Files and scripts, as in a ConfigMap within `inlineManifests`, an annotation or a kernel argument. */
 export const texts: readonly string[] = [
   // INI, properties, TOML, environment files
   "[client]\nuser = root\npassword = ‹plum pear›\nhost = db\n",
@@ -176,7 +176,7 @@ export const texts: readonly string[] = [
   "postgres://app:‹plum pear›@db.example.com/reports",
   "http://svc:‹plum\\pear›@proxy.example.com:3128",
   "qemu -drive file=iscsi://initiator%‹plum%40pear›@10.0.0.9/iqn.2004-10.com.example:boot/0\n",
-  // token shapes without a name
+  // token formats without a name
   "use ‹AKIAQWERTYUIOPASDFGH› here\n",
   "use ‹ghp_16C7e42F292c6912E7710c838347Ae178B4a› here\n",
   "use ‹github_pat_11ABCDEFG0abcdefghijkl_mnopqrstuvwxyz0123456789› here\n",
@@ -212,7 +212,7 @@ export const texts: readonly string[] = [
   'config["api_token"] = "‹plumpear›"\n',
 ];
 
-/** Machine configurations, documents and manifests by their structure, each a YAML text. */
+/** Machine configurations, documents and manifests that are secret by their structure, as YAML. */
 export const structures: readonly string[] = [
   "machine: { token: ‹plum.pear› }",
   "machine: { ca: { crt: '', key: ‹plumpear› } }",

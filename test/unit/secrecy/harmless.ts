@@ -1,4 +1,4 @@
-/** What has to stay readable, or a diff is of no use: each a YAML text that redaction leaves as it is. */
+/** Values that must stay readable for a diff to be useful: YAML that redaction leaves unchanged. */
 
 const hex = "c9078f9419961640c712a8bf2bb9174933dfcf1da383fd8ea2b7dc21493f8bac";
 const certificate =

@@ -23,7 +23,7 @@ function problems(approvedPlan: string): string[] {
   }
 }
 
-it("is a digest, or one with the file of its plan, or none; the environment takes precedence", () => {
+it("approvedPlan is a digest, a digest with its plan's file, or none; the environment takes precedence", () => {
   const settings = (given: object, environment = {}) =>
     parseSettings({ ...minimalSettings(), ...given }, read, environment).approvedPlan;
   expect(settings({})).toBeUndefined();
@@ -32,12 +32,12 @@ it("is a digest, or one with the file of its plan, or none; the environment take
   expect(settings({ approvedPlan: digest }, { TALOS_ISCSI_APPROVED_PLAN: "none" })).toEqual({
     digest: "none",
   });
-  // A pipeline that has lost the digest deploys nothing, rather than anything.
+  // A pipeline that lost the digest must deploy nothing instead of anything.
   for (const given of [{}, { approvedPlan: digest }])
     expect(() => settings(given, { TALOS_ISCSI_APPROVED_PLAN: "" })).toThrow(SettingsError);
 });
 
-it("is refused in another form, and with a file that is not this plan's", () => {
+it("approvedPlan is refused in another form, and with another plan's file", () => {
   for (const wrong of [
     "abc",
     `${digest}@missing.json`,

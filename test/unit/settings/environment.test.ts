@@ -12,8 +12,8 @@ function problemsOf(config: Record<string, unknown>, environment: Record<string,
   return [];
 }
 
-describe("a text from an environment variable", () => {
-  it("is taken wherever it stands", () => {
+describe("a value from an environment variable", () => {
+  it("is accepted for any setting", () => {
     const cluster = minimalSettings()["cluster"] as Record<string, unknown>;
     const config = {
       ...minimalSettings(),
@@ -28,7 +28,7 @@ describe("a text from an environment variable", () => {
     expect(settings.cluster.nodes[0]?.name).toBe("first");
   });
 
-  it("is missed by the name of its variable, with all other mistakes and nothing else about it", () => {
+  it("is reported by its variable's name if missing, with all other mistakes", () => {
     const config = {
       ...minimalSettings(),
       talosVersion: { fromEnvironment: "RELEASE" },
@@ -42,14 +42,14 @@ describe("a text from an environment variable", () => {
     ]);
   });
 
-  it("is judged like any other, and not shown where it may be a secret", () => {
+  it("is validated like any other value", () => {
     const config = { ...minimalSettings(), talosVersion: { fromEnvironment: "RELEASE" } };
     expect(problemsOf(config, { RELEASE: "1.13" })).toEqual([
       expect.stringMatching(/^talosVersion: is "1\.13"; it must be/),
     ]);
   });
 
-  it("gives a driver its password", () => {
+  it("can be a driver's password", () => {
     const config = {
       ...minimalSettings(),
       joviandss: {
@@ -75,7 +75,7 @@ describe("a text from an environment variable", () => {
     { fromEnvironment: "not a name" },
     { fromEnvironment: 1 },
     { fromenvironment: "A" },
-  ])("is not what %o asks for", (value) => {
+  ])("is not requested by %o", (value) => {
     expect(problemsOf({ ...minimalSettings(), talosVersion: value }, { A: "v1.13.9" })).toEqual([
       expect.stringMatching(/^talosVersion: is a mapping; it must be a Talos release/),
     ]);

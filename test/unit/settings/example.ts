@@ -1,6 +1,6 @@
 import { parseSettings, SettingsError, type Problem, type Settings } from "../../../config.ts";
 
-/** Settings that are right, as a stack's file would have them: the least that is needed. */
+/** Minimal valid settings, as in a stack's file. */
 export function minimalSettings(): Record<string, unknown> {
   return {
     talosVersion: "v1.13.9",
@@ -12,7 +12,7 @@ export function minimalSettings(): Record<string, unknown> {
   };
 }
 
-/** A cluster as most are: three control planes and two workers. */
+/** A typical cluster: three control planes and two workers. */
 export function usualSettings(): Record<string, unknown> {
   return withValues(minimalSettings(), {
     "cluster.nodes": [
@@ -25,7 +25,7 @@ export function usualSettings(): Record<string, unknown> {
   });
 }
 
-/** A copy with some values replaced, by their paths as errors write them; undefined takes a key out. */
+/** A copy with values replaced at paths, written as in errors. Undefined removes a key. */
 export function withValues(
   settings: Record<string, unknown>,
   values: Record<string, unknown>,
@@ -51,7 +51,7 @@ function filesOf(files: Record<string, string>): (path: string) => string {
   };
 }
 
-/** Settings or every problem with them; an error of another kind is a bug and thrown on. */
+/** Settings, or every problem with them. Rethrows other errors, which are bugs. */
 export function parseOutcome(
   config: unknown,
   files: Record<string, string> = {},
@@ -65,10 +65,10 @@ export function parseOutcome(
   }
 }
 
-/** What a secret in the tests' files is recognized by, in the clear and inside of base64. */
+/** Marks every secret in the tests' files, in plain text and within base64. */
 export const canary = "CANARYc4n4ryCANARY";
 
-/** Base64 of a PEM block that carries the canary, as Talos's files have them. */
+/** Base64 of a PEM block with the canary, as in Talos's files. */
 export function pem(label: string, mark = canary): string {
   return Buffer.from(`-----BEGIN ${label}-----\n${mark}\n-----END ${label}-----\n`).toString("base64");
 }
@@ -76,7 +76,7 @@ export function pem(label: string, mark = canary): string {
 const certificate = pem("CERTIFICATE");
 const key = pem("EC PRIVATE KEY");
 
-/** A secrets bundle as `talosctl gen secrets` lays it out. */
+/** A secrets bundle in the format of `talosctl gen secrets`. */
 export const bundle = `cluster:
     id: ${canary}id=
     secret: ${canary}secret=
@@ -93,7 +93,7 @@ certs:
     os: { crt: ${certificate}, key: ${key} }
 `;
 
-/** A control plane's machine configuration, as far as the secrets are in it. */
+/** A control plane's machine configuration, reduced to its secrets. */
 export const controlplane = `version: v1alpha1
 machine:
     type: controlplane
@@ -134,14 +134,14 @@ contexts:
         key: ${key}
 `;
 
-/** Does a text have one of the secrets above in it, in the clear or as the base64 of the files? */
+/** Whether a text contains one of the secrets above, in plain text or as the files' base64. */
 export function leaksSecret(text: string): boolean {
   return [canary, Buffer.from(canary).toString("base64").slice(0, 20), certificate, key].some((secret) =>
     text.includes(secret),
   );
 }
 
-/** A running cluster that is taken over. */
+/** A running cluster to adopt. */
 export function adoptedSettings(): Record<string, unknown> {
   return withValues(usualSettings(), {
     talosContract: "v1.12",

@@ -5,7 +5,7 @@ import { parse } from "yaml";
 import { parseSettings } from "../../../config.ts";
 import { minimalSettings, parseOutcome } from "./example.ts";
 
-/** What `pulumi new` saves: a key for each answer. */
+/** The keys that `pulumi new` saves, one per answer. */
 const answers = {
   talosVersion: "v1.13.9",
   "cluster.name": "dev",
@@ -20,12 +20,12 @@ const paths = (config: Record<string, unknown>): string[] =>
     .problems.map(({ path }) => path)
     .sort();
 
-describe("keys that are paths", () => {
-  it("mean the same as the nested settings", () => {
+describe("flat keys", () => {
+  it("mean the same as nested settings", () => {
     expect(parseOutcome(answers).settings).toEqual(parseOutcome(minimalSettings()).settings);
   });
 
-  it("go with nested ones beside them, the project's default included", () => {
+  it("can be mixed with nested settings, such as the project's default", () => {
     const mixed = {
       ...answers,
       cluster: { nodes: [{ installDisk: "/dev/vda" }], checkHardware: "warn" },
@@ -38,14 +38,14 @@ describe("keys that are paths", () => {
     expect(parseOutcome({ ...answers, cluster: {} }).settings).toEqual(parseOutcome(answers).settings);
   });
 
-  it("leave what the caller has given as it was", () => {
+  it("do not modify the caller's object", () => {
     const given = { ...answers, cluster: { nodes: [{ installDisk: "/dev/vda" }] } };
     const before = structuredClone(given);
     parseOutcome(given);
     expect(given).toEqual(before);
   });
 
-  it("become numbers and switches as with --path", () => {
+  it("become numbers and booleans as with --path", () => {
     const { settings, problems } = parseOutcome({
       ...answers,
       "upgrade.prePull": "false",
@@ -55,7 +55,7 @@ describe("keys that are paths", () => {
     expect(settings?.upgrade).toMatchObject({ prePull: false, workers: { maxUnavailable: 2 } });
   });
 
-  it.each(["123", "0", "true", "false"])("keep the text %s where the setting is a text", (text) => {
+  it.each(["123", "0", "true", "false"])("keep %s as a string if the setting is a string", (text) => {
     const { settings, problems } = parseOutcome({
       ...answers,
       "cluster.name": text,
@@ -67,7 +67,7 @@ describe("keys that are paths", () => {
     expect(settings?.cluster.nodes[0]).toMatchObject({ name: text, labels: { rack: text } });
   });
 
-  it("become what --path makes of them where a setting may be several things", () => {
+  it("become what --path makes of them if a setting accepts several types", () => {
     const { settings, problems } = parseOutcome({
       ...answers,
       "upgrade.workers.maxUnavailable": "2",
@@ -77,7 +77,7 @@ describe("keys that are paths", () => {
     expect(settings?.upgrade.workers.maxUnavailable).toBe(2);
   });
 
-  it("keep the order of a list, however long", () => {
+  it("keep the order of a list of any length", () => {
     const nodes = Array.from({ length: 12 }, (_, index) => index).flatMap((index) => [
       [`cluster.nodes[${index}].name`, index === 0 ? "cp1" : `w${index}`],
       [`cluster.nodes[${index}].address`, `10.0.0.${11 + index}`],
@@ -94,7 +94,7 @@ describe("keys that are paths", () => {
   });
 });
 
-describe("a key that is a path is refused", () => {
+describe("a flat key is refused", () => {
   it.each<[string, Record<string, unknown>, string[]]>([
     ["set twice", { ...answers, cluster: { name: "prod" } }, ["cluster.name"]],
     [
@@ -120,17 +120,17 @@ describe("a key that is a path is refused", () => {
     ["no setting", { ...answers, "clusters.name": "dev" }, ["clusters"]],
     ["no path", { ...answers, "cluster.nodes[x].name": "a" }, ["cluster.nodes[x].name"]],
     ["a way to a prototype", { ...answers, "cluster.__proto__.name": "a" }, ["cluster.__proto__.name"]],
-  ])("%s", (_, config, expected) => {
+  ])("if it is %s", (_, config, expected) => {
     expect(paths(config)).toEqual(expected);
   });
 
-  it("and what is still missing is named at its path", () => {
+  it("and missing settings are reported at their paths", () => {
     const { "cluster.endpoint": _endpoint, "cluster.nodes[0].address": _address, ...rest } = answers;
     expect(paths({ ...rest, cluster: {} })).toEqual(["cluster.endpoint", "cluster.nodes[0].address"]);
   });
 });
 
-describe("a secret under such a key", () => {
+describe("a secret under a flat key", () => {
   const config = {
     ...answers,
     "joviandss.image": "docker.io/opene/joviandss-csi:v1.0",
@@ -141,7 +141,7 @@ describe("a secret under such a key", () => {
     "joviandss.pools[0].name": "Pool-0",
   };
 
-  it("is hidden, and stays text", () => {
+  it("is hidden, and stays a string", () => {
     const file = { ...config, "joviandss.endpoint.password": { secure: "v1:abc" } };
     const settings = parseSettings(
       config,
@@ -157,7 +157,7 @@ describe("a secret under such a key", () => {
     expect(settings.warnings.filter(({ reason }) => reason.includes("plain text"))).toEqual([]);
   });
 
-  it("in plain text is named", () => {
+  it("causes a warning in plain text", () => {
     const { warnings } = parseSettings(
       { ...config, "joviandss.endpoint.password": "plum-orchard" },
       undefined,
@@ -171,7 +171,7 @@ describe("a secret under such a key", () => {
   });
 });
 
-it("the project's template asks for keys that make a cluster", () => {
+it("the project's template asks for the keys of a complete cluster", () => {
   const { config, template } = parse(
     readFileSync(join(import.meta.dirname, "../../../Pulumi.yaml"), "utf8"),
   ) as {

@@ -19,7 +19,7 @@ describe("an endpoint", () => {
     expect(splitEndpoint(endpoint)).toEqual({ host, port });
   });
 
-  it("keeps any IPv6 address whole, with or without a port", () => {
+  it("keeps any IPv6 address intact, with or without a port", () => {
     fc.assert(
       fc.property(fc.ipV6(), fc.integer({ min: 1, max: 65535 }), (host, port) => {
         expect(splitEndpoint(`[${host}]:${port}`)).toEqual({ host, port });
@@ -33,18 +33,18 @@ describe("credentials", () => {
   const base64 = (text: string): string => Buffer.from(text).toString("base64");
   const pkcs8 = generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString();
 
-  it("make a key under Talos's own label readable", () => {
+  it("may have a key with Talos's own label", () => {
     const labelled = pkcs8.replaceAll("PRIVATE KEY", "ED25519 PRIVATE KEY");
     const { key } = pemCredentials({ caCertificate: "", clientCertificate: "", clientKey: base64(labelled) });
     expect(createPrivateKey(key).asymmetricKeyType).toBe("ed25519");
   });
 
-  it("are taken as PEM too", () => {
+  it("may be PEM", () => {
     const { key } = pemCredentials({ caCertificate: "", clientCertificate: "", clientKey: pkcs8 });
     expect(key.toString()).toBe(pkcs8);
   });
 
-  it("that are none are refused without being quoted", () => {
+  it("are refused without being quoted if invalid", () => {
     const credentials = {
       caCertificate: base64("a"),
       clientCertificate: base64("b"),
@@ -55,7 +55,7 @@ describe("credentials", () => {
     );
   });
 
-  it("are read for TLS once, however many nodes they are for", async () => {
+  it("are loaded for TLS once, for any number of nodes", async () => {
     const authority = await createAuthority("talos", "ed25519");
     const pem = async () => {
       const { certificate, key } = await issueLeaf(authority, { commonName: "admin", usages: ["client"] });

@@ -5,7 +5,7 @@ const grpc = (code: number, details: string): Error => Object.assign(new Error(d
 const kind = (code: number, details: string, stopped = false): string =>
   toTalosError(grpc(code, details), "10.0.0.11", "MachineService.Version", stopped).kind;
 
-describe("what a gRPC error means for a caller", () => {
+describe("a gRPC error", () => {
   it.each([
     [14, "No connection established. Last error: connect ECONNREFUSED 10.0.0.11:50000", "unreachable"],
     [
@@ -33,17 +33,17 @@ describe("what a gRPC error means for a caller", () => {
     expect(kind(code, details)).toBe(expected);
   });
 
-  it("knows whose wish it was that a call ended", () => {
+  it("of a call that we cancelled is a cancellation", () => {
     expect(kind(1, "Cancelled on client", true)).toBe("cancelled");
   });
 
-  it("tells apart what may pass and what the server does not have", () => {
+  it("is known to be transient or unimplemented", () => {
     expect(isTransient(toTalosError(grpc(14, "x"), "n", "c", false))).toBe(true);
     expect(isTransient(new Error("x"))).toBe(false);
     expect(isUnimplemented(toTalosError(grpc(12, "x"), "n", "c", false))).toBe(true);
   });
 
-  it("says it in one line, with the node and the call, without gRPC's wrapping and without key material", () => {
+  it("becomes one line with the node and the call, without gRPC's wrapping and key material", () => {
     const key = "-----BEGIN ED25519 PRIVATE KEY-----\nhunter2\n-----END ED25519 PRIVATE KEY-----";
     const base64 = Buffer.from(key).toString("base64");
     const error = toTalosError(

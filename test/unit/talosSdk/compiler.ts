@@ -5,7 +5,7 @@ import type { Question } from "./expectedTypes.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 
-// Identity, not mutual assignability: it tells `x?: T` from `x: T | undefined`, `readonly` from not, `any` from all.
+// Identity, not mutual assignability. It distinguishes `x?: T` from `x: T | undefined`, `readonly` from writable, `any` from everything.
 const prelude = `
 import type * as pulumi from "@pulumi/pulumi";
 import type * as talos from "@pulumiverse/talos";
@@ -13,7 +13,7 @@ type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ?
 declare function check<Answer extends true>(): Answer;
 `.trimStart();
 
-/** The compiler's view of the SDK, as a program of this repository imports it. */
+/** The SDK's types as the compiler sees them in a program of this repository. */
 export class SdkTypes {
   readonly #program: ts.Program;
   readonly #wrong: Map<string, string>;
@@ -38,19 +38,19 @@ export class SdkTypes {
     }
   }
 
-  /** What is wrong, by question; those with the right answer are not in it. */
+  /** The questions with a wrong answer. */
   wrongAnswers(about: (about: string) => boolean = () => true): Record<string, string> {
     return Object.fromEntries([...this.#wrong].filter(([name]) => about(name)));
   }
 
-  /** The names that a module of the SDK exports, types included; `path` as in `types.input.machine`. */
+  /** The names that a module of the SDK exports, types included. `path` is like `types.input.machine`. */
   exports(path: string): string[] {
     return this.#members(path)
       .map((symbol) => symbol.name)
       .sort();
   }
 
-  /** Every property of every exported interface and class of a module: is it documented, is it deprecated? */
+  /** Every property of a module's exported interfaces and classes, and whether it is documented or deprecated. */
   properties(path: string): { name: string; documented: boolean; deprecated: boolean }[] {
     const checker = this.#program.getTypeChecker();
     return this.#members(path).flatMap((member) =>

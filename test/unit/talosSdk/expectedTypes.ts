@@ -10,14 +10,14 @@ import {
 } from "./schema.ts";
 
 /**
- * How Pulumi's code generator writes a type: `plain` for arguments of a function that is called at once, `input` where
- * outputs and promises are taken as well, `output` for what comes back.
+ * How Pulumi's code generator writes a type: `plain` for arguments of a function that is called directly, `input` where
+ * outputs and promises are also accepted, `output` for results.
  */
 type Form = "plain" | "input" | "output";
 
-/** One thing that the compiler is asked: are these two types identical? */
+/** One question for the compiler: are these two types identical? */
 export interface Question {
-  /** What it is about; the first word names the resource, function or type. */
+  /** The subject. Its first word names the resource, function or type. */
   about: string;
   actual: string;
   expected: string;
@@ -28,7 +28,7 @@ interface Use {
   form: Form;
 }
 
-/** Every object type in every form that some resource or function needs it in, however deep. */
+/** Every object type in each form that a resource or function uses, at any depth. */
 const uses: Map<string, Use> = collectUses();
 
 function collectUses(): Map<string, Use> {
@@ -60,7 +60,7 @@ function objectType(token: string): ObjectSpec {
   return type;
 }
 
-/** A type that exists in a plain form leaves the short name to it: the other is called `…Args`. */
+/** A type with a plain form keeps the short name for it, and its input form is called `…Args`. */
 function typeName({ token, form }: Use): string {
   return pascal(parseToken(token).member) + (form === "input" && uses.has(`plain ${token}`) ? "Args" : "");
 }
@@ -98,7 +98,7 @@ function member(name: string, spec: PropertySpec, form: Form, required: boolean)
   return required ? `${name}: pulumi.Input<${type}>` : `${name}?: pulumi.Input<${type} | undefined>`;
 }
 
-/** One question for the names of the properties, and one for each property's type, requiredness and mutability. */
+/** One question for the property names, and one for each property's type, optionality and mutability. */
 function ask(about: string, actual: string, members: Map<string, string>): Question[] {
   const names = [...members.keys()].map((name) => JSON.stringify(name)).join(" | ") || "never";
   return [
@@ -125,7 +125,7 @@ function askInterface(
   return ask(about, actual, new Map(members));
 }
 
-/** The questions about nested objects. Types of the schema that nothing refers to are not part of an SDK. */
+/** The questions about nested objects. An SDK omits schema types that nothing refers to. */
 export function typeQuestions(): Question[] {
   return [...uses.values()].flatMap((use) => {
     const { properties, required, language } = objectType(use.token);
@@ -244,7 +244,7 @@ export function providerQuestions(): Question[] {
   ];
 }
 
-/** The names that each module of the SDK has to export, types included. */
+/** The names that each module of the SDK must export, types included. */
 export function expectedExports(): Map<string, string[]> {
   const exports = new Map<string, Set<string>>();
   const add = (module: string, ...names: string[]): void => {

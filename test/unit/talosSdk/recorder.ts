@@ -3,20 +3,20 @@ import { getMonitor } from "@pulumi/pulumi/runtime/settings.js";
 import provider from "@pulumi/pulumi/proto/provider_pb.js";
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
 
-/** A request as it leaves the program for the engine, the secrets in it still wrapped. */
+/** A request as sent to the engine, with its secrets still wrapped. */
 export interface Recorded {
   method: string;
   token: string;
   properties: Record<string, unknown>;
   version: string;
   pluginDownloadUrl: string;
-  /** The rest, as the protocol has it. */
+  /** The other fields, as in the protocol. */
   request: Record<string, unknown>;
 }
 
-/** What the engine would answer. */
+/** The engine's answers. */
 export interface Answers {
-  /** The state of a resource after it is made or read. */
+  /** The state of a resource after it is created or read. */
   state?: Record<string, unknown>;
   /** The result of a function. */
   result?: Record<string, unknown>;
@@ -25,7 +25,7 @@ export interface Answers {
 type Callback = (error: unknown, response: unknown) => void;
 type Method = (request: WireRequest, callback: Callback) => unknown;
 
-/** The wire boundary: protobuf's generated accessors, of which each kind of request has some. */
+/** The wire boundary: protobuf's generated accessors. Each kind of request has some of them. */
 interface WireRequest {
   toObject(): Record<string, unknown>;
   getVersion(): string;
@@ -42,7 +42,7 @@ export function wireSecret(value: unknown): Record<string, unknown> {
   return { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", value };
 }
 
-/** Puts Pulumi's mocks in place of the engine and writes down every request before they see it. */
+/** Replaces the engine with Pulumi's mocks, and records every request before they see it. */
 export async function recordRequests(answers: Answers): Promise<Recorded[]> {
   const recorded: Recorded[] = [];
   await pulumi.runtime.setMocks(
@@ -54,7 +54,7 @@ export async function recordRequests(answers: Answers): Promise<Recorded[]> {
     "stack",
   );
   const monitor = getMonitor() as unknown as Record<string, Method>;
-  // Pulumi's mocks do not know methods of resources.
+  // Pulumi's mocks do not support methods of resources.
   monitor.call = (_, callback) => {
     const response = new provider.CallResponse();
     response.setReturn(
@@ -81,7 +81,7 @@ export async function recordRequests(answers: Answers): Promise<Recorded[]> {
   return recorded;
 }
 
-/** The one request there was. */
+/** The only request. */
 export function only(recorded: Recorded[]): Recorded {
   const [first, ...more] = recorded;
   if (!first || more.length > 0) throw new Error(`expected one request, saw ${recorded.length}`);

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/** The parts of a Pulumi package schema that the Talos provider's makes use of. */
+/** The parts of a Pulumi package schema that the Talos provider uses. */
 export interface Schema {
   name: string;
   pluginDownloadURL: string;
@@ -40,27 +40,27 @@ export interface FunctionSpec {
   outputs: ObjectSpec;
 }
 
-/** The version is not in the schema, but in the name of the release that it was taken from. */
+/** The schema has no version, so this is the release that it was taken from. */
 export const schemaVersion = "0.8.1";
 
 export const schema = JSON.parse(
   readFileSync(new URL(`../data/pulumi-talos-${schemaVersion}-schema.json`, import.meta.url), "utf8"),
 ) as Schema;
 
-/** Functions that a program calls, without the methods of the provider. */
+/** Functions that a program calls, without the provider's methods. */
 export const functions = Object.entries(schema.functions).filter(([token]) => token.startsWith("talos:"));
 export const resources = Object.entries(schema.resources);
 
 export interface TokenParts {
   /** The namespace of its types, for example `imageFactory`. */
   namespace: string;
-  /** The module of the SDK, which Pulumi's code generator writes in lower case, for example `imagefactory`. */
+  /** The module of the SDK, for example `imagefactory`. Pulumi's code generator writes it in lower case. */
   module: string;
-  /** The class, function or type as the token has it. */
+  /** The class, function or type, as in the token. */
   member: string;
 }
 
-/** Takes a token such as `talos:imageFactory/schematic:Schematic` apart. */
+/** Parses a token such as `talos:imageFactory/schematic:Schematic`. */
 export function parseToken(token: string): TokenParts {
   const match = /^talos:([^/]+)\/[^:]+:(.+)$/.exec(token);
   if (!match?.[1] || !match[2]) throw new Error(`not a token of the Talos provider: ${token}`);
@@ -72,12 +72,12 @@ export function pascal(name: string): string {
   return name.charAt(0).toUpperCase() + name.slice(1);
 }
 
-/** The token of the object type that a property has, if it has one. Both `#/types/` and `#types/` occur. */
+/** The token of a property's object type, if it has one. Both `#/types/` and `#types/` occur. */
 export function referencedType(spec: PropertySpec): string | undefined {
   return spec.$ref === undefined ? undefined : /^#\/?types\/(.+)$/.exec(spec.$ref)?.[1];
 }
 
-/** A value that fits a property, different for every property. */
+/** A valid value for a property, different for each property. */
 function sample(spec: PropertySpec, path: string): unknown {
   const type = referencedType(spec);
   if (type !== undefined) {
@@ -94,7 +94,7 @@ function sample(spec: PropertySpec, path: string): unknown {
   throw new Error(`no sample for ${path}: ${JSON.stringify(spec)}`);
 }
 
-/** Values for all properties, by name. */
+/** Valid values for all properties, by name. */
 export function samples(properties: Record<string, PropertySpec>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(properties).map(([name, spec]) => [name, sample(spec, name)]));
 }
