@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Parses the commands that the documentation tells people to run. */
+/** Parses the commands that the documentation gives. */
 
 const root = join(import.meta.dirname, "..");
 
@@ -81,7 +81,7 @@ export interface CommandProof {
   test?: string;
   /** The code in that test that runs it. */
   by?: string;
-  /** Why no test can. */
+  /** Why no test can run it. */
   why?: string;
 }
 

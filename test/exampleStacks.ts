@@ -16,7 +16,6 @@ export interface Example {
   secrets: string[];
 }
 
-/** Every example there is. */
 export function allExamples(): Example[] {
   return readdirSync(folder)
     .filter((name) => existsSync(join(folder, name, "Pulumi.example.yaml")))

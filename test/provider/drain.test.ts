@@ -76,7 +76,7 @@ describe("drain", () => {
     expect(kubernetes.log).toEqual(["cordon w1", "evict web", "uncordon w1"]);
   });
 
-  it("leaves a node cordoned that somebody else has cordoned", async () => {
+  it("keeps a cordon that someone else has set", async () => {
     kubernetes.get("w1").unschedulable = true;
     await createHarness(kubernetes).provider.create(urn, inputsFor(cluster, "w1", drained));
     expect(cluster.node("w1").snapshot().version).toBe("v1.13.9");

@@ -575,7 +575,7 @@ describe("a change by hand", () => {
         "~ machine.sysctls.vm.managed: 2 -> 1",
       ]);
       expect(unwrap(checked.inputs).values).not.toHaveProperty("changedByHand");
-      // The engine keeps what was applied in the inputs alone, and the plugin's server restores it for each call.
+      // The engine keeps what was applied only in the inputs, and the plugin's server restores it for each call.
       const { machineConfiguration, configuration } = given;
       const served = { ...live.props, given: { machineConfiguration, configuration, patches } };
       for (const olds of [live.props, served]) {
@@ -625,7 +625,7 @@ describe("state of 0.1.0", () => {
     expect(Object.keys(written ?? {})).not.toContain("contract");
   });
 
-  it("goes on as it is where the node has its configuration: nothing is applied", async () => {
+  it("migrates without an apply if the node already has its configuration", async () => {
     const own = createHarness();
     const old = guard(wantedOf("w1"), { changes: ["+ machine.kernel.modules[iscsi_tcp].name: iscsi_tcp"] });
     const before = applied("w1").length;
@@ -636,7 +636,7 @@ describe("state of 0.1.0", () => {
     expect(unwrap(outs).values["contract"]).toBe("v1.12");
     expect(applied("w1")).toHaveLength(before);
     expect(own.warnings).toEqual([]);
-    // And then it is settled.
+    // After that it is settled.
     const again = counted();
     await check(again, checked.inputs, inputsOf("w1", wantedOf("w1")));
     expect(again.dials()).toBe(0);

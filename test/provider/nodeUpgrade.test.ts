@@ -15,7 +15,7 @@ describe("upgrading a node to the wanted image", () => {
     ["v1.12.7", "v1.13.9", "legacy"],
     ["v1.13.7", "v1.13.9", "lifecycle"],
     ["v1.7.5", "v1.8.4", "legacy"],
-  ])("from %s to %s, by the API that its server has (%s)", async (from, to, via) => {
+  ])("from %s to %s with the API of its release (%s)", async (from, to, via) => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", version: from });
     const { provider, info, warnings } = createHarness();
     const { outs } = await provider.create(urn, inputsFor(cluster, "cp1", { talosVersion: to }));
@@ -216,7 +216,7 @@ describe("refresh and update", () => {
     expect(node.snapshot()).toMatchObject({ version: "v1.13.7", upgrades: 2 });
   });
 
-  it("starts a service that somebody has stopped", async () => {
+  it("starts a service that someone has stopped", async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.44.1", workers: 1 });
     const inputs = inputsFor(cluster, "w1");
     const { provider, info } = createHarness();

@@ -31,7 +31,7 @@ describe("an old Node.js", () => {
   it.each([
     ["the executable", [join(folder, "pulumi-resource-talos-node")]],
     ["the file that PulumiPlugin.yaml leads to", [join(folder, "start.cjs")]],
-  ])("fails at %s with what to do, and without a stack trace", (_, args) => {
+  ])("is refused by %s with advice and without a stack trace", (_, args) => {
     const { status, stderr } = spawnSync(process.execPath, [...asOldNode, ...args], { encoding: "utf8" });
     expect(status).toBe(1);
     expect(stderr).toContain("Node.js 22.18 or newer");
@@ -39,7 +39,7 @@ describe("an old Node.js", () => {
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 
-  it("fails at the program with an error that Pulumi shows without a stack trace", () => {
+  it("is refused by the program with an error that Pulumi shows without a stack trace", () => {
     const load = `import { RunError } from "@pulumi/pulumi/errors.js";
       await import("./main.js").catch((error) => console.log(JSON.stringify({ bare: RunError.isInstance(error), message: error.message })));`;
     const { stdout } = spawnSync(process.execPath, [...asOldNode, "--input-type=module", "-e", load], {
@@ -52,7 +52,7 @@ describe("an old Node.js", () => {
     expect(message).toContain("v20.20.2");
   });
 
-  it("fails at every npm script that runs TypeScript, with two lines of text only", () => {
+  it("is refused by every npm script that runs TypeScript, with two lines of text only", () => {
     const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
       scripts: Record<string, string>;
     };

@@ -140,7 +140,7 @@ describe("an installation", () => {
     expect(node.disk.slots[node.disk.active ?? "A"]?.version).toBe("v1.13.6");
   });
 
-  test("of Talos 1.14 is logged in machined's log instead of the kernel's, in other words", async () => {
+  test("of Talos 1.14 is logged in machined's log instead of the kernel's, in a different format", async () => {
     // Only the factory has images of 1.14, so the node upgrades from 1.13.
     await connected(cluster, node).install("v1.14.1");
     await connected(cluster, node).reboot();

@@ -93,7 +93,7 @@ it("two machines take control planes down one at a time, by the Lease alone", as
   });
   const upgrade = (machine: 0 | 1, name: string): Promise<unknown> => {
     const { caCertificate } = cluster.credentials;
-    // Processes on one machine recognize each other by the CA's text. Different white space makes them strangers, as on two machines.
+    // Processes on one machine recognize each other by the CA's text. Different white space hides them from each other, as on two machines.
     const text = Buffer.from(caCertificate, "base64").toString() + "\n".repeat(machine);
     const inputs = inputsFor(cluster, name, {
       ...{ kubeconfig, timeoutSeconds: 120, storageGate: { enabled: false } },

@@ -120,7 +120,7 @@ describe("images in the settings", () => {
         },
       ],
     ],
-  ])("are refused where %s", (_, change, wanted) => {
+  ])("are refused: %s", (_, change, wanted) => {
     const { problems } = parseOutcome(mixed(change));
     for (const { path, reason } of wanted)
       expect(problems).toContainEqual({ path, reason: expect.stringMatching(reason) as string });

@@ -30,7 +30,7 @@ const check = async (token: string, given: Properties) => {
 };
 
 describe("the schema of the plugin talos-node", () => {
-  it("is in step with the classes in components/ (else run `npm run schema`)", async () => {
+  it("is up to date with the classes in components/ (else run `npm run schema`)", async () => {
     expect(readFileSync(join(root, "provider", "schema.json"), "utf8")).toBe(await nodeSchemaText(root));
   });
 

@@ -19,19 +19,14 @@ export interface Container {
   resources: unknown;
 }
 
-/** The only Deployment. */
 export const onlyDeployment = (resources: Registered[]) =>
   onlyResource(resources, "kubernetes:apps/v1:Deployment").inputs;
-/** The only DaemonSet. */
 export const onlyDaemonSet = (resources: Registered[]) =>
   onlyResource(resources, "kubernetes:apps/v1:DaemonSet").inputs;
-/** The pod of a workload. */
 export const podOf = (workload: unknown) =>
   valueAt(workload, "spec", "template", "spec") as Record<string, unknown>;
-/** The containers of a workload. */
 export const containersOf = (workload: unknown) => podOf(workload).containers as Container[];
 
-/** A workload's container of that name. */
 export function containerNamed(workload: unknown, name: string): Container {
   const found = containersOf(workload).find((entry) => entry.name === name);
   if (found !== undefined) return found;

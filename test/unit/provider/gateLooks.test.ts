@@ -157,7 +157,7 @@ describe.each([...onControlPlane, ...onWorker])("$act of $of", ({ act, of, run }
 });
 
 const withBoot = [...onControlPlane.slice(0, 4), ...onWorker];
-describe.each(withBoot)("$act of $of, for a boot", ({ of, run }) => {
+describe.each(withBoot)("$act of $of, meant for one boot", ({ of, run }) => {
   it("is refused in another boot", async () => {
     await expect(run(gateOf(of), "the boot before")).rejects.toBeInstanceOf(NodeRebooted);
     expect(done).toEqual([]);

@@ -91,7 +91,7 @@ describe("a node that boots with GRUB and has arguments in its machine configura
     ]);
   });
 
-  it("does not have its passwords shown", async () => {
+  it("does not reveal its passwords", async () => {
     const secret = "console.password=hunter2hunter2";
     const [text] = await told({ active: config({ extraKernelArgs: [secret] }), cmdline: `a=b ${secret}` });
     expect(text).toContain("console.password=[secret]");

@@ -55,7 +55,6 @@ async function upgrade(name: string, more: Record<string, unknown> = {}, clock?:
   return upgradeNode(context);
 }
 
-/** The step at which an upgrade failed. */
 async function failedStep(name: string): Promise<string> {
   const outcome = await upgrade(name);
   return outcome.ok ? "none" : outcome.error.step;

@@ -10,13 +10,13 @@ it.each([
   ["certificate has expired (CERT_HAS_EXPIRED)", /clock/],
   ["certificate is not yet valid (CERT_NOT_YET_VALID)", /clock/],
   ["the node does not accept the client certificate: tlsv1 alert unknown ca", /talosconfig/],
-])("%s: the advice is for a node that is up", (reason, advice) => {
+])("%s: the advice fits a node that is up", (reason, advice) => {
   expect(hintForUnanswered(reason)).toMatch(advice);
   expect(hintForUnanswered(reason)).not.toMatch(away);
 });
 
 it.each(["connect ECONNREFUSED 10.0.0.11:50000", "Deadline exceeded", "connect EHOSTUNREACH"])(
-  "%s: the advice is for a node that is down",
+  "%s: the advice fits a node that is down",
   (reason) => {
     expect(hintForUnanswered(reason)).toMatch(away);
   },
@@ -25,7 +25,7 @@ it.each(["connect ECONNREFUSED 10.0.0.11:50000", "Deadline exceeded", "connect E
 it.each([
   "its endpoint lb.example.org:443 does not answer",
   "none of its endpoints answers: 10.0.0.11, 10.0.0.12",
-])("%s: the advice is for an endpoint, not the node", (reason) => {
+])("%s: the advice is about the endpoint, not the node", (reason) => {
   expect(hintForUnanswered(reason)).toMatch(/endpoint is on.*nothing is known about the node/);
   expect(hintForUnanswered(reason)).not.toMatch(away);
 });

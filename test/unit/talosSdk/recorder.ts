@@ -81,14 +81,12 @@ export async function recordRequests(answers: Answers): Promise<Recorded[]> {
   return recorded;
 }
 
-/** The only request. */
 export function only(recorded: Recorded[]): Recorded {
   const [first, ...more] = recorded;
   if (!first || more.length > 0) throw new Error(`expected one request, saw ${recorded.length}`);
   return first;
 }
 
-/** Waits for an output's value. */
 export function valueOf<T>(output: pulumi.Output<T>): Promise<T> {
   return new Promise((resolve) => {
     output.apply((value) => {
