@@ -94,7 +94,7 @@ it("the plan changes when someone upgrades a component in between", async () => 
   expect(planDigest((await planned(inputs())).plan)).toBe(approved.digest);
 });
 
-it("an impossible upgrade is refused before anything changes: in the preview with all other problems, in a deployment before the first configuration", async () => {
+it("an impossible upgrade is refused in the preview, and in a deployment before the first configuration", async () => {
   const last = { ...inputs(), kubernetesVersion: oldRelease };
   const touched = own.applies();
   const judge = async (

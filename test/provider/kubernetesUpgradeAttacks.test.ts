@@ -154,7 +154,7 @@ describe("one control plane and one worker", () => {
     expect(own.configured()["cp1"]).toEqual(componentReleases(newRelease, "controlplane"));
   });
 
-  it("a resource that was removed from the state in the middle of an upgrade: a refresh shows it, and the next run finishes", async () => {
+  it("a resource removed from the state during an upgrade: a refresh shows it, and the next run finishes", async () => {
     const { provider } = own.provider();
     const state = await own.adopted(provider);
     own.cluster.node("w1").faults.set("configuration-refused");

@@ -123,7 +123,7 @@ describe("upgrade windows", () => {
     expect(cluster.node("w1").snapshot()).toMatchObject({ upgrades: 0, reboots: 0 });
   });
 
-  it("a window that closes while a node waits for its turn stops it before the drain, and the message says what a reboot would start", async () => {
+  it("a window that closes while a node waits for its turn stops it before the drain, with a note on what a reboot would start", async () => {
     let asked = 0;
     const closing = at(() => (asked++ === 0 ? onSunday : onSaturday));
     const inputs = inputsFor(cluster, "w1", {
