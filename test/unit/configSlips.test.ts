@@ -125,7 +125,7 @@ describe("versions, extensions and endpoints", () => {
       "siderolabs/gasket",
       "siderolabs/nvidia-fabric-manager-lts",
     ])
-      expect(warnings(withExtensions("siderolabs/iscsi-tools", known))).not.toContain("known here");
+      expect(warnings(withExtensions("siderolabs/iscsi-tools", known))).not.toContain("not a known official extension");
   });
 
   it.each([

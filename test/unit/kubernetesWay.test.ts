@@ -53,7 +53,7 @@ describe("Kubernetes upgrades between Talos hops", () => {
       /no release of Kubernetes v1\.30 is known/,
       ["v1.31.2"],
     ],
-    ["jumps over what both run", "v1.27.1", ["v1.9.6", "v1.15.0"], undefined],
+    ["meets a Talos release that the table does not have", "v1.27.1", ["v1.9.6", "v1.15.0"], undefined],
     [
       "jumps too far",
       "v1.24.1",

@@ -133,6 +133,7 @@ describe("joviandss.probe and synology.probe", () => {
   it("probe each driver with its own settings", async () => {
     const both = withValues(withProbe({}), { synology: { ...synology, probe: { size: "2Gi" } } });
     const { resources } = await runProgram(both);
+    expect(probeOf(resources).inputs["size"]).toBe("1Gi");
     expect(onlyResource(resources, type, "synology-probe").inputs).toMatchObject({
       size: "2Gi",
       storageClasses: [{ name: "synology-iscsi-storage", accessMode: "ReadWriteOnce" }],
