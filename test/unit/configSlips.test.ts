@@ -125,7 +125,9 @@ describe("versions, extensions and endpoints", () => {
       "siderolabs/gasket",
       "siderolabs/nvidia-fabric-manager-lts",
     ])
-      expect(warnings(withExtensions("siderolabs/iscsi-tools", known))).not.toContain("not a known official extension");
+      expect(warnings(withExtensions("siderolabs/iscsi-tools", known))).not.toContain(
+        "not a known official extension",
+      );
   });
 
   it.each([
