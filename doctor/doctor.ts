@@ -57,7 +57,7 @@ export const realEnvironment: DoctorEnvironment = {
     acting: refusingClients,
     clock: realClock,
     // Nothing is waited for: what may pass by itself is part of what is seen now.
-    patience: { ...defaultTimeouts, probeMs: 5_000, guardMs: 0, recoveryMs: 0, steadyMs: 0 },
+    timeouts: { ...defaultTimeouts, probeMs: 5_000, guardMs: 0, recoveryMs: 0, steadyMs: 0 },
     advised: new Set(),
     statusOf: () => ({ status: doNothing, info: doNothing, warn: doNothing }),
   },
@@ -195,7 +195,7 @@ async function lookAtAll(
   const connections = new Connections(await surroundings.talos(), talosconfig, (address) =>
     reach(address, endpointsOption(talosconfig, endpoints)),
   );
-  const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
+  const call = { deadlineMs: surroundings.timeouts.probeMs * 2, signal };
   const looks = await Promise.all(
     addresses.map(async (address) => {
       const talos = connections.to(address);

@@ -50,7 +50,7 @@ export async function examineUpgrade(
   { to, toKubernetes }: { to?: string; toKubernetes?: string },
 ): Promise<{ node: NodeVerdict; findings: Finding[] }> {
   const { talos, signal } = context;
-  const call = { deadlineMs: context.patience.probeMs * 2, signal };
+  const call = { deadlineMs: context.timeouts.probeMs * 2, signal };
   const [etcd, kernelArguments, exemptNamespaces, refused, way] = await Promise.all([
     role === "controlplane" ? unlessUnknown(talos.etcdStatus(call).then(describeEtcd)) : undefined,
     unlessUnknown(kernelArgumentFindings(address, talos, facts.version, call)),

@@ -27,7 +27,7 @@ export interface UpgradeContext {
   readonly signal: AbortSignal;
   /** The time limit of the current step. */
   readonly timer: StepTimer;
-  readonly patience: Timeouts;
+  readonly timeouts: Timeouts;
 }
 
 /** The deadline of one step on one node. It starts with the step, so time spent waiting before it, such as in a queue, doesn't count. */
@@ -68,9 +68,9 @@ export async function pollUntil<T>(
   until: number,
   look: () => Promise<T | undefined>,
 ): Promise<T | undefined> {
-  const { clock, patience, signal, timer } = context;
+  const { clock, timeouts, signal, timer } = context;
   const end = Math.min(until, timer.end);
-  const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+  const pause = backoff(clock, timeouts.pollMs, timeouts.pollMaxMs);
   for (;;) {
     throwIfCancelled(context);
     const found = await look();

@@ -121,8 +121,8 @@ const readAttempts = 3;
 async function readFactsAndConfiguration(
   context: UpgradeContext,
 ): Promise<{ facts: NodeFacts; running: string | undefined }> {
-  const { talos, wanted, patience, signal } = context;
-  const call = { deadlineMs: patience.probeMs * 2, signal };
+  const { talos, wanted, timeouts, signal } = context;
+  const call = { deadlineMs: timeouts.probeMs * 2, signal };
   return retryRead(context, async () => {
     const [facts, running] = await Promise.all([
       readFacts(talos, wanted, call),
@@ -132,14 +132,14 @@ async function readFactsAndConfiguration(
   });
 }
 
-async function retryRead<T>({ patience, clock, signal }: UpgradeContext, ask: () => Promise<T>): Promise<T> {
+async function retryRead<T>({ timeouts, clock, signal }: UpgradeContext, ask: () => Promise<T>): Promise<T> {
   for (let time = 1; ; time++) {
     try {
       return await ask();
     } catch (error) {
       const mayPass = isTransient(error) || (error instanceof TalosError && error.kind === "failed");
       if (!mayPass || time === readAttempts) throw error;
-      await clock.sleep(patience.pollMs, signal);
+      await clock.sleep(timeouts.pollMs, signal);
     }
   }
 }

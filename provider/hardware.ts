@@ -103,7 +103,7 @@ async function readMachine(
   known: TalosReader | undefined,
   anyone: () => TalosReader,
 ): Promise<{ hardware: Hardware; isNew: boolean } | undefined> {
-  const limits = { deadlineMs: surroundings.patience.probeMs, signal };
+  const limits = { deadlineMs: surroundings.timeouts.probeMs, signal };
   try {
     if (known !== undefined) return { hardware: await known.hardware(limits), isNew: false };
   } catch (error) {

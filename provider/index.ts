@@ -26,7 +26,7 @@ const provider = new TalosNodeProvider({
   connectKubernetes: async (kubeconfig) => (await import("./kubernetesApi.ts")).connectKubernetes(kubeconfig),
   acting: sealRealClients(),
   clock: realClock,
-  patience: defaultTimeouts,
+  timeouts: defaultTimeouts,
   // The engine's address identifies its run.
   ...(engine === undefined ? {} : { run: engine }),
   advised: new Set(),

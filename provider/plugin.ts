@@ -217,10 +217,10 @@ export class TalosNodeProvider implements DetailingProvider {
       throw new Error(importRefused(id));
     }
     const session = await Session.open(this.#reading, urn, nodeUpgradeInputs(values), this.#stop.signal);
-    const { talos, patience, progress, wanted } = session.context;
+    const { talos, timeouts, progress, wanted } = session.context;
     try {
       const facts = await readStableFacts(talos, wanted, {
-        deadlineMs: patience.probeMs * 4,
+        deadlineMs: timeouts.probeMs * 4,
         signal: this.#stop.signal,
       });
       const inputs = observedInputs(inputsOf(values), facts);

@@ -377,11 +377,11 @@ async function guardWhenRunning(
 async function readFactsOnce({
   talos,
   wanted,
-  patience,
+  timeouts,
   signal,
 }: UpgradeContext): Promise<NodeFacts | undefined> {
   try {
-    return await readFacts(talos, wanted, { deadlineMs: patience.probeMs * 2, signal });
+    return await readFacts(talos, wanted, { deadlineMs: timeouts.probeMs * 2, signal });
   } catch (error) {
     if (error instanceof TalosError && error.kind !== "cancelled") return undefined;
     throw error;

@@ -56,7 +56,7 @@ export async function previewRollout(
   // The approval is checked when something is done.
   const { kubeconfig, [approvalProperty]: _approval, ...needed } = inputs;
   if (hasUnknown(needed)) return undefined;
-  const impatient = { ...surroundings, patience: { ...surroundings.patience, guardMs: 0, recoveryMs: 0 } };
+  const impatient = { ...surroundings, timeouts: { ...surroundings.timeouts, guardMs: 0, recoveryMs: 0 } };
   const known = hasUnknown(kubeconfig)
     ? { ...needed, ...(await fetchMissingKubeconfig(impatient, urn, preflightNodes(needed)[0], signal)) }
     : inputs;
@@ -138,7 +138,7 @@ async function fetchMissingKubeconfig(
   if (any === undefined) return {};
   const session = await Session.open(surroundings, urn, any, signal);
   try {
-    const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
+    const call = { deadlineMs: surroundings.timeouts.probeMs * 2, signal };
     return { kubeconfig: await fetchKubeconfig(session.context.peer, any.controlPlanes, call) };
   } catch (error) {
     if (error instanceof KubernetesError || (error instanceof TalosError && error.kind !== "cancelled"))
@@ -152,14 +152,14 @@ async function fetchMissingKubeconfig(
 /** Attempts per node: a busy node must not make the line differ from the update's. */
 const readAttempts = 3;
 
-async function retryRead<T>({ clock, patience, signal }: UpgradeContext, ask: () => Promise<T>): Promise<T> {
+async function retryRead<T>({ clock, timeouts, signal }: UpgradeContext, ask: () => Promise<T>): Promise<T> {
   for (let time = 1; ; time++) {
     try {
       return await ask();
     } catch (error) {
       const mayPass = isTransient(error) || (error instanceof TalosError && error.kind === "failed");
       if (!mayPass || time === readAttempts) throw error;
-      await clock.sleep(patience.pollMs, signal);
+      await clock.sleep(timeouts.pollMs, signal);
     }
   }
 }
@@ -188,11 +188,11 @@ async function storageWarnings(
 
 /** `etcd 3.6.12, storage 3.6.0 -> 3.7.1`; nothing if unknown right now: the guard reports why. */
 async function describeEtcdStep(context: UpgradeContext, facts: NodeFacts): Promise<string | undefined> {
-  const { wanted, talos, patience, signal } = context;
+  const { wanted, talos, timeouts, signal } = context;
   if (wanted.role !== "controlplane") return undefined;
   try {
     const status = await retryRead(context, () =>
-      talos.etcdStatus({ deadlineMs: patience.probeMs * 2, signal }),
+      talos.etcdStatus({ deadlineMs: timeouts.probeMs * 2, signal }),
     );
     const before = etcdVersionAfter({ talosVersion: facts.version });
     const after = etcdVersionAfter(wanted);
@@ -255,7 +255,7 @@ async function previewNode(
   const asNew: NodeOutlook = { fate: "new", to };
   try {
     const facts = await retryRead(context, () =>
-      readFacts(context.talos, wanted, { deadlineMs: context.patience.probeMs * 2, signal }),
+      readFacts(context.talos, wanted, { deadlineMs: context.timeouts.probeMs * 2, signal }),
     );
     const runs: OutlookImage = { version: facts.version, schematicId: facts.schematicId };
     if (runsWantedImage(facts, wanted))
@@ -280,7 +280,7 @@ async function previewNode(
       guardNextStep(surroundings, urn, legs[0]?.wanted ?? wanted, quiet, facts, onStray),
       wanted.drain.enabled ? undefined : volumesAtRisk(context.storage),
       initiatorAfterUpgrade(context.talos, facts, wanted, {
-        deadlineMs: context.patience.probeMs * 2,
+        deadlineMs: context.timeouts.probeMs * 2,
         signal,
       }),
     ]);

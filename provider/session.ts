@@ -25,7 +25,7 @@ export interface Surroundings {
   /** The gate's clients. */
   acting: SealedClients;
   clock: Clock;
-  patience: Timeouts;
+  timeouts: Timeouts;
   /** This run of the engine: a confirmation from another run is void. Default: the only one. */
   run?: string;
   /** Advisories this process has already shown: each appears once. */
@@ -66,7 +66,7 @@ export class Session {
     signal: AbortSignal,
     progress: Progress = new StepProgress(surroundings.statusOf(urn), surroundings.clock),
   ) {
-    const { clock, patience } = surroundings;
+    const { clock, timeouts } = surroundings;
     const connections = new Connections(connectTalos, wanted.clientConfiguration, (address) =>
       wanted.endpoint === undefined
         ? reach(address, { ...wanted.rollout.endpoints, ...wanted.endpoints })
@@ -81,7 +81,7 @@ export class Session {
       return kubernetes;
     };
     const storage = new NodeStorage({
-      ...{ wanted, clock, patience, signal },
+      ...{ wanted, clock, timeouts, signal },
       talos: connections.to(wanted.node),
       kubernetes: connectKubernetes,
       findNode: (nodes, name) => findNode(nodes, name, wanted.node),
@@ -106,7 +106,7 @@ export class Session {
         reader,
         connectionTo: (address) => connections.connectionTo(address),
         clock,
-        patience,
+        timeouts,
         signal,
         tell: (text) => progress.detail(text),
         volumes: () => storage.findings(),
@@ -117,7 +117,7 @@ export class Session {
       progress,
       signal,
       timer: stepTimer(clock, wanted.timeoutSeconds * 1000),
-      patience,
+      timeouts,
     };
   }
 

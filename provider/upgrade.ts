@@ -302,7 +302,7 @@ async function toFailedOutcome(context: UpgradeContext, journal: Journal, error:
     ),
     journal.facts === undefined
       ? undefined
-      : readLatestFacts(context, Math.min(limitMs, context.patience.probeMs)),
+      : readLatestFacts(context, Math.min(limitMs, context.timeouts.probeMs)),
   ]);
   const hint = `${told.hint}${describeStateAfter(told, journal, facts)}${describeCordon(cordon, journal.cordoned)}`;
   return {

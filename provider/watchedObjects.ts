@@ -51,11 +51,11 @@ export class Watched<T extends { uid: string }> {
 
   constructor(
     source: WatchSource<T>,
-    { clock, patience }: { clock: Clock; patience: Pick<Timeouts, "pollMs" | "evictMaxMs"> },
+    { clock, timeouts }: { clock: Clock; timeouts: Pick<Timeouts, "pollMs" | "evictMaxMs"> },
     wake = new WakeSignal(),
   ) {
     this.#wake = wake;
-    this.#pause = backoff(clock, patience.pollMs, patience.evictMaxMs / 2);
+    this.#pause = backoff(clock, timeouts.pollMs, timeouts.evictMaxMs / 2);
     this.#source = source;
     this.#clock = clock;
   }

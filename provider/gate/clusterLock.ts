@@ -19,7 +19,7 @@ export interface ClusterLock {
 
 interface LockSite {
   readonly clock: Clock;
-  readonly patience: Pick<Timeouts, "pollMs" | "pollMaxMs" | "kubernetesMs">;
+  readonly timeouts: Pick<Timeouts, "pollMs" | "pollMaxMs" | "kubernetesMs">;
   readonly signal: AbortSignal;
   readonly tell: (text: string) => void;
 }
@@ -33,8 +33,8 @@ export async function acquireClusterLock(
   kubernetes: LockLeases,
   site: LockSite,
 ): Promise<ClusterLock | Finding | undefined> {
-  const { clock, patience, signal, tell } = site;
-  const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+  const { clock, timeouts, signal, tell } = site;
+  const pause = backoff(clock, timeouts.pollMs, timeouts.pollMaxMs);
   let answeredAt = clock.now();
   let unchanged: { version: string; since: number } | undefined;
   for (;;) {
@@ -54,7 +54,7 @@ export async function acquireClusterLock(
       if (error.status === 403) return undefined;
       // Time in which the lease could not be read doesn't count as unchanged.
       unchanged = undefined;
-      if (!error.transient || clock.now() - answeredAt >= patience.kubernetesMs)
+      if (!error.transient || clock.now() - answeredAt >= timeouts.kubernetesMs)
         return silentKubernetesFinding(error);
       tell(`the Kubernetes API does not answer: ${error.message}`);
     }
@@ -80,9 +80,9 @@ class HeldLease implements ClusterLock {
   }
 
   async hold(): Promise<Finding | undefined> {
-    const { clock, patience, signal } = this.#site;
+    const { clock, timeouts, signal } = this.#site;
     const begun = clock.now();
-    const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+    const pause = backoff(clock, timeouts.pollMs, timeouts.pollMaxMs);
     for (;;) {
       try {
         await this.#renewLease();
@@ -95,7 +95,7 @@ class HeldLease implements ClusterLock {
         };
       } catch (error) {
         if (!(error instanceof KubernetesError)) throw error;
-        if (!error.transient || clock.now() - begun >= patience.kubernetesMs)
+        if (!error.transient || clock.now() - begun >= timeouts.kubernetesMs)
           return silentKubernetesFinding(error);
       }
       await clock.sleep(pause(), signal);

@@ -156,13 +156,13 @@ export class Gate {
    * @param recorded the state says the machine was reset; this gate knows its own resets, and the Node object shows those of an earlier run
    */
   async deleteNode(name: string, recorded: boolean): Promise<void> {
-    const { acting, kubeconfig, node, reader, clock, patience, signal, tell } = this.#site;
+    const { acting, kubeconfig, node, reader, clock, timeouts, signal, tell } = this.#site;
     this.requireApproval("leaving");
     if (kubeconfig === undefined) throw new KubernetesError("there is no kubeconfig", 400);
     const kubernetes = await unsealClients(acting).kubernetes(kubeconfig);
-    const call = { deadlineMs: patience.probeMs * 2, signal };
-    const end = clock.now() + patience.certificateMs;
-    const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+    const call = { deadlineMs: timeouts.probeMs * 2, signal };
+    const end = clock.now() + timeouts.certificateMs;
+    const pause = backoff(clock, timeouts.pollMs, timeouts.pollMaxMs);
     for (;;) {
       const object = await kubernetes.node(name);
       if (object === undefined) return;
@@ -210,9 +210,9 @@ export class Gate {
    * control plane as a member, it was one before: its machine was reinstalled, or another one has its address. No machine joins under the name of a Ready node.
    */
   async applyFirstConfiguration(data: string, call: CallOptions): Promise<ApplyAnswer> {
-    const { connectionTo, node, patience, signal } = this.#site;
+    const { connectionTo, node, timeouts, signal } = this.#site;
     this.requireApproval("configuration");
-    const look = { deadlineMs: patience.probeMs * 2, signal };
+    const look = { deadlineMs: timeouts.probeMs * 2, signal };
     const findings = node.role === "controlplane" ? await formerMemberFindings(this.#site, look) : [];
     if (findings.length > 0) throw new Refused(findings);
     await this.#noNamesake(hostnameOf(data));
@@ -223,11 +223,11 @@ export class Gate {
   }
 
   async #noNamesake(name: string | undefined): Promise<void> {
-    const { acting, clock, kubeconfig, kubeconfigForLock, node, patience, signal, tell } = this.#site;
+    const { acting, clock, kubeconfig, kubeconfigForLock, node, timeouts, signal, tell } = this.#site;
     const given = name === undefined ? undefined : (kubeconfig ?? (await kubeconfigForLock?.()));
     if (name === undefined || given === undefined) return;
-    const end = clock.now() + patience.certificateMs;
-    const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+    const end = clock.now() + timeouts.certificateMs;
+    const pause = backoff(clock, timeouts.pollMs, timeouts.pollMaxMs);
     try {
       const kubernetes = await unsealClients(acting).kubernetes(given);
       for (;;) {
@@ -270,9 +270,9 @@ export class Gate {
 
   /** A requested election takes milliseconds; an unrequested one leaves etcd without a leader for a second or more. */
   async #moveEtcdLeaderAway(): Promise<void> {
-    const { node, reader, patience, signal } = this.#site;
+    const { node, reader, timeouts, signal } = this.#site;
     if (node.role !== "controlplane") return;
-    const call = { deadlineMs: patience.probeMs * 2, signal };
+    const call = { deadlineMs: timeouts.probeMs * 2, signal };
     try {
       const { leader, memberId } = await reader(node.node).etcdStatus(call);
       if (leader !== memberId) return;
@@ -286,9 +286,9 @@ export class Gate {
 
   /** After a configuration change: waits until the node and its control plane are healthy, and stay so briefly. Problems from before the change don't count. */
   async #awaitRecovery(before: readonly Finding[]): Promise<void> {
-    const { clock, patience, signal, tell } = this.#site;
+    const { clock, timeouts, signal, tell } = this.#site;
     const begun = clock.now();
-    const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+    const pause = backoff(clock, timeouts.pollMs, timeouts.pollMaxMs);
     // A deadline instead of a summed duration: rounding can leave the sum of the pauses just short, and no pause is small enough to make up for it.
     let steadyAt: number | undefined;
     for (;;) {
@@ -296,9 +296,9 @@ export class Gate {
         ({ problem }) => !before.some((one) => one.problem === problem),
       );
       const now = clock.now();
-      steadyAt = findings.length === 0 ? (steadyAt ?? now + patience.steadyMs) : undefined;
+      steadyAt = findings.length === 0 ? (steadyAt ?? now + timeouts.steadyMs) : undefined;
       if (steadyAt !== undefined && now >= steadyAt) return;
-      if (steadyAt === undefined && now - begun >= patience.recoveryMs)
+      if (steadyAt === undefined && now - begun >= timeouts.recoveryMs)
         throw new NotRecovered(findings, now - begun);
       if (findings.length > 0) tell(`recovering: ${joinProblems(findings)}`);
       const left = steadyAt === undefined ? Infinity : steadyAt - now;
@@ -307,15 +307,15 @@ export class Gate {
   }
 
   #withoutRestarting(findings: readonly Finding[], begun: number): readonly Finding[] {
-    const { clock, patience } = this.#site;
-    return clock.now() - begun < patience.serviceMs
+    const { clock, timeouts } = this.#site;
+    return clock.now() - begun < timeouts.serviceMs
       ? findings
       : findings.filter(({ restarting }) => !restarting);
   }
 
   async #healthAfterChange(): Promise<readonly Finding[]> {
-    const { node, controlPlanes, reader, patience, signal } = this.#site;
-    const call = { deadlineMs: patience.probeMs * 2, signal };
+    const { node, controlPlanes, reader, timeouts, signal } = this.#site;
+    const call = { deadlineMs: timeouts.probeMs * 2, signal };
     if (node.role !== "controlplane") return workerFindings(node.node, reader(node.node), call);
     // No node is exempt here: the wait is for this node's own health.
     const health = await readControlPlaneHealth(
@@ -329,13 +329,13 @@ export class Gate {
 
   /** Checks until nothing blocks the action; transient findings get some time to clear. Throws `Refused`. */
   async require(stake: ActionStake, goesDown = false): Promise<void> {
-    const { clock, patience, signal, tell } = this.#site;
+    const { clock, timeouts, signal, tell } = this.#site;
     const begun = clock.now();
-    const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+    const pause = backoff(clock, timeouts.pollMs, timeouts.pollMaxMs);
     for (;;) {
       const findings = this.#withoutRestarting(await this.look(stake, goesDown), begun);
       if (findings.length === 0) return;
-      const left = begun + waitLimit(findings, patience) - clock.now();
+      const left = begun + waitLimit(findings, timeouts) - clock.now();
       if (left <= 0) throw new Refused(findings);
       tell(`waiting: ${joinProblems(findings)}`);
       await clock.sleep(Math.min(pause(), left), signal);
@@ -343,8 +343,8 @@ export class Gate {
   }
 
   async #clusterFindings(stake: ActionStake): Promise<Finding[]> {
-    const { node, controlPlanes, reader, patience, signal } = this.#site;
-    const call = { deadlineMs: patience.probeMs * 2, signal };
+    const { node, controlPlanes, reader, timeouts, signal } = this.#site;
+    const call = { deadlineMs: timeouts.probeMs * 2, signal };
     if (stake.kind === "configure") {
       const own = node.role === "controlplane" ? [node.node] : [];
       const asked = [...new Set([...own, ...controlPlanes])];
@@ -360,9 +360,9 @@ export class Gate {
 
   async #requireSameBoot(stake: ActionStake): Promise<void> {
     if (stake.kind === "configure" || !("bootId" in stake)) return;
-    const { node, reader, patience, signal } = this.#site;
+    const { node, reader, timeouts, signal } = this.#site;
     const bootId = await reader(node.node)
-      .bootId({ deadlineMs: patience.probeMs, signal })
+      .bootId({ deadlineMs: timeouts.probeMs, signal })
       .catch((error: unknown) => {
         throw isTransient(error) ? new NodeRebooted("the node stopped answering") : error;
       });

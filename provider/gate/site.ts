@@ -32,7 +32,7 @@ export interface GateSite {
   /** The endpoints and credentials for a node. */
   readonly connectionTo: (address: string) => TalosConnection;
   readonly clock: Clock;
-  readonly patience: Timeouts;
+  readonly timeouts: Timeouts;
   readonly signal: AbortSignal;
   /** Reports what is being waited for. */
   readonly tell: (text: string) => void;

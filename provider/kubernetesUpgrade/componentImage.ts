@@ -25,10 +25,10 @@ export async function setComponentImage(
   onAct: () => void = () => undefined,
 ): Promise<void> {
   const { node, context } = one;
-  const { talos, gate, patience, signal } = context;
+  const { talos, gate, timeouts, signal } = context;
   const target = work.inputs.kubernetesVersion;
   const where = `${nodeLabel(node)}, ${component}`;
-  const call = { deadlineMs: patience.probeMs * 5, signal };
+  const call = { deadlineMs: timeouts.probeMs * 5, signal };
   const config = await talos.machineConfiguration(call);
   if (config === undefined)
     throw new KubernetesUpgradeError(

@@ -63,7 +63,7 @@ async function fetchFirstKubeconfig(
   try {
     const [first] = work.controlPlanes;
     if (first === undefined) return "";
-    const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
+    const call = { deadlineMs: surroundings.timeouts.probeMs * 2, signal };
     return await fetchKubeconfig(first.context.peer, first.context.wanted.controlPlanes, call);
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;

@@ -27,7 +27,7 @@ export async function upgradeKubelet(work: Work, one: WorkNode): Promise<void> {
   if (node.pinned.includes("kubelet")) return;
   work.part(`kubelet ${target} on ${node.name}`, `${nodeLabel(node)}, kubelet`);
   const own = await context.talos.kubernetesNode({
-    deadlineMs: context.patience.probeMs * 2,
+    deadlineMs: context.timeouts.probeMs * 2,
     signal: work.signal,
   });
   const find = async (): Promise<KubernetesNode | undefined> => {
@@ -195,7 +195,7 @@ async function awaitKubelet(
 }
 
 async function kubeletTrouble({ context }: WorkNode, signal: AbortSignal): Promise<string | undefined> {
-  const services = await context.talos.services({ deadlineMs: context.patience.probeMs * 2, signal });
+  const services = await context.talos.services({ deadlineMs: context.timeouts.probeMs * 2, signal });
   const kubelet = services.find(({ id }) => id === "kubelet");
   if (kubelet?.state !== "Running") return `the service kubelet is ${kubelet?.state ?? "missing"}`;
   return kubelet.health === "unhealthy" ? "the service kubelet is not healthy" : undefined;

@@ -90,10 +90,10 @@ async function listKubernetesNodes(context: UpgradeContext | undefined): Promise
 /** What one node runs. @param kubelets the nodes as Kubernetes reports them; without them, its configuration tells the kubelet's release */
 export async function lookAtNode(
   node: KubernetesNodeInputs,
-  { talos, patience, signal }: UpgradeContext,
+  { talos, timeouts, signal }: UpgradeContext,
   kubelets: readonly KubernetesNode[] = [],
 ): Promise<NodeLook> {
-  const call: CallOptions = { deadlineMs: patience.probeMs * 2, signal };
+  const call: CallOptions = { deadlineMs: timeouts.probeMs * 2, signal };
   const [version, config, name, pods] = await Promise.all([
     talos.version(call),
     talos.machineConfiguration(call),

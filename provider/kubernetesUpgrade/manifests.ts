@@ -184,13 +184,13 @@ function warnOfLeftovers(work: Work, leftovers: readonly string[]): void {
 }
 
 async function readBootstrapManifests(work: Work, { context }: WorkNode): Promise<Manifest[]> {
-  const call = { deadlineMs: context.patience.probeMs * 5, signal: work.signal };
+  const call = { deadlineMs: context.timeouts.probeMs * 5, signal: work.signal };
   return (await context.talos.bootstrapManifests(call)).filter(isManifest);
 }
 
 /** Talos regenerates the manifests shortly after its configuration has changed. */
 async function awaitFreshManifests(work: Work, { node, context }: WorkNode): Promise<Manifest[]> {
-  const call = { deadlineMs: context.patience.probeMs * 5, signal: work.signal };
+  const call = { deadlineMs: context.timeouts.probeMs * 5, signal: work.signal };
   const image = readImages((await context.talos.machineConfiguration(call)) ?? "version: v1alpha1")[
     "kube-proxy"
   ];

@@ -42,7 +42,7 @@ async function pullOnNode(
   { node, context }: WorkNode,
   look: NodeLook | undefined,
 ): Promise<string | undefined> {
-  const { talos, patience, clock, signal } = context;
+  const { talos, timeouts, clock, signal } = context;
   const target = work.inputs.kubernetesVersion;
   // kube-proxy runs on every node or on none; like any DaemonSet's, its pods pull the image themselves.
   const components: KubernetesComponent[] =
@@ -73,7 +73,7 @@ async function pullOnNode(
         return await pull();
       } catch (error) {
         if (!(error instanceof TalosError) || error.kind !== "unreachable" || attempt === 3) throw error;
-        await clock.sleep(patience.pollMaxMs, signal);
+        await clock.sleep(timeouts.pollMaxMs, signal);
       }
     }
   }

@@ -19,7 +19,7 @@ export async function upgradeStaticPod(work: Work, one: WorkNode, component: Com
   if (node.pinned.includes(component)) return;
   const target = work.inputs.kubernetesVersion;
   const look = async (): Promise<StaticPod | undefined> =>
-    context.talos.staticPod(component, { deadlineMs: context.patience.probeMs * 2, signal: work.signal });
+    context.talos.staticPod(component, { deadlineMs: context.timeouts.probeMs * 2, signal: work.signal });
   const where = `${nodeLabel(node)}, ${component}`;
   work.part(`${component} ${target} on ${node.name}`, where);
   await context.gate.underLock(async () => {

@@ -25,13 +25,13 @@ export type FoundMachine =
 /** Step `look`: finds out what answers at the node's address. Waits for a machine that is shutting down or booting. */
 export async function findMachine(context: RemovalContext, patienceMs: number): Promise<FoundMachine> {
   const { node } = context;
-  const { talos, clock, patience, progress, signal } = node;
+  const { talos, clock, timeouts, progress, signal } = node;
   let last = coded("node-unreachable", "no answer");
   const found = await pollUntil(
     node,
     clock.now() + patienceMs,
     async (): Promise<FoundMachine | undefined> => {
-      const call = { deadlineMs: patience.probeMs * 2, signal };
+      const call = { deadlineMs: timeouts.probeMs * 2, signal };
       try {
         const machine = await talos.machineStatus(call);
         if (machine.stage !== "running") {
@@ -147,7 +147,7 @@ function manualRemovalHint({ member, staying }: RemovalContext): string {
 async function findEtcdMemberId({ node }: RemovalContext): Promise<string | undefined> {
   try {
     const { memberId } = await node.talos.etcdStatus({
-      deadlineMs: node.patience.probeMs * 2,
+      deadlineMs: node.timeouts.probeMs * 2,
       signal: node.signal,
     });
     return memberId;
@@ -164,6 +164,6 @@ export async function readEtcdReport(
   known: string | undefined,
 ): Promise<EtcdReport | undefined> {
   const controlPlanes = staying.filter(({ role }) => role === "controlplane").map((other) => other.node);
-  const call = { deadlineMs: node.patience.probeMs * 2, signal: node.signal };
+  const call = { deadlineMs: node.timeouts.probeMs * 2, signal: node.signal };
   return etcdSeenByOthers({ node: member, controlPlanes, reader: node.peer }, known, call);
 }

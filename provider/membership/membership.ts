@@ -85,7 +85,7 @@ function removalNotice({ member }: Departure, drained: boolean): string {
 async function previewRemoval(context: RemovalContext): Promise<{ problem?: string; note?: string }> {
   const { member, node } = context;
   try {
-    const found = await findMachine(context, node.patience.guardMs);
+    const found = await findMachine(context, node.timeouts.guardMs);
     if (found.is === "reset") return {};
     refuseOtherNode(context, found);
     const risk = node.wanted.drain.enabled ? undefined : await volumesAtRisk(node.storage);

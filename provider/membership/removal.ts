@@ -33,7 +33,7 @@ export async function removeNode(context: RemovalContext): Promise<void> {
   let fate = "not asked" as MachineFate;
   try {
     begin("look");
-    const found = await findMachine(context, node.patience.contactMs);
+    const found = await findMachine(context, node.timeouts.contactMs);
     if (found.is === "reset") {
       fate = "reset";
       node.progress.info("was reset by an earlier run; removing it from etcd and Kubernetes");
@@ -126,7 +126,7 @@ export function refuseOtherNode({ member, staying }: RemovalContext, found: Memb
 /** The same address can be written in two ways, and both may have been listed: don't wipe a remaining node's machine. */
 async function refuseSameMachine({ member, staying, node }: RemovalContext, found: Member): Promise<void> {
   if (found.bootId === undefined) return;
-  const call = { deadlineMs: node.patience.probeMs * 2, signal: node.signal };
+  const call = { deadlineMs: node.timeouts.probeMs * 2, signal: node.signal };
   const same = await Promise.all(
     staying.map(async (other) => {
       const bootId = await node
@@ -154,7 +154,7 @@ async function requireEtcdAllows(context: RemovalContext, known: string | undefi
   const { member, node } = context;
   if (member.role !== "controlplane") return;
   let findings: readonly Finding[] = [];
-  await pollUntil(node, node.clock.now() + node.patience.guardMs, async () => {
+  await pollUntil(node, node.clock.now() + node.timeouts.guardMs, async () => {
     findings = await etcdFindings(context, known);
     if (findings.length > 0) node.progress.detail(joinProblems(findings));
     return findings.every(({ mayPass }) => !mayPass) ? true : undefined;
@@ -174,7 +174,7 @@ export async function etcdFindings(
 /** Requests the reset. @returns the ID in its events; undefined if the answer was lost */
 async function requestReset({ member, node }: RemovalContext, found: Member): Promise<string | undefined> {
   try {
-    return await node.gate.reset(found, { deadlineMs: node.patience.probeMs * 5 });
+    return await node.gate.reset(found, { deadlineMs: node.timeouts.probeMs * 5 });
   } catch (error) {
     if (error instanceof Refused) throw new RemovalError(member, "reset", error.problems, error.hint);
     if (error instanceof NodeRebooted) {
@@ -218,7 +218,7 @@ async function awaitReset(
   undisturbed: () => void,
 ): Promise<void> {
   const { node, member } = context;
-  const { talos, clock, patience, progress, signal } = node;
+  const { talos, clock, timeouts, progress, signal } = node;
   const asked = clock.now();
   const watch = new AbortController();
   let failure: string | undefined;
@@ -241,14 +241,14 @@ async function awaitReset(
     const done = await pollUntil(node, node.timer.end, async (): Promise<"reset" | "gone" | undefined> => {
       if (failure !== undefined) throw fail(`the reset failed on the machine: ${failure}`);
       try {
-        const call = { deadlineMs: patience.probeMs, signal };
+        const call = { deadlineMs: timeouts.probeMs, signal };
         const [machine, bootId] = await Promise.all([talos.machineStatus(call), talos.bootId(call)]);
         awaySince = undefined;
         last = `the machine is ${machine.stage}`;
         if (machine.stage === "running" && bootId !== before.bootId) {
           throw fail("the machine rebooted and still has its configuration");
         }
-        if (machine.stage === "running" && clock.now() - asked > patience.rebootMs) {
+        if (machine.stage === "running" && clock.now() - asked > timeouts.rebootMs) {
           if (actor === undefined) undisturbed();
           throw fail("the machine was asked to reset and is still running");
         }
@@ -260,7 +260,7 @@ async function awaitReset(
         last = error.detail;
         awaySince ??= clock.now();
         // Without its configuration it may get another address, and never answer at this one.
-        if (actor !== undefined && clock.now() - awaySince > patience.contactMs) {
+        if (actor !== undefined && clock.now() - awaySince > timeouts.contactMs) {
           progress.warn(
             `was reset and no longer answers at ${member.node}; without its configuration it may have another address: check its console`,
           );
@@ -282,7 +282,7 @@ async function forgetNode(context: RemovalContext, found: FoundMachine): Promise
   if (member.role === "controlplane") {
     const known = found.is === "member" ? found.etcdMember : undefined;
     let left: CodedText | undefined = coded("etcd-unreachable", "etcd does not answer");
-    await pollUntil(node, node.clock.now() + node.patience.guardMs, async () => {
+    await pollUntil(node, node.clock.now() + node.timeouts.guardMs, async () => {
       const report = await readEtcdReport(context, known);
       left =
         report === undefined

@@ -90,7 +90,7 @@ class ConfigurationApply {
     this.#data = order.wanted.machineConfiguration;
     this.#sink = call.surroundings.statusOf(call.urn);
     const { wanted } = order;
-    const { acting, clock, patience } = call.surroundings;
+    const { acting, clock, timeouts } = call.surroundings;
     const reader = (address: string): TalosReader => connections.to(address);
     this.#gate = new Gate({
       node: wanted,
@@ -104,7 +104,7 @@ class ConfigurationApply {
       reader,
       connectionTo: (address) => connections.connectionTo(address),
       clock,
-      patience: { ...patience, recoveryMs: wanted.timeoutSeconds * 1000 },
+      timeouts: { ...timeouts, recoveryMs: wanted.timeoutSeconds * 1000 },
       signal: call.signal,
       tell: (text) => this.#sink.status(text),
     });
@@ -198,7 +198,7 @@ class ConfigurationApply {
   async #endEarlierDrain(): Promise<void> {
     const { wanted, settles, resumes } = this.#order;
     if (settles && !resumes) return;
-    const call = { deadlineMs: this.#call.surroundings.patience.probeMs * 2, signal: this.#call.signal };
+    const call = { deadlineMs: this.#call.surroundings.timeouts.probeMs * 2, signal: this.#call.signal };
     const peer = (address: string): TalosReader => this.#connections.to(address);
     try {
       const kubeconfig = await fetchKubeconfig(peer, wanted.controlPlanes, call);
@@ -274,7 +274,7 @@ class ConfigurationApply {
   /** Whether a machine that accepted unauthenticated calls still does; once it starts to install, it is away for some minutes and then configured. */
   async #findAfterFirst(): Promise<FoundConfiguration> {
     const found = await this.#find(({ state }) => state !== "maintenance");
-    const { contactMs } = this.#call.surroundings.patience;
+    const { contactMs } = this.#call.surroundings.timeouts;
     return found.state === "unreachable" ? this.#find(undefined, contactMs) : found;
   }
 
@@ -304,8 +304,8 @@ class ConfigurationApply {
 
   /** A dry run tells what the change needs. Without its answer nothing is applied: a guess could reboot the node. */
   async #chooseMode(): Promise<"NO_REBOOT" | "STAGED"> {
-    const { clock, patience } = this.#call.surroundings;
-    const end = clock.now() + patience.kubernetesMs;
+    const { clock, timeouts } = this.#call.surroundings;
+    const end = clock.now() + timeouts.kubernetesMs;
     for (;;) {
       try {
         const { mode } = await this.#gate.tryConfiguration(this.#data, this.#callOptions(5));
@@ -320,7 +320,7 @@ class ConfigurationApply {
       } catch (error) {
         if (!isTransient(error) || clock.now() >= end) throw notApplied(this.#label, error);
         this.#sink.status("the dry run got no answer; retrying");
-        await clock.sleep(patience.evictMs, this.#call.signal);
+        await clock.sleep(timeouts.evictMs, this.#call.signal);
       }
     }
   }
@@ -331,7 +331,7 @@ class ConfigurationApply {
     disturbs: boolean;
     drained: boolean;
   }): Promise<ApplyAnswer> {
-    const { clock, patience } = this.#call.surroundings;
+    const { clock, timeouts } = this.#call.surroundings;
     const { timeoutSeconds } = this.#order.wanted;
     const begun = clock.now();
     for (;;) {
@@ -347,7 +347,7 @@ class ConfigurationApply {
         const hopeless = error.findings.some(({ mayPass }) => !mayPass);
         if (hopeless || waited >= timeoutSeconds * 1000) throw refusedAfter(this.#label, error, waited);
         this.#sink.status(`waiting: ${error.message}`);
-        await clock.sleep(patience.evictMs, this.#call.signal);
+        await clock.sleep(timeouts.evictMs, this.#call.signal);
       }
     }
   }
@@ -371,6 +371,6 @@ class ConfigurationApply {
   }
 
   #callOptions(factor: number): { deadlineMs: number; signal: AbortSignal } {
-    return { deadlineMs: this.#call.surroundings.patience.probeMs * factor, signal: this.#call.signal };
+    return { deadlineMs: this.#call.surroundings.timeouts.probeMs * factor, signal: this.#call.signal };
   }
 }

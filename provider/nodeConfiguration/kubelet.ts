@@ -35,7 +35,7 @@ interface VolumesAtStake {
 
 /** The node whose kubelet is about to restart, and how to reach it and its control planes. */
 export interface KubeletLook {
-  surroundings: Pick<Surroundings, "patience" | "connectKubernetes">;
+  surroundings: Pick<Surroundings, "timeouts" | "connectKubernetes">;
   signal: AbortSignal;
   wanted: Pick<NodeConfigurationInputs, "name" | "node" | "controlPlanes">;
   connections: Pick<Connections, "to">;
@@ -46,7 +46,7 @@ export interface KubeletLook {
  * TalosError or a KubernetesError if they can't be read.
  */
 export async function readAttachedVolumes({ surroundings, signal, wanted, connections }: KubeletLook) {
-  const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
+  const call = { deadlineMs: surroundings.timeouts.probeMs * 2, signal };
   const [own, kubeconfig] = await Promise.all([
     connections.to(wanted.node).kubernetesNode(call),
     fetchKubeconfig((address) => connections.to(address), wanted.controlPlanes, call),
@@ -64,7 +64,7 @@ export async function readAttachedVolumes({ surroundings, signal, wanted, connec
 
 /** What a node's kubelet would stage again. Throws like `readAttachedVolumes`. */
 async function volumesAtStake(look: KubeletLook): Promise<VolumesAtStake> {
-  const call = { deadlineMs: look.surroundings.patience.probeMs * 2, signal: look.signal };
+  const call = { deadlineMs: look.surroundings.timeouts.probeMs * 2, signal: look.signal };
   const sessions = await readIscsiSessions(look.connections.to(look.wanted.node), call);
   if (sessions.length === 0) return { entries: [], unsafe: [] };
   const { kubernetes, kubeconfig, attachments, volumes, pods } = await readAttachedVolumes(look);

@@ -81,9 +81,9 @@ export async function whileDrained<T>(
 
 /** @returns the node before the drain */
 async function drainForKubelet(context: UpgradeContext): Promise<KubernetesNode> {
-  const { wanted, talos, patience, signal, progress, gate } = context;
+  const { wanted, talos, timeouts, signal, progress, gate } = context;
   const kubernetes = await connectedKubernetes(context);
-  const own = await talos.kubernetesNode({ deadlineMs: patience.probeMs * 2, signal });
+  const own = await talos.kubernetesNode({ deadlineMs: timeouts.probeMs * 2, signal });
   const nodes = await retryKubernetes(context, () => kubernetes.nodes());
   const target = findDrainTarget(nodes, own, wanted.node);
   if (target.state === "unknown")
@@ -131,9 +131,9 @@ function requireOthersReady(
  * @param resumes wait for storage even if the node is no longer cordoned
  */
 export async function endDrain(context: UpgradeContext, resumes: boolean): Promise<void> {
-  const { wanted, talos, patience, signal, progress, timer } = context;
+  const { wanted, talos, timeouts, signal, progress, timer } = context;
   const kubernetes = await connectedKubernetes(context);
-  const own = await talos.kubernetesNode({ deadlineMs: patience.probeMs * 2, signal });
+  const own = await talos.kubernetesNode({ deadlineMs: timeouts.probeMs * 2, signal });
   const find = async (): Promise<KubernetesNode | undefined> =>
     findNode(await kubernetes.nodes(), own, wanted.node);
   let node = await retryKubernetes(context, find);

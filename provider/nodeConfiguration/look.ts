@@ -46,7 +46,7 @@ export async function findConfiguration(
   client: TalosReader,
 ): Promise<FoundConfiguration> {
   try {
-    const call = { deadlineMs: surroundings.patience.probeMs * 2, signal };
+    const call = { deadlineMs: surroundings.timeouts.probeMs * 2, signal };
     const configuration = await client.machineConfiguration(call);
     return configuration === undefined ? { state: "maintenance" } : { state: "configured", configuration };
   } catch (error) {
@@ -65,16 +65,16 @@ export async function waitForConfiguration(
   client: TalosReader,
   tell: (text: string) => void,
   accept: (found: FoundConfiguration) => boolean = ({ state }) => state !== "unreachable",
-  forMs = looking.surroundings.patience.certificateMs,
+  forMs = looking.surroundings.timeouts.certificateMs,
 ): Promise<FoundConfiguration> {
-  const { clock, patience } = looking.surroundings;
+  const { clock, timeouts } = looking.surroundings;
   const end = clock.now() + forMs;
   for (;;) {
     throwIfCancelled(looking);
     const found = await findConfiguration(looking, client);
     if (accept(found) || clock.now() >= end) return found;
     tell(`waiting for the node to answer${found.state === "unreachable" ? `: ${found.reason}` : ""}`);
-    await clock.sleep(patience.evictMs, looking.signal);
+    await clock.sleep(timeouts.evictMs, looking.signal);
   }
 }
 

@@ -65,16 +65,16 @@ async function waitForRoom(
   look: () => Promise<Finding | undefined>,
   held: ReadonlySet<string>,
 ): Promise<void> {
-  const { clock, patience, signal, progress } = context;
+  const { clock, timeouts, signal, progress } = context;
   let since = clock.now();
-  const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+  const pause = backoff(clock, timeouts.pollMs, timeouts.pollMaxMs);
   for (;;) {
     throwIfCancelled(context);
     const finding = await look();
     if (finding === undefined) return;
     // This rollout's own nodes come back or fail: their duration doesn't count against the cluster.
     if (held.size > 0) since = clock.now();
-    if (since + waitLimit([finding], patience) <= clock.now())
+    if (since + waitLimit([finding], timeouts) <= clock.now())
       throw stepError(context, step, joinProblems([finding]), finding.hint);
     progress.detail(`waiting: ${finding.problem}`);
     await clock.sleep(pause(), signal);
@@ -156,13 +156,13 @@ async function memberUnavailability(
 
 /** A node may have a different name and address in Kubernetes: then only the node itself can tell. */
 async function findByHostname(
-  { peer, patience, signal }: UpgradeContext,
+  { peer, timeouts, signal }: UpgradeContext,
   nodes: KubernetesNode[],
   { node }: RolloutMember,
 ): Promise<KubernetesNode | "silent" | undefined> {
   const talos = peer(node);
   try {
-    const own = await talos.kubernetesNode({ deadlineMs: patience.probeMs, signal });
+    const own = await talos.kubernetesNode({ deadlineMs: timeouts.probeMs, signal });
     return nodes.find(({ name }) => name === own);
   } catch (error) {
     if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
@@ -173,12 +173,12 @@ async function findByHostname(
 
 /** Without Kubernetes only the machine can tell. */
 async function machineUnavailability(
-  { peer, patience, signal }: UpgradeContext,
+  { peer, timeouts, signal }: UpgradeContext,
   { name, node }: RolloutMember,
 ): Promise<UnavailableNode[]> {
   const talos = peer(node);
   try {
-    const machine = await talos.machineStatus({ deadlineMs: patience.probeMs, signal });
+    const machine = await talos.machineStatus({ deadlineMs: timeouts.probeMs, signal });
     if (machine.stage === "running" && machine.ready) return [];
     return [{ name, reason: `the machine is ${describeMachine(machine)}`, recovers: true }];
   } catch (error) {

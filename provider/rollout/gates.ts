@@ -22,10 +22,10 @@ interface GateObstacle {
 
 /** Waits until every gate is open, each up to the limit in its settings. */
 export async function requireGates(context: UpgradeContext, step: StepName): Promise<void> {
-  const { wanted, clock, patience, progress, signal } = context;
+  const { wanted, clock, timeouts, progress, signal } = context;
   const begun = clock.now();
   for (const [index, gate] of wanted.rollout.gates.entries()) {
-    const pause = backoff(clock, patience.pollMs, patience.pollMaxMs * 5);
+    const pause = backoff(clock, timeouts.pollMs, timeouts.pollMaxMs * 5);
     for (;;) {
       throwIfCancelled(context);
       const obstacles = await findObstacles(context, gate);

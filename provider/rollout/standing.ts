@@ -14,8 +14,8 @@ export interface RolloutStanding {
 
 /** Asks every node what it runs, so the report is correct even if a node was upgraded by hand. */
 export async function readStanding(context: UpgradeContext): Promise<RolloutStanding> {
-  const { wanted, peer, patience, signal } = context;
-  const call = { deadlineMs: patience.probeMs, signal };
+  const { wanted, peer, timeouts, signal } = context;
+  const call = { deadlineMs: timeouts.probeMs, signal };
   const seen = await Promise.all(
     wanted.rollout.nodes.map(async ({ name, node, ...own }) => {
       const { talosVersion = wanted.talosVersion, schematicId = wanted.schematicId } = own;

@@ -140,7 +140,7 @@ async function evictAll(
   watched: Watched<KubernetesPod>,
   end: number,
 ): Promise<void> {
-  const { clock, patience, wanted, progress, signal } = context;
+  const { clock, timeouts, wanted, progress, signal } = context;
   const { whenBlocked, blockedTimeoutSeconds } = wanted.drain;
   const asked = new Map<string, PendingEviction>();
   let trouble: string;
@@ -166,7 +166,7 @@ async function evictAll(
     if (remaining <= 0) break;
     if (trouble === "") progress.detail(`${left.length} pods left: ${describePending(left, asked)}`);
     const next = Math.min(...left.map(({ uid }) => asked.get(uid)?.next ?? 0), Infinity);
-    const pauseMs = trouble === "" ? next - clock.now() : patience.pollMaxMs;
+    const pauseMs = trouble === "" ? next - clock.now() : timeouts.pollMaxMs;
     await watched.change(Math.min(pauseMs, remaining), signal);
   }
   const waited = `after ${formatDuration(wanted.drain.timeoutSeconds * 1000)}`;
@@ -190,7 +190,7 @@ async function evictAll(
     if (last !== undefined && clock.now() < last.next) return;
     const { outcome, ...rest } = await kubernetes.evict(pod);
     if (outcome === "gone") watched.gone(pod);
-    const pause = last?.pause ?? backoff(clock, patience.evictMs, patience.evictMaxMs);
+    const pause = last?.pause ?? backoff(clock, timeouts.evictMs, timeouts.evictMaxMs);
     const since = last?.since ?? clock.now();
     // One acceptance is enough: the pod is terminating. Blocked: the budget may allow it a second later.
     let reason = "reason" in rest ? rest.reason : "";
@@ -238,7 +238,7 @@ function drainError(context: UpgradeContext, seen: CodedText, remedy: string): E
 /** For calls around the eviction: waits for an API server that is briefly down. */
 export async function retryKubernetes<T>(context: UpgradeContext, ask: () => Promise<T>): Promise<T> {
   let last: KubernetesError | undefined;
-  const result = await pollUntil(context, context.clock.now() + context.patience.kubernetesMs, async () => {
+  const result = await pollUntil(context, context.clock.now() + context.timeouts.kubernetesMs, async () => {
     try {
       return { value: await ask() };
     } catch (error) {

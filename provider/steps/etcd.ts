@@ -28,12 +28,12 @@ export async function prepareEtcd(context: UpgradeContext): Promise<SavedSnapsho
 }
 
 /** Every control plane that answers; the guard reports the others. */
-async function readEtcdReleases({ wanted, peer, patience, signal }: UpgradeContext): Promise<EtcdRelease[]> {
+async function readEtcdReleases({ wanted, peer, timeouts, signal }: UpgradeContext): Promise<EtcdRelease[]> {
   const addresses = [...new Set([wanted.node, ...wanted.controlPlanes])];
   const all = await Promise.all(
     addresses.map(async (address) => {
       try {
-        const status = await peer(address).etcdStatus({ deadlineMs: patience.probeMs * 2, signal });
+        const status = await peer(address).etcdStatus({ deadlineMs: timeouts.probeMs * 2, signal });
         return [{ address, version: status.version, storageVersion: status.storageVersion }];
       } catch (error) {
         if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
@@ -78,8 +78,8 @@ async function takeSnapshot(context: UpgradeContext): Promise<SavedSnapshot | un
 
 /** If the desired Talos has an older etcd, etcd converts its data first; if a newer one, nothing may hold the data back. */
 async function matchStorageVersion(context: UpgradeContext): Promise<void> {
-  const { wanted, talos, gate, patience, signal, progress } = context;
-  const call = { deadlineMs: patience.probeMs * 2, signal };
+  const { wanted, talos, gate, timeouts, signal, progress } = context;
+  const call = { deadlineMs: timeouts.probeMs * 2, signal };
   const members = await readEtcdReleases(context);
   const terms = {
     talosVersion: wanted.talosVersion,
@@ -123,10 +123,10 @@ async function matchStorageVersion(context: UpgradeContext): Promise<void> {
 
 /** etcd's leader checks every four seconds, and each member follows on its own. */
 async function awaitStorageVersion(context: UpgradeContext, target: EtcdMinor): Promise<void> {
-  const { clock, patience, progress, wanted } = context;
+  const { clock, timeouts, progress, wanted } = context;
   const begun = clock.now();
   let last: EtcdRelease[] = [];
-  const done = await pollUntil(context, begun + patience.serviceMs, async () => {
+  const done = await pollUntil(context, begun + timeouts.serviceMs, async () => {
     last = await readEtcdReleases(context);
     const open = last.filter(({ storageVersion }) => {
       const minor = etcdMinor(storageVersion);

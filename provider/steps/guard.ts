@@ -76,12 +76,12 @@ export async function guard(
 async function readConfiguredKubernetes({
   talos,
   wanted,
-  patience,
+  timeouts,
   signal,
 }: UpgradeContext): Promise<string | undefined> {
   if (wanted.role !== "controlplane") return undefined;
   try {
-    const config = await talos.machineConfiguration({ deadlineMs: patience.probeMs, signal });
+    const config = await talos.machineConfiguration({ deadlineMs: timeouts.probeMs, signal });
     return config === undefined ? undefined : releaseOfImage(readImages(config)["kube-apiserver"]);
   } catch (error) {
     if (error instanceof ConfigTextError) return undefined;
@@ -102,21 +102,21 @@ async function awaitFindingsPass(
   isRefused: () => boolean,
   look: () => Promise<readonly Finding[]>,
 ): Promise<readonly Finding[]> {
-  const { clock, patience, signal, progress } = context;
+  const { clock, timeouts, signal, progress } = context;
   const begun = clock.now();
-  const pause = backoff(clock, patience.pollMs, patience.pollMaxMs);
+  const pause = backoff(clock, timeouts.pollMs, timeouts.pollMaxMs);
   for (;;) {
     const findings = await look();
-    const left = begun + waitLimit(findings, patience) - clock.now();
+    const left = begun + waitLimit(findings, timeouts) - clock.now();
     if (findings.length === 0 || left <= 0 || isRefused()) return findings;
     progress.detail(joinProblems(findings));
     await clock.sleep(Math.min(pause(), left), signal);
   }
 }
 
-async function machineStateFindings({ wanted, talos, patience, signal }: UpgradeContext): Promise<Finding[]> {
+async function machineStateFindings({ wanted, talos, timeouts, signal }: UpgradeContext): Promise<Finding[]> {
   const machine = await talos
-    .machineStatus({ deadlineMs: patience.probeMs, signal })
+    .machineStatus({ deadlineMs: timeouts.probeMs, signal })
     .catch(throwRebootedIfTransient);
   // It was running when it was inspected: a delayed request from an earlier run has arrived.
   if (machine.stage !== "running") throw new NodeRebooted(`the machine is ${machine.stage}`);
@@ -139,10 +139,10 @@ async function machineStateFindings({ wanted, talos, patience, signal }: Upgrade
 
 /** None of these clears by itself. */
 async function kernelArgumentStepFindings(
-  { wanted, talos, patience, signal }: UpgradeContext,
+  { wanted, talos, timeouts, signal }: UpgradeContext,
   { version }: NodeFacts,
 ): Promise<Finding[]> {
-  return kernelArgumentFindings(wanted.node, talos, version, { deadlineMs: patience.probeMs, signal }).catch(
+  return kernelArgumentFindings(wanted.node, talos, version, { deadlineMs: timeouts.probeMs, signal }).catch(
     throwRebootedIfTransient,
   );
 }
@@ -150,10 +150,10 @@ async function kernelArgumentStepFindings(
 async function secureBootStepFindings({
   wanted,
   talos,
-  patience,
+  timeouts,
   signal,
 }: UpgradeContext): Promise<Finding[]> {
-  return secureBootFindings(wanted.image, talos, { deadlineMs: patience.probeMs, signal }).catch(
+  return secureBootFindings(wanted.image, talos, { deadlineMs: timeouts.probeMs, signal }).catch(
     throwRebootedIfTransient,
   );
 }

@@ -13,21 +13,21 @@ import { describeMachine, runsWantedImage, readFacts, type NodeFacts } from "../
  * else or an earlier run, and reads it afterwards.
  */
 export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
-  const { talos, clock, patience, progress } = context;
+  const { talos, clock, timeouts, progress } = context;
   const begun = clock.now();
   let last: NodeFacts | TalosError | undefined;
   let undecidedSince: number | undefined;
   const facts = await pollUntil(context, context.timer.end, async () => {
     try {
       last = await readFacts(talos, context.wanted, {
-        deadlineMs: patience.probeMs * 2,
+        deadlineMs: timeouts.probeMs * 2,
         signal: context.signal,
       });
       if (last.machine.stage !== "running") progress.detail(`the machine is ${last.machine.stage}`);
       else if (!isImageUnreported(last, context.wanted)) return last;
       else {
         undecidedSince ??= clock.now();
-        if (clock.now() - undecidedSince >= patience.settleMs) return last;
+        if (clock.now() - undecidedSince >= timeouts.settleMs) return last;
         progress.detail("waiting for the node to report its schematic");
       }
     } catch (error) {
@@ -35,7 +35,7 @@ export async function inspect(context: UpgradeContext): Promise<NodeFacts> {
       last = error;
       if (error.kind === "timeout") talos.reconnect();
       const waited = clock.now() - begun;
-      if (waited > patience.certificateMs) last = await diagnoseRefusal(error, context);
+      if (waited > timeouts.certificateMs) last = await diagnoseRefusal(error, context);
       if (waited > answerTimeoutMs(last, context)) throw unreachableError(last, context);
       if (error.kind !== "cancelled") progress.detail(`no answer yet: ${last.detail}`);
     }
@@ -73,9 +73,9 @@ export async function diagnoseRefusal(
   return reason === undefined ? error : new TalosError("certificate", error.node, error.call, reason);
 }
 
-function answerTimeoutMs(error: TalosError, { patience }: UpgradeContext): number {
+function answerTimeoutMs(error: TalosError, { timeouts }: UpgradeContext): number {
   if (error.kind === "denied") return 0;
-  return error.kind === "certificate" ? patience.certificateMs : patience.contactMs;
+  return error.kind === "certificate" ? timeouts.certificateMs : timeouts.contactMs;
 }
 
 /** Why a node could not be reached, and what to do about it. */

@@ -110,9 +110,9 @@ function mustPreserve(version: string): boolean {
 
 /** Whether the node is upgrading, rebooting or back from the reboot. */
 export async function isUpgradeUnderWay(context: UpgradeContext, facts: NodeFacts): Promise<boolean> {
-  const { talos, clock, patience } = context;
-  const call = { deadlineMs: patience.probeMs };
-  const seen = await pollUntil(context, clock.now() + patience.rebootMs, async () => {
+  const { talos, clock, timeouts } = context;
+  const call = { deadlineMs: timeouts.probeMs };
+  const seen = await pollUntil(context, clock.now() + timeouts.rebootMs, async () => {
     try {
       const [machine, bootId] = await Promise.all([talos.machineStatus(call), talos.bootId(call)]);
       return machine.stage !== "running" || bootId !== facts.bootId ? true : undefined;

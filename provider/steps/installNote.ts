@@ -77,8 +77,8 @@ export async function refuseOtherInstall(context: UpgradeContext, facts: NodeFac
 
 /** What was installed in this boot, read once no installer is running; undefined if unknown. */
 async function readInstallHistory(context: UpgradeContext): Promise<InstallHistory | undefined> {
-  const { talos, patience, progress, signal } = context;
-  const call = { deadlineMs: patience.probeMs * 2, signal };
+  const { talos, timeouts, progress, signal } = context;
+  const call = { deadlineMs: timeouts.probeMs * 2, signal };
   return pollUntil(context, Infinity, async () => {
     const told = await talos.installHistory(call).catch((error: unknown) => {
       if (!isTransient(error)) throw error;

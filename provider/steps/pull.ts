@@ -89,7 +89,7 @@ async function retryPull<T>(context: UpgradeContext, work: () => Promise<T>): Pr
       if (!(error instanceof TalosError) || !isTransient(error)) throw error;
       if (attempt === pullAttempts || remainingMs(context) === 1) throw error;
       context.progress.detail(`the pull was interrupted (${error.detail}), retrying`);
-      await context.clock.sleep(context.patience.pollMaxMs, context.signal);
+      await context.clock.sleep(context.timeouts.pollMaxMs, context.signal);
     }
   }
 }

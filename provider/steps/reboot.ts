@@ -30,9 +30,9 @@ export async function requestReboot(
   before: NodeFacts,
   onAct: () => void = () => undefined,
 ): Promise<void> {
-  const { gate, patience } = context;
+  const { gate, timeouts } = context;
   try {
-    await gate.reboot({ ...before, onAct }, { deadlineMs: patience.probeMs * 2 });
+    await gate.reboot({ ...before, onAct }, { deadlineMs: timeouts.probeMs * 2 });
   } catch (error) {
     // A node that goes down may not send its answer. The boot ID shows whether it rebooted.
     if (isTransient(error) || (error instanceof TalosError && error.kind === "locked")) return;
@@ -76,7 +76,7 @@ async function awaitNewBoot(
   installed: InstallOutcome,
   failed: NodeFailure,
 ): Promise<void> {
-  const { talos, clock, patience, progress } = context;
+  const { talos, clock, timeouts, progress } = context;
   const begun = clock.now();
   let asked = begun;
   let gone = false;
@@ -85,7 +85,7 @@ async function awaitNewBoot(
   const back = await pollUntil(context, context.timer.end, async () => {
     if (failed.text !== undefined) throw await rebootAfterFailure(context, before, failed.text);
     try {
-      const call = { deadlineMs: patience.probeMs, signal: context.signal };
+      const call = { deadlineMs: timeouts.probeMs, signal: context.signal };
       const [bootId, machine] = await Promise.all([talos.bootId(call), talos.machineStatus(call)]);
       refused = undefined;
       last = `${describeMachine(machine)}, still in its old boot`;
@@ -93,7 +93,7 @@ async function awaitNewBoot(
       // If the boot ID can't be read, having been away counts.
       if (bootId === undefined ? gone : bootId !== before.bootId) return true;
       const idle = machine.stage === "running" && machine.ready && !gone;
-      if (idle && installed.reboots === "on request" && clock.now() - asked > patience.rebootMs) {
+      if (idle && installed.reboots === "on request" && clock.now() - asked > timeouts.rebootMs) {
         asked = clock.now();
         await requestReboot(context, before);
       }
@@ -164,9 +164,9 @@ async function rebootAfterFailure(
   before: NodeFacts,
   text: string,
 ): Promise<UpgradeFailed> {
-  const { talos, gate, patience, progress } = context;
+  const { talos, gate, timeouts, progress } = context;
   progress.detail(`the upgrade failed (${text}), rebooting into the old image`);
-  const call = { deadlineMs: patience.probeMs, signal: context.signal };
+  const call = { deadlineMs: timeouts.probeMs, signal: context.signal };
   await gate.rebootStopped(before, call).catch((error: unknown) => {
     // Talos gives up on itself after that and reboots (v1.10 internal/app/machined/main.go): it may already be down.
     if (!(error instanceof NodeRebooted)) ignoreTalosError(error);

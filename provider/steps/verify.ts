@@ -31,7 +31,7 @@ interface Shortcoming {
  * present, every service runs, and a control plane is back in etcd.
  */
 export async function verify(context: UpgradeContext, before: NodeFacts): Promise<NodeFacts> {
-  const { clock, patience, progress, talos } = context;
+  const { clock, timeouts, progress, talos } = context;
   let facts: NodeFacts | undefined;
   let shortcoming: Shortcoming = unreachableShortcoming("nothing", context);
   let runningSince: number | undefined;
@@ -40,7 +40,7 @@ export async function verify(context: UpgradeContext, before: NodeFacts): Promis
   const verified = await pollUntil(context, context.timer.end, async () => {
     try {
       facts = await readFacts(talos, context.wanted, {
-        deadlineMs: patience.probeMs * 2,
+        deadlineMs: timeouts.probeMs * 2,
         signal: context.signal,
       });
       const found = findShortcoming(facts, before, context) ?? (await findEtcdShortcoming(context));
@@ -72,12 +72,12 @@ function shortOf(context: UpgradeContext, { code, seen, hint }: Shortcoming): Er
   return stepError(context, "verify", coded(code, seen), hint);
 }
 
-function unreachableShortcoming(detail: string, { patience }: UpgradeContext): Shortcoming {
+function unreachableShortcoming(detail: string, { timeouts }: UpgradeContext): Shortcoming {
   return {
     code: "node-unreachable",
     seen: `the node does not answer: ${detail}`,
     hint: `${hintForUnanswered(detail)} Then run \`pulumi up\` again.`,
-    forMs: patience.contactMs,
+    forMs: timeouts.contactMs,
   };
 }
 
@@ -85,12 +85,12 @@ function unreachableShortcoming(detail: string, { patience }: UpgradeContext): S
 function findShortcoming(
   facts: NodeFacts,
   before: NodeFacts,
-  { wanted, patience }: Pick<UpgradeContext, "wanted" | "patience">,
+  { wanted, timeouts }: Pick<UpgradeContext, "wanted" | "timeouts">,
 ): Shortcoming | undefined {
   const lost = etcdFallbackShortcoming(facts, before, wanted);
   if (lost !== undefined) return lost;
   if (facts.machine.stage !== "running") return notReadyShortcoming(facts, wanted);
-  if (!runsWantedImage(facts, wanted)) return wrongImageShortcoming(facts, before, { wanted, patience });
+  if (!runsWantedImage(facts, wanted)) return wrongImageShortcoming(facts, before, { wanted, timeouts });
 
   const missing = missingExtensions(facts, wanted);
   if (missing.length > 0) {
@@ -99,7 +99,7 @@ function findShortcoming(
       code: "image-missing-extension",
       seen: `the running image lacks ${missing.map(extensionName).join(", ")} (extensions present: ${there})`,
       hint: `Its schematic is the wanted one: check that it names the extension, and what the factory built for ${wanted.talosVersion}. As a workaround, use another patch release.`,
-      forMs: patience.settleMs,
+      forMs: timeouts.settleMs,
     };
   }
   const absent = wanted.files.filter((path) => !facts.files.includes(path));
@@ -108,7 +108,7 @@ function findShortcoming(
       code: "extension-incomplete",
       seen: `the extension is installed, but ${absent.join(", ")} is missing`,
       hint: `The extension's build for ${wanted.talosVersion} is incomplete (siderolabs/talos#12951 was such a case). Use another patch release.`,
-      forMs: patience.settleMs,
+      forMs: timeouts.settleMs,
     };
   }
   const lacking = failingServices(facts, wanted);
@@ -117,7 +117,7 @@ function findShortcoming(
       code: "service-not-running",
       seen: `not running: ${lacking.map((id) => describeService(id, facts)).join(", ")}`,
       hint: `Check ${lacking.map((id) => talosctlCommand(`logs ${id}`, wanted.node)).join(" and ")}; run \`pulumi up\` again when it runs.`,
-      forMs: patience.serviceMs,
+      forMs: timeouts.serviceMs,
     };
   }
   return facts.machine.ready ? undefined : notReadyShortcoming(facts, wanted);
@@ -168,7 +168,7 @@ function notReadyShortcoming({ machine }: NodeFacts, { node }: NodeUpgradeInputs
 function wrongImageShortcoming(
   facts: NodeFacts,
   before: NodeFacts,
-  { wanted, patience }: Pick<UpgradeContext, "wanted" | "patience">,
+  { wanted, timeouts }: Pick<UpgradeContext, "wanted" | "timeouts">,
 ): Shortcoming {
   const runs = describeImage(facts.version, facts.schematicId);
   const wants = describeImage(wanted.talosVersion, wanted.schematicId);
@@ -185,7 +185,7 @@ function wrongImageShortcoming(
     seen: `the node runs ${runs}, not ${wants}`,
     hint: `Check that ${wanted.image} is the image of that release and schematic: a mirror may be stale.`,
     // The extensions, the schematic among them, are reported a moment after the machine.
-    forMs: facts.schematicId === undefined ? patience.settleMs : 0,
+    forMs: facts.schematicId === undefined ? timeouts.settleMs : 0,
   };
 }
 
@@ -198,16 +198,16 @@ function runsOldImage(facts: NodeFacts, before: NodeFacts, wanted: NodeUpgradeIn
 }
 
 async function findEtcdShortcoming(context: UpgradeContext): Promise<Shortcoming | undefined> {
-  const { wanted, talos, patience, signal } = context;
+  const { wanted, talos, timeouts, signal } = context;
   if (wanted.role !== "controlplane") return undefined;
   const report = (code: ErrorCode, seen: string): Shortcoming => ({
     code,
     seen,
     hint: `Check ${talosctlCommand("service etcd", wanted.node)} and ${talosctlCommand("etcd status", wanted.node)}; run \`pulumi up\` again when it is healthy.`,
-    forMs: patience.serviceMs,
+    forMs: timeouts.serviceMs,
   });
   try {
-    const status = await talos.etcdStatus({ deadlineMs: patience.probeMs * 2, signal });
+    const status = await talos.etcdStatus({ deadlineMs: timeouts.probeMs * 2, signal });
     if (status.errors.length > 0) return report("etcd-errors", `etcd reports ${status.errors.join(", ")}`);
     if (status.leader === "0") return report("etcd-no-leader", "etcd has no leader");
     return undefined;

@@ -17,8 +17,8 @@ export async function awaitVolumesDetached(
   end: number,
   timeoutMs: number,
 ): Promise<void> {
-  const { storage, clock, patience, progress, wanted } = context;
-  const slowing = (): (() => number) => backoff(clock, patience.evictMs / 2, patience.evictMaxMs);
+  const { storage, clock, timeouts, progress, wanted } = context;
+  const slowing = (): (() => number) => backoff(clock, timeouts.evictMs / 2, timeouts.evictMaxMs);
   let pause = slowing();
   let trouble: string;
   let last = false;
@@ -35,11 +35,11 @@ export async function awaitVolumesDetached(
       if (left + sessions.length === 0) return;
       // Attachments are watched; the rest is polled, with growing pauses.
       if (attachments.length > 0) pause = slowing();
-      pauseMs = attachments.length > 0 ? patience.evictMaxMs : pause();
+      pauseMs = attachments.length > 0 ? timeouts.evictMaxMs : pause();
       if (left === 0 && sessions.join() !== leaked.ids) leaked = { ids: sessions.join(), since: clock.now() };
       // A driver without attachments may still be logging out: its sessions are waited for while they change.
       if (left === 0 && wanted.drain.leftoverSessions === "warn") {
-        if (clock.now() >= Math.min(end, leaked.since + patience.leftoverMs))
+        if (clock.now() >= Math.min(end, leaked.since + timeouts.leftoverMs))
           return await continueWithLeakedSessions(context);
       }
       progress.detail(
@@ -51,7 +51,7 @@ export async function awaitVolumesDetached(
       if (error instanceof KubernetesError ? !error.transient : !isTransient(error)) throw error;
       trouble = (error as Error).message;
       storage.forget();
-      pauseMs = patience.pollMaxMs;
+      pauseMs = timeouts.pollMaxMs;
       progress.detail(`could not check which volumes are left: ${trouble}`);
     }
     const remaining = end - clock.now();

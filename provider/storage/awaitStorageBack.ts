@@ -14,11 +14,11 @@ export async function awaitStorageBack(
   node: string,
   before: StorageBefore,
 ): Promise<void> {
-  const { clock, patience, progress, wanted } = context;
+  const { clock, timeouts, progress, wanted } = context;
   const timeoutMs = wanted.storageGate.timeoutSeconds * 1000;
   const end = clock.now() + timeoutMs;
   const look = new StorageWatch(context, kubernetes, node, before);
-  const pause = backoff(clock, patience.pollMs, patience.evictMaxMs / 2);
+  const pause = backoff(clock, timeouts.pollMs, timeouts.evictMaxMs / 2);
   let problems: string[];
   try {
     for (;;) {

@@ -17,7 +17,7 @@ interface StorageSite {
   readonly kubernetes: () => Promise<KubernetesClient | undefined>;
   readonly findNode: (nodes: KubernetesNode[], name: string | undefined) => KubernetesNode | undefined;
   readonly clock: Clock;
-  readonly patience: Timeouts;
+  readonly timeouts: Timeouts;
   readonly signal: AbortSignal;
 }
 
@@ -168,7 +168,7 @@ export class NodeStorage {
   }
 
   #call(): CallOptions {
-    const { patience, signal } = this.#site;
-    return { deadlineMs: patience.probeMs * 2, signal };
+    const { timeouts, signal } = this.#site;
+    return { deadlineMs: timeouts.probeMs * 2, signal };
   }
 }

@@ -36,9 +36,9 @@ async function outage(subnet: string, from: string, to: string, prePull: boolean
   try {
     for (const name of ["cp1", "cp2", "cp3"]) {
       const drain = { enabled: true, timeoutSeconds: 10 };
-      const patience = { probeMs: 2_000, contactMs: 60_000, recoveryMs: 60_000, serviceMs: 60_000 };
+      const timeouts = { probeMs: 2_000, contactMs: 60_000, recoveryMs: 60_000, serviceMs: 60_000 };
       const more = { talosVersion: to, drain, kubeconfig: "of a test", prePull, timeoutSeconds: 120 };
-      const { outs } = await createHarness(kubernetes, patience).provider.create(
+      const { outs } = await createHarness(kubernetes, timeouts).provider.create(
         urn,
         inputsFor(cluster, name, more),
       );

@@ -61,14 +61,14 @@ afterAll(async () => {
 it.each(["cp1", "cp2", "cp3", "w1"])(
   "%s is upgraded through the load balancer even when it reaches a control plane that is down",
   async (name) => {
-    const patience = {
+    const timeouts = {
       probeMs: 5_000,
       contactMs: 15_000,
       recoveryMs: 15_000,
       guardMs: 15_000,
       rebootMs: 30_000,
     };
-    const { provider } = createHarness(undefined, patience);
+    const { provider } = createHarness(undefined, timeouts);
     const inputs = inputsFor(cluster, name, { endpoints: { "*": [host] }, timeoutSeconds: 60 });
     const { outs } = await provider.create(urn, inputs);
     expect(outs).toMatchObject({ runningVersion: "v1.13.9" });

@@ -59,7 +59,7 @@ async function otherRun(): Promise<{ says: (word: string) => Promise<void>; end:
       { readLease: () => ask("/readLease", {}), writeLease: (holder, version) => ask("/writeLease", { holder, version }) },
       {
         clock: realClock,
-        patience: { pollMs: 20, pollMaxMs: 40, kubernetesMs: 5000 },
+        timeouts: { pollMs: 20, pollMaxMs: 40, kubernetesMs: 5000 },
         signal: new AbortController().signal,
         tell: () => console.log("waiting"),
       },

@@ -52,7 +52,7 @@ function killable(kubernetes: FakeKubernetes): { provider: TalosNodeProvider; ki
     }),
     connectKubernetes: async () => mortal<KubernetesClient>(kubernetes),
     clock: mortal(realClock),
-    patience: shortTimeouts,
+    timeouts: shortTimeouts,
     advised: new Set(),
     statusOf: () => ({ status: () => undefined, info: () => undefined, warn: () => undefined }),
   });

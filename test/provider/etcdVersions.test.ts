@@ -28,10 +28,10 @@ async function started(subnet: string, version: string, controlPlanes: number): 
 }
 
 /** Converting etcd's data takes a moment, and so does a boot. */
-const patience = { serviceMs: 10_000, guardMs: 5_000 };
+const timeouts = { serviceMs: 10_000, guardMs: 5_000 };
 
 async function bring(cluster: SimulatedCluster, name: string, change: Properties): Promise<Properties> {
-  const { provider } = createHarness(undefined, patience);
+  const { provider } = createHarness(undefined, timeouts);
   const inputs = inputsFor(cluster, name, { timeoutSeconds: 60, ...change });
   return unwrap((await provider.create(urn, inputs)).outs).values;
 }
@@ -144,7 +144,7 @@ describe("the snapshot", () => {
 
   test("is not taken for a node that is up to date, and the state keeps the last one", async () => {
     const cluster = await started("127.45.47", "v1.13.9", 1);
-    const { provider } = createHarness(undefined, patience);
+    const { provider } = createHarness(undefined, timeouts);
     const inputs = inputsFor(cluster, "cp1", { talosVersion: "v1.13.7", etcdSnapshot, timeoutSeconds: 60 });
     const { id, outs } = await provider.create(urn, inputs);
     const before = unwrap(outs).values["takenSnapshot"];

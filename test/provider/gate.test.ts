@@ -277,7 +277,7 @@ describe("a Node object", () => {
         connectKubernetes: async () => kubernetes,
         acting: new SealedClients({ talos, kubernetes: async () => kubernetes }),
         clock: realClock,
-        patience: shortTimeouts,
+        timeouts: shortTimeouts,
         advised: new Set(),
         statusOf: () => ({ status: () => undefined, info: () => undefined, warn: () => undefined }),
       },

@@ -41,9 +41,9 @@ describe("a machine on its way down", () => {
       );
     }, 50);
     // The node still answers for 10 times longer than the retry interval.
-    const patience = { rebootMs: 150, settleMs: 10_000, serviceMs: 10_000, guardMs: 10_000 };
+    const timeouts = { rebootMs: 150, settleMs: 10_000, serviceMs: 10_000, guardMs: 10_000 };
     const inputs = inputsFor(cluster, "cp1", { timeoutSeconds: 60 });
-    await createHarness(undefined, patience, counting).provider.create(urn, inputs);
+    await createHarness(undefined, timeouts, counting).provider.create(urn, inputs);
     clearInterval(looking);
     watch.close();
     expect([...seen]).toContain("rebooting, ready, old boot");
@@ -57,10 +57,10 @@ describe("a machine on its way down", () => {
     for (const { name, address } of cluster.nodes) kubernetes.add(name, address);
     const node = cluster.node("w1");
     node.faults.set("install-exits-nonzero");
-    const patience = { settleMs: 10_000, serviceMs: 10_000, guardMs: 10_000, kubernetesMs: 10_000 };
+    const timeouts = { settleMs: 10_000, serviceMs: 10_000, guardMs: 10_000, kubernetesMs: 10_000 };
     const drained = { drain: { enabled: true, timeoutSeconds: 20 }, kubeconfig: "x", timeoutSeconds: 60 };
     const { message } = await expectFailure(
-      createHarness(kubernetes, patience).provider.create(urn, inputsFor(cluster, "w1", drained)),
+      createHarness(kubernetes, timeouts).provider.create(urn, inputsFor(cluster, "w1", drained)),
     );
     expect(message).toMatch(/^w1 \(\S+\), step "install": the upgrade failed on the node: .*exit code 3/);
     expect(message).toContain("It was uncordoned.");
@@ -85,8 +85,8 @@ describe("a control plane whose API server restarts", () => {
       const now = ready ? "ready" : unmet.map(({ name, reason }) => `${name} ${reason}`).join();
       if (seen.at(-1) !== now) seen.push(now);
     }, 5);
-    const patience = { guardMs: 10_000, recoveryMs: 60_000, steadyMs: 2_000, serviceMs: 60_000 };
-    await createHarness(undefined, patience).provider.create(
+    const timeouts = { guardMs: 10_000, recoveryMs: 60_000, steadyMs: 2_000, serviceMs: 60_000 };
+    await createHarness(undefined, timeouts).provider.create(
       "urn:pulumi:dev::talos-iscsi::talos-node:index:NodeConfiguration::config",
       {
         ...{ name: "cp1", node: node.address, role: "controlplane", controlPlanes: [node.address] },

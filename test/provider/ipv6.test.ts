@@ -20,7 +20,7 @@ describe.runIf(hasLoopback)("a node with an IPv6 address", () => {
     "urn:pulumi:dev::talos-iscsi::talos-iscsi:index:TalosCluster$talos-node:index:NodeConfiguration::cluster-config";
   let cluster: SimulatedCluster;
   let kubernetes: FakeKubernetes;
-  const patience = { probeMs: 5_000, contactMs: 10_000, recoveryMs: 5_000, guardMs: 5_000 };
+  const timeouts = { probeMs: 5_000, contactMs: 10_000, recoveryMs: 5_000, guardMs: 5_000 };
 
   beforeAll(async () => {
     cluster = await SimulatedCluster.start({ subnet: "127.59.1", address: () => "::1" });
@@ -30,7 +30,7 @@ describe.runIf(hasLoopback)("a node with an IPv6 address", () => {
   afterAll(async () => cluster?.stop());
 
   it("gets its configuration", async () => {
-    const { provider } = createHarness(kubernetes, patience);
+    const { provider } = createHarness(kubernetes, timeouts);
     const config = parse(cluster.node("cp1").config?.text ?? "") as { machine: Record<string, unknown> };
     config.machine["sysctls"] = { "vm.nr_hugepages": "1024" };
     const machineConfiguration = stringify(config);
@@ -56,7 +56,7 @@ describe.runIf(hasLoopback)("a node with an IPv6 address", () => {
     ["v1.13.7", "::1", undefined],
     ["v1.13.9", "0:0:0:0:0:0:0:1", { "*": ["[::1]:50000"] }],
   ])("is upgraded to %s as %s and refreshed", async (talosVersion, node, endpoints) => {
-    const { provider } = createHarness(kubernetes, patience);
+    const { provider } = createHarness(kubernetes, timeouts);
     const ways = endpoints === undefined ? {} : { endpoints };
     const inputs = inputsFor(cluster, "cp1", {
       ...{ talosVersion, node, controlPlanes: [node], timeoutSeconds: 15, ...ways },

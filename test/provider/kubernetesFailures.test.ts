@@ -26,7 +26,7 @@ beforeEach(async () => {
 afterEach(async () => own.stop());
 
 type Actor = ReturnType<typeof connectActor>;
-const patience = { probeMs: 10_000, guardMs: 10_000, recoveryMs: 20_000, serviceMs: 10_000, steadyMs: 20 };
+const timeouts = { probeMs: 10_000, guardMs: 10_000, recoveryMs: 20_000, serviceMs: 10_000, steadyMs: 20 };
 
 /** A client in which something fails. */
 function broken(change: (talos: Actor) => void): typeof connectActor {
@@ -41,7 +41,7 @@ async function failed(
   connect: typeof connectActor | undefined,
   change: Properties = {},
 ): Promise<{ message: string; state: Properties; values: Properties }> {
-  const { provider } = own.provider(connect, { ...patience, pollMs: 10, pollMaxMs: 40 });
+  const { provider } = own.provider(connect, { ...timeouts, pollMs: 10, pollMaxMs: 40 });
   const olds = await own.adopted(own.provider().provider);
   const { message, properties = {} } = await expectFailure(
     provider.update("kubernetes", urn, olds, own.inputs(change)),
@@ -249,7 +249,7 @@ describe("before the kubelets", () => {
     };
     const isProxyThere = (): boolean => own.kubernetes.log.includes("apply DaemonSet kube-proxy");
     const at = (closes: boolean) =>
-      createHarness(own.kubernetes, { ...patience, pollMs: 10, pollMaxMs: 40 }, undefined, {
+      createHarness(own.kubernetes, { ...timeouts, pollMs: 10, pollMaxMs: 40 }, undefined, {
         ...realClock,
         calendar: () => Date.parse(closes && isProxyThere() ? "2026-11-30T13:00Z" : "2026-11-30T11:00Z"),
       });

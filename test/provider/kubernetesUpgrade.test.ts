@@ -24,10 +24,10 @@ const plain = (state: Properties): Properties => unwrap(state).values;
 async function upgrade(
   change: Properties = {},
   connect?: typeof connectActor,
-  patience?: Record<string, number>,
+  timeouts?: Record<string, number>,
   state?: Properties,
 ) {
-  const run = own.provider(connect, patience);
+  const run = own.provider(connect, timeouts);
   const olds = state ?? (await own.adopted(own.provider().provider));
   return { ...run, olds, outcome: run.provider.update("kubernetes", urn, olds, own.inputs(change)) };
 }

@@ -51,7 +51,7 @@ export class KubernetesCluster {
     return new KubernetesCluster(cluster, kubernetes);
   }
 
-  provider(connect?: typeof connectActor, patience: Record<string, number> = {}): Harness {
+  provider(connect?: typeof connectActor, timeouts: Record<string, number> = {}): Harness {
     return createHarness(
       this.kubernetes,
       {
@@ -62,7 +62,7 @@ export class KubernetesCluster {
         steadyMs: 20,
         pollMs: 10,
         pollMaxMs: 40,
-        ...patience,
+        ...timeouts,
       },
       connect,
     );

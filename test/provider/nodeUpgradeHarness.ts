@@ -38,7 +38,7 @@ export interface Harness {
 
 export function createHarness(
   kubernetes?: FakeKubernetes,
-  patience: Partial<Timeouts> = {},
+  timeouts: Partial<Timeouts> = {},
   connect: typeof connectActor = connectActor,
   clock: Clock = realClock,
 ): Harness {
@@ -54,7 +54,7 @@ export function createHarness(
     connectKubernetes,
     acting: new SealedClients({ talos: async () => connect, kubernetes: connectKubernetes }),
     clock,
-    patience: { ...shortTimeouts, ...patience },
+    timeouts: { ...shortTimeouts, ...timeouts },
     advised: new Set(),
     statusOf: () => ({
       status: (text) => void status.push(text),

@@ -35,7 +35,7 @@ function make() {
     },
     acting: new SealedClients({ talos: nobody, kubernetes: nobody }),
     clock,
-    patience: defaultTimeouts,
+    timeouts: defaultTimeouts,
     advised: new Set(),
     statusOf: () => ({ status: () => undefined, info: () => undefined, warn: () => undefined }),
   });

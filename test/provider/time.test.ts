@@ -36,7 +36,7 @@ function surroundings(fleet: FakeFleet, clock: Clock): Surroundings {
     connectKubernetes: async () => fleet.kubernetes,
     acting: new SealedClients({ talos, kubernetes: async () => fleet.kubernetes }),
     clock,
-    patience: defaultTimeouts,
+    timeouts: defaultTimeouts,
     advised: new Set(),
     statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),
   };
@@ -236,8 +236,8 @@ describe("simulated nodes", () => {
     const machineConfiguration = stringify(config);
     const unmet = new Set<string>();
     const watch = setInterval(() => node.snapshot().unmet.forEach(({ name }) => unmet.add(name)), 5);
-    const patience = { guardMs: 1, recoveryMs: 30_000, steadyMs: 1_000, serviceMs: 30_000 };
-    await createHarness(undefined, patience).provider.create(
+    const timeouts = { guardMs: 1, recoveryMs: 30_000, steadyMs: 1_000, serviceMs: 30_000 };
+    await createHarness(undefined, timeouts).provider.create(
       "urn:pulumi:dev::talos-iscsi::talos-node:index:NodeConfiguration::config",
       {
         ...{ name: "cp1", node: node.address, role: "controlplane", controlPlanes: [node.address] },

@@ -53,9 +53,9 @@ describe("two processes on one machine", () => {
 
 function site(clock = steppingClock()) {
   const told: string[] = [];
-  const patience = { pollMs: 250, pollMaxMs: 2_000, kubernetesMs: 30_000 };
+  const timeouts = { pollMs: 250, pollMaxMs: 2_000, kubernetesMs: 30_000 };
   const tell = (text: string): void => void told.push(text);
-  return { clock, patience, signal: new AbortController().signal, tell, told };
+  return { clock, timeouts, signal: new AbortController().signal, tell, told };
 }
 
 async function taken(kubernetes: FakeKubernetes, own = site()): Promise<ClusterLock> {

@@ -16,7 +16,7 @@ const provider = new TalosNodeProvider({
   connectKubernetes: async () => Promise.reject(new Error("no cluster is asked for a schematic")),
   acting: sealRealClients(),
   clock: realClock,
-  patience: defaultTimeouts,
+  timeouts: defaultTimeouts,
   advised: new Set(),
   statusOf: () => silent,
 });

@@ -92,7 +92,7 @@ function gateOf(name: string, more: Partial<GateSite> = {}): Gate {
         now += ms;
       },
     },
-    patience: { ...defaultTimeouts, recoveryMs: 2_000, guardMs: 2_000, serviceMs: 3_000 },
+    timeouts: { ...defaultTimeouts, recoveryMs: 2_000, guardMs: 2_000, serviceMs: 3_000 },
     signal: new AbortController().signal,
     tell: () => undefined,
     ...more,
@@ -368,7 +368,7 @@ describe("a disruptive configuration", () => {
       if (done.length > 0 && isBack()) wellAt ??= now;
       return { stage: "running", ready: isBack(), unmet: [] };
     };
-    await apply(gateOf("w1", { clock, patience: { ...defaultTimeouts, serviceMs: 60_000 } }));
+    await apply(gateOf("w1", { clock, timeouts: { ...defaultTimeouts, serviceMs: 60_000 } }));
     expect(now - (wellAt ?? 0)).toBe(defaultTimeouts.steadyMs);
   });
 

@@ -26,7 +26,7 @@ it("opens at most 100 connections at a time, no matter how many machines are new
   const named = Object.fromEntries(names.map((name) => [name, [disk]]));
   const surroundings = {
     talos: async () => dial,
-    patience: { probeMs: 1 },
+    timeouts: { probeMs: 1 },
     statusOf: () => ({ warn: () => undefined }),
   } as unknown as Surroundings;
   const failures = await checkHardware(

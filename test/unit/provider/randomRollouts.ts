@@ -286,7 +286,7 @@ export function surroundingsOf(fleet: FakeFleet, clock = impatientClock()): Surr
     connectKubernetes: async () => fleet.kubernetes,
     acting: new SealedClients({ talos, kubernetes: async () => fleet.kubernetes }),
     clock,
-    patience: defaultTimeouts,
+    timeouts: defaultTimeouts,
     advised: new Set(),
     statusOf: () => ({ status: ignore, info: ignore, warn: ignore }),
   };
