@@ -87,13 +87,13 @@ export function parseSettings(
     ...completed.problems,
     ...(strict ? plain : []),
   ]);
-  const all = withoutRepeats([...flat.problems, ...given.problems, ...others]).map(discreet);
+  const all = withoutRepeats([...flat.problems, ...given.problems, ...others]).map(hideValuesIn);
   if (all.length > 0 || completed.settings === undefined) throw new SettingsError(all);
-  const warnings = [...completed.settings.warnings, ...(strict ? [] : plain)].map(discreet);
+  const warnings = [...completed.settings.warnings, ...(strict ? [] : plain)].map(hideValuesIn);
   return { ...completed.settings, warnings, hidden: collectHiddenValues(given.config, secret) };
 
   /** A message may quote a secret that was set in the wrong place. */
-  function discreet(problem: Problem): Problem {
+  function hideValuesIn(problem: Problem): Problem {
     return { ...problem, reason: withoutValues(problem.reason, secret) };
   }
 }

@@ -12,7 +12,7 @@ export interface StepResult {
   step: StepName;
   result: "passed" | "failed" | "skipped";
   /** One sentence. */
-  told: string;
+  summary: string;
   /** What is wrong, a line each. */
   problems: string[];
   seconds?: number;
@@ -158,8 +158,8 @@ class AcceptanceRun {
     );
   }
 
-  skip(step: StepName, told: string): void {
-    this.#steps.push({ step, result: "skipped", told, problems: [] });
+  skip(step: StepName, summary: string): void {
+    this.#steps.push({ step, result: "skipped", summary, problems: [] });
   }
 
   finished(stack: string, deployed: boolean, started: string): Acceptance {
@@ -188,9 +188,9 @@ class AcceptanceRun {
     );
   }
 
-  #record(step: StepName, problems: string[], told: string, seconds?: number): void {
+  #record(step: StepName, problems: string[], summary: string, seconds?: number): void {
     const result = problems.length === 0 ? "passed" : "failed";
-    this.#steps.push({ step, result, told, problems, ...(seconds === undefined ? {} : { seconds }) });
+    this.#steps.push({ step, result, summary, problems, ...(seconds === undefined ? {} : { seconds }) });
   }
 }
 

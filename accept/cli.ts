@@ -70,8 +70,8 @@ async function main(): Promise<number> {
     [fileName("accept", options.stack, "md")]: acceptanceMarkdown(run),
     [fileName("accept", options.stack, "json")]: `${JSON.stringify(run, null, 2)}\n`,
   });
-  for (const { result, told, problems } of run.steps)
-    process.stdout.write([`${result}: ${told}`, ...problems.map((line) => `  ${line}`)].join("\n") + "\n");
+  for (const { result, summary, problems } of run.steps)
+    process.stdout.write([`${result}: ${summary}`, ...problems.map((line) => `  ${line}`)].join("\n") + "\n");
   for (const path of paths) process.stdout.write(`  ${path}\n`);
   return run.result === "passed" ? 0 : 1;
 }

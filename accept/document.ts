@@ -12,10 +12,10 @@ export function acceptanceMarkdown(run: Acceptance): string {
     `${run.started}, ${run.deployed ? "deployed and checked" : "checked only, nothing was changed"}.`,
     markdownTable(
       ["", "Step", "", "Seconds"],
-      run.steps.map(({ step, result, told, seconds }) => [
+      run.steps.map(({ step, result, summary, seconds }) => [
         marks[result],
         escapeMarkdown(step),
-        escapeMarkdown(told),
+        escapeMarkdown(summary),
         seconds === undefined ? "" : String(seconds),
       ]),
     ),

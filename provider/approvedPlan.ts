@@ -18,7 +18,7 @@ export function approvedPlanMismatch(
   now: RolloutPlan,
 ): string | undefined {
   if (digest === nothingApproved || digest === planDigest(now) || isEmptyPlan(now)) return undefined;
-  const told =
+  const differences =
     approved === undefined
       ? [
           `This deployment would make these changes (plan ${planDigest(now)}):`,
@@ -28,7 +28,7 @@ export function approvedPlanMismatch(
       : ["Differences:", ...indented(planDifferences(approved, now))];
   return [
     `${coded("plan-changed", `the cluster or the settings have changed since the plan ${digest} was approved`)}. No node was changed.`,
-    ...told,
+    ...differences,
     "Create a new preview and have it approved.",
   ].join("\n");
 }

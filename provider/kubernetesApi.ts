@@ -97,7 +97,14 @@ class ApiClient implements KubernetesClient, NodeRemover {
     this.#raw = raw;
     this.#plain = new PlainObjects(raw);
     const follow = this.#follow.bind(this);
-    this.storage = new ApiStorageReader({ core, policy, storage, once, told: withKubernetesErrors, follow });
+    this.storage = new ApiStorageReader({
+      core,
+      policy,
+      storage,
+      once,
+      withErrors: withKubernetesErrors,
+      follow,
+    });
   }
 
   async version(): Promise<string> {

@@ -24,6 +24,6 @@ export async function untrustedServerCertificate(
   if (!(error instanceof TalosError)) return undefined;
   if (error.kind === "certificate") return selfSignedPattern.test(error.detail) ? error.detail : undefined;
   if (error.kind !== "unreachable") return undefined;
-  const told = await talos.diagnose();
-  return told !== undefined && selfSignedPattern.test(told) ? told : undefined;
+  const message = await talos.diagnose();
+  return message !== undefined && selfSignedPattern.test(message) ? message : undefined;
 }

@@ -202,7 +202,7 @@ class Survey {
   readonly #what: string;
   readonly #changed: () => string;
   readonly #tell: (text: string) => void;
-  #told: StepName | undefined;
+  #shownStep: StepName | undefined;
 
   /** @param tell shows a line next to the resource: each step once, however many nodes there are */
   constructor(
@@ -314,8 +314,8 @@ class Survey {
     atOnce: number,
     work: (node: N) => Promise<void>,
   ): Promise<void> {
-    if (step !== this.#told && nodes.length > 0) {
-      this.#told = step;
+    if (step !== this.#shownStep && nodes.length > 0) {
+      this.#shownStep = step;
       this.#tell(
         `${stepPlace(step)} · ${nodes.length === 1 ? nodes[0]?.context.wanted.name : `${nodes.length} nodes`}`,
       );

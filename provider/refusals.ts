@@ -13,8 +13,8 @@ export function refusedInput(failures: readonly CheckFailure[]): Properties {
 export function parseRefusals(refusals: unknown): CheckFailure[] {
   // All of them may be one unknown value.
   const given = typeof refusals === "object" && refusals !== null ? refusals : {};
-  const told = Object.values(given as Properties).flatMap((reason) =>
+  const reasons = Object.values(given as Properties).flatMap((reason) =>
     typeof reason === "string" && !hasUnknown(reason) ? [reason] : [],
   );
-  return [...new Set(told)].map((reason) => ({ property: "", reason }));
+  return [...new Set(reasons)].map((reason) => ({ property: "", reason }));
 }

@@ -32,8 +32,8 @@ export function upgradeDetails(before: Properties, after: Properties): DetailedD
   // The image contains the release and the schematic, so it gets its own line if both changed or neither did. After drift the image is unchanged and they are
   // not.
   const isOne = (talosVersion === undefined) !== (schematicId === undefined);
-  const told = isOne || image === undefined ? { talosVersion, schematicId } : { image };
-  const line = Object.entries(told).flatMap(([key, kind]) =>
+  const summarized = isOne || image === undefined ? { talosVersion, schematicId } : { image };
+  const line = Object.entries(summarized).flatMap(([key, kind]) =>
     kind === undefined ? [] : [[key, kind] as const],
   );
   return { changes: true, changed, details: { ...Object.fromEntries(line), ...others } };

@@ -108,8 +108,8 @@ const inlineProgram: InlineProgramArgs["program"] = async () => {
 /** What the engine said of its failure, without what it printed before. */
 function summarizeFailure(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  const told = [...text.matchAll(/^\s*(?:error: )(.*(?:\n(?!\s*\w+: ).+)*)/gm)].map(([, words]) =>
+  const messages = [...text.matchAll(/^\s*(?:error: )(.*(?:\n(?!\s*\w+: ).+)*)/gm)].map(([, words]) =>
     (words ?? "").trim(),
   );
-  return [...new Set(told)].join("\n") || text.trim();
+  return [...new Set(messages)].join("\n") || text.trim();
 }

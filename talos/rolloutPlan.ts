@@ -126,10 +126,12 @@ export function planDifferences(approved: RolloutPlan, now: RolloutPlan): string
     const [before, after] = [describeNode(name, approved), describeNode(name, now)];
     const gone = before.filter((line) => !after.includes(line));
     const added = after.filter((line) => !before.includes(line));
-    const told = [...gone.map((line) => `approved: ${line}`), ...added.map((line) => `now: ${line}`)];
-    if (after.length === 0) told.push(`now: ${name}: nothing to do`);
+    const lines = [...gone.map((line) => `approved: ${line}`), ...added.map((line) => `now: ${line}`)];
+    if (after.length === 0) lines.push(`now: ${name}: nothing to do`);
     // Long lines are shortened; their digest is not.
-    return told.length > 0 ? told : [`${name}: its machine configuration differs beyond what the lines show`];
+    return lines.length > 0
+      ? lines
+      : [`${name}: its machine configuration differs beyond what the lines show`];
   });
   return [...stack, ...nodes];
 }

@@ -21,16 +21,16 @@ export function windowStateAt(windows: readonly UpgradeWindow[], now: number): W
   const spans = windows.flatMap((window) => spansAround(window, moment));
   const inside = spans.filter(({ opens, closes }) => isBefore(opens, now) && !isBefore(closes, now));
   const zone = windows[0]?.timeZone ?? "UTC";
-  const told = formatTime(moment.toZonedDateTimeISO(zone));
+  const shownNow = formatTime(moment.toZonedDateTimeISO(zone));
   const closes = inside.map((span) => span.closes).sort(compareTimes);
   const last = closes.at(-1);
-  if (last !== undefined) return { open: true, closes: formatTime(last), now: told };
+  if (last !== undefined) return { open: true, closes: formatTime(last), now: shownNow };
   const [next] = spans
     .map((span) => span.opens)
     .filter((opens) => !isBefore(opens, now))
     .sort(compareTimes);
   if (next === undefined) throw new Error("an upgrade window does not open on any day");
-  return { open: false, opens: formatTime(next), now: told };
+  return { open: false, opens: formatTime(next), now: shownNow };
 }
 
 interface Span {

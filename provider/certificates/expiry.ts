@@ -12,13 +12,13 @@ import { hasUnknown, type Properties } from "../secrets.ts";
 interface ExpiryCheck {
   readonly name: string;
   readonly certificate: string | undefined;
-  readonly cure: string;
+  readonly fix: string;
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly sink: StatusSink;
 }
 
-function checkExpiry({ name, certificate, cure, now, sink }: ExpiryCheck): CheckFailure[] {
+function checkExpiry({ name, certificate, fix, now, sink }: ExpiryCheck): CheckFailure[] {
   const expiry = expiryNotice(certificate, now);
   if (expiry === undefined) return [];
   if (!expiry.isOver) {
@@ -26,7 +26,7 @@ function checkExpiry({ name, certificate, cure, now, sink }: ExpiryCheck): Check
       coded(
         "certificate-expires",
         `the client certificate of the ${name} expires on ${expiry.on}, in ${expiry.days} days`,
-        cure,
+        fix,
       ),
     );
     return [];
@@ -35,7 +35,7 @@ function checkExpiry({ name, certificate, cure, now, sink }: ExpiryCheck): Check
   const reason = coded(
     "certificate-expired",
     `the client certificate of the ${name} expired on ${expiry.on}; the cluster cannot be managed with it`,
-    cure,
+    fix,
   );
   return [{ property: "", reason }];
 }
@@ -50,7 +50,7 @@ export function checkTalosconfigExpiry(
   return checkExpiry({
     name: "talosconfig",
     certificate: (clientConfiguration as TalosCredentials | undefined)?.clientCertificate,
-    cure: "Set cluster.renewCredentials: true, which issues new credentials from the cluster's CA without touching a node, or provide a new talosconfig (talosctl config new, cluster.secrets.talosconfig).",
+    fix: "Set cluster.renewCredentials: true, which issues new credentials from the cluster's CA without touching a node, or provide a new talosconfig (talosctl config new, cluster.secrets.talosconfig).",
     ...{ now, sink },
   });
 }
@@ -65,7 +65,7 @@ export function checkKubeconfigExpiry(
   return checkExpiry({
     name: "kubeconfig",
     certificate: clientCertificateOf(kubeconfig),
-    cure: "`pulumi up` fetches a new one in its last 30 days, or its last 60 with cluster.renewCredentials: true; do not exclude the Kubeconfig resource with --target.",
+    fix: "`pulumi up` fetches a new one in its last 30 days, or its last 60 with cluster.renewCredentials: true; do not exclude the Kubeconfig resource with --target.",
     ...{ now, sink },
   });
 }

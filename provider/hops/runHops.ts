@@ -141,8 +141,8 @@ async function runInOrder(
   };
   await Promise.all(nodes.map(({ name }) => beginNode(name)));
   if (failures.length === 0) return postponed;
-  const told = failures.map((error) => (error instanceof Error ? error.message : String(error)));
-  throw new Error(`hop to ${stage.release}: ${told.join("\n")}`, { cause: failures[0] });
+  const messages = failures.map((error) => (error instanceof Error ? error.message : String(error)));
+  throw new Error(`hop to ${stage.release}: ${messages.join("\n")}`, { cause: failures[0] });
 }
 
 /** All steps of one node to one release. */

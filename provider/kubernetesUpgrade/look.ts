@@ -198,12 +198,12 @@ export function progressText(look: ClusterLook, target: string): string {
       list.set(component, [...(list.get(component) ?? []), one.node.name]);
     }
   }
-  const told = (parts: Map<string, string[]>): string =>
+  const listed = (parts: Map<string, string[]>): string =>
     [...parts].map(([component, names]) => `${component} on ${firstNames(names)}`).join("; ");
   const unread = look.silent.map(({ node }) => node.name);
   return [
-    done.size === 0 ? `No component runs ${target} yet.` : `At ${target} now: ${told(done)}.`,
-    ...(left.size === 0 || done.size === 0 ? [] : [`Not yet: ${told(left)}.`]),
+    done.size === 0 ? `No component runs ${target} yet.` : `At ${target} now: ${listed(done)}.`,
+    ...(left.size === 0 || done.size === 0 ? [] : [`Not yet: ${listed(left)}.`]),
     ...(unread.length === 0 ? [] : [`Not read: ${firstNames(unread)}.`]),
   ].join(" ");
 }

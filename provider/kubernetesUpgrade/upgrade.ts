@@ -72,8 +72,8 @@ async function upgradeKubernetes(work: Work, isUnfinished = false): Promise<Outc
         ok: true,
         postponed: `${error.message}. The next \`pulumi up\` in a window continues.`,
       };
-    const told = toUpgradeError(work, error);
-    return { ok: false, error: told, notes: work.notes };
+    const failure = toUpgradeError(work, error);
+    return { ok: false, error: failure, notes: work.notes };
   }
 }
 

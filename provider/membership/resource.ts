@@ -32,7 +32,7 @@ export class MembershipResource implements PluginResource {
   readonly #surroundings: Surroundings;
   readonly #stop: AbortSignal;
   /** Results of a preview's check per resource, reused by its diff: the machines are asked once. */
-  readonly #told = new Map<string, { of: string; warnings: string[] }>();
+  readonly #heldWarnings = new Map<string, { of: string; warnings: string[] }>();
 
   constructor(surroundings: Surroundings, stop: AbortSignal) {
     this.#surroundings = surroundings;
@@ -65,7 +65,7 @@ export class MembershipResource implements PluginResource {
         inputs,
         this.#stop,
       );
-      this.#told.set(urn, { of: requestedMembership(inputs), warnings });
+      this.#heldWarnings.set(urn, { of: requestedMembership(inputs), warnings });
       return kept;
     } catch (error) {
       if (!(error instanceof RemovalRefused)) throw error;
@@ -91,11 +91,11 @@ export class MembershipResource implements PluginResource {
   }
 
   async #tell(urn: string, state: Properties, news: Properties): Promise<void> {
-    const told = this.#told.get(urn);
-    this.#told.delete(urn);
-    if (told?.of !== requestedMembership(news))
+    const held = this.#heldWarnings.get(urn);
+    this.#heldWarnings.delete(urn);
+    if (held?.of !== requestedMembership(news))
       return previewDepartures(this.#surroundings, urn, state, news, this.#stop);
-    for (const warning of told.warnings) this.#surroundings.statusOf(urn).warn(warning);
+    for (const warning of held.warnings) this.#surroundings.statusOf(urn).warn(warning);
   }
 
   async create(_urn: string, { values, secrets }: Unwrapped): Promise<{ id: string; outs: Properties }> {

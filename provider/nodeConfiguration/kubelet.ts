@@ -89,12 +89,12 @@ export async function kubeletWarning(look: KubeletLook, drains: boolean): Promis
   try {
     const { entries, unsafe } = await volumesAtStake(look);
     if (entries.length === 0) return undefined;
-    const told = `${label}: this restarts the kubelet, which restages its iSCSI volumes under running pods: ${listFirst(entries)}`;
-    if (unsafe.length === 0) return told;
+    const warning = `${label}: this restarts the kubelet, which restages its iSCSI volumes under running pods: ${listFirst(entries)}`;
+    if (unsafe.length === 0) return warning;
     const outcome = drains
       ? "The node is drained first, one node at a time, and uncordoned when its kubelet is back."
       : refusal;
-    return `${told}. ${describeMissingShims(unsafe)} ${outcome}`;
+    return `${warning}. ${describeMissingShims(unsafe)} ${outcome}`;
   } catch (error) {
     if (!isApiError(error)) throw error;
     return `${label}: this restarts the kubelet. The pods with iSCSI volumes there could not be read: ${error.message}`;

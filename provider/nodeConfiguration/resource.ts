@@ -75,8 +75,8 @@ export async function checkConfiguration(
 ): Promise<CheckResult> {
   const { preview, ...given } = approvalForNode(news);
   const [before, after] = [unwrap(olds).values, unwrap(given)];
-  const { [changesProperty]: _changes, [driftProperty]: _drift, ...said } = after.values;
-  const inputs = withRedacted(said);
+  const { [changesProperty]: _changes, [driftProperty]: _drift, ...checked } = after.values;
+  const inputs = withRedacted(checked);
   // Secret and unknown values are returned as the engine wrote them.
   const asGiven = wrap(
     { configuration: inputs["configuration"], ...given },
@@ -195,7 +195,7 @@ export function diffConfiguration(
 ): DetailedDiffResult {
   const [before, after] = [outputsWithGiven(olds), unwrap(news).values];
   if (before["node"] !== after["node"]) return { changes: true, replaces: ["node"] };
-  const told = [
+  const detailed = [
     ...[changesProperty, driftProperty, pendingProperty, refusedProperty, approvalProperty],
     ...policyProperties,
     ...alwaysSecret,
@@ -203,7 +203,7 @@ export function diffConfiguration(
   const same = (["machineConfiguration", "configuration"] as const).filter((key) =>
     isSameConfiguration(before, after, key),
   );
-  const others = changedInputs(before, after, [...told, ...same]);
+  const others = changedInputs(before, after, [...detailed, ...same]);
   const changed = Object.keys(others);
   const [history, lines] = [
     linesOfProperty(oldInputs, changesProperty),

@@ -55,10 +55,10 @@ export async function previewGates(context: UpgradeContext): Promise<string[]> {
     context.wanted.rollout.gates.map(async (gate, index) => {
       const obstacles = await findObstacles(context, gate, true);
       return obstacles.map(({ problem, harmless }) => {
-        const told = `upgrade.gates[${index}]: ${problem}`;
+        const text = `upgrade.gates[${index}]: ${problem}`;
         return harmless === true
-          ? told
-          : coded("upgrade-gate", `the rollout would wait right now, and then stop: ${told}`);
+          ? text
+          : coded("upgrade-gate", `the rollout would wait right now, and then stop: ${text}`);
       });
     }),
   );

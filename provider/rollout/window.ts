@@ -13,10 +13,10 @@ export class Postponed extends Error {
   /** Why the deployment can't continue without this node; undefined if it can. */
   readonly needed: string | undefined;
 
-  constructor(reason: string, told: { standing: string; needed: string | undefined }) {
+  constructor(reason: string, details: { standing: string; needed: string | undefined }) {
     super(reason);
-    this.standing = told.standing;
-    this.needed = told.needed;
+    this.standing = details.standing;
+    this.needed = details.needed;
   }
 }
 

@@ -80,14 +80,14 @@ async function readInstallHistory(context: UpgradeContext): Promise<InstallHisto
   const { talos, timeouts, progress, signal } = context;
   const call = { deadlineMs: timeouts.probeMs * 2, signal };
   return pollUntil(context, Infinity, async () => {
-    const told = await talos.installHistory(call).catch((error: unknown) => {
+    const history = await talos.installHistory(call).catch((error: unknown) => {
       if (!isTransient(error)) throw error;
       talos.reconnect();
       progress.detail("the node's log could not be read yet");
       return undefined;
     });
-    if (told === undefined) return undefined;
-    if (told.last?.state !== "running") return told;
+    if (history === undefined) return undefined;
+    if (history.last?.state !== "running") return history;
     progress.detail("an earlier installer is still running");
     return undefined;
   });

@@ -20,7 +20,7 @@ interface StorageApis {
   readonly storage: StorageV1Api;
   readonly once: ConfigurationOptions<ObservableMiddleware>;
   /** Turns errors into a KubernetesError. */
-  readonly told: <T>(request: Promise<T>) => Promise<T>;
+  readonly withErrors: <T>(request: Promise<T>) => Promise<T>;
   readonly follow: <T>(
     path: string,
     query: Record<string, string>,
@@ -36,10 +36,10 @@ export class ApiStorageReader implements StorageReader {
 
   constructor(apis: StorageApis) {
     this.#apis = apis;
-    const { storage, once, told, follow } = apis;
+    const { storage, once, withErrors, follow } = apis;
     this.attachments = {
       list: async () => {
-        const list = await told(storage.listVolumeAttachment({}, once));
+        const list = await withErrors(storage.listVolumeAttachment({}, once));
         return { objects: list.items.map(toAttachment), version: list.metadata?.resourceVersion ?? "" };
       },
       watch: (version, onEvent, signal) =>
@@ -53,14 +53,14 @@ export class ApiStorageReader implements StorageReader {
   }
 
   async volumes(): Promise<Volume[]> {
-    const { core, once, told } = this.#apis;
-    return (await told(core.listPersistentVolume({}, once))).items.map(toVolume);
+    const { core, once, withErrors } = this.#apis;
+    return (await withErrors(core.listPersistentVolume({}, once))).items.map(toVolume);
   }
 
   async driversOn(node: string): Promise<string[]> {
-    const { storage, once, told } = this.#apis;
+    const { storage, once, withErrors } = this.#apis;
     try {
-      const { spec } = await told(storage.readCSINode({ name: node }, once));
+      const { spec } = await withErrors(storage.readCSINode({ name: node }, once));
       return spec.drivers.map(({ name }) => name);
     } catch (error) {
       if (error instanceof KubernetesError && error.status === 404) return [];
@@ -69,8 +69,8 @@ export class ApiStorageReader implements StorageReader {
   }
 
   async budgets(): Promise<Budget[]> {
-    const { policy, once, told } = this.#apis;
-    const list = await told(policy.listPodDisruptionBudgetForAllNamespaces({}, once));
+    const { policy, once, withErrors } = this.#apis;
+    const list = await withErrors(policy.listPodDisruptionBudgetForAllNamespaces({}, once));
     return list.items.map(({ metadata, spec, status }) => ({
       namespace: metadata?.namespace ?? "",
       name: metadata?.name ?? "",
@@ -80,16 +80,18 @@ export class ApiStorageReader implements StorageReader {
   }
 
   async podsOf(namespace: string, labelSelector: string): Promise<string[]> {
-    const { core, once, told } = this.#apis;
-    const list = await told(core.listNamespacedPod({ namespace, labelSelector }, once));
+    const { core, once, withErrors } = this.#apis;
+    const list = await withErrors(core.listNamespacedPod({ namespace, labelSelector }, once));
     const pods = list.items.map(toKubernetesPod).filter(({ finished }) => !finished);
     return pods.map(({ name }) => `${namespace}/${name}`);
   }
 
   async pendingPods(): Promise<KubernetesPod[]> {
-    const { core, once, told } = this.#apis;
+    const { core, once, withErrors } = this.#apis;
     const fieldSelector = "status.phase=Pending";
-    return (await told(core.listPodForAllNamespaces({ fieldSelector }, once))).items.map(toKubernetesPod);
+    return (await withErrors(core.listPodForAllNamespaces({ fieldSelector }, once))).items.map(
+      toKubernetesPod,
+    );
   }
 }
 

@@ -95,7 +95,7 @@ function carriesVolume(
   volume?: Volume,
 ): boolean {
   if (target === "") return false;
-  const told = [...metadata, ...(volume?.attributes ?? [])];
-  if (told.includes(target)) return true;
+  const values = [...metadata, ...(volume?.attributes ?? [])];
+  if (values.includes(target)) return true;
   return [name, volume?.handle ?? ""].some((part) => part !== "" && target.includes(part));
 }

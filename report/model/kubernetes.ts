@@ -38,6 +38,6 @@ export type KubernetesTimeline = z.infer<typeof timelineSchema>;
 
 /** Undefined where there was none, or the state is of another form. */
 export function kubernetesTimeline(outputs: unknown): KubernetesTimeline | undefined {
-  const told = (outputs as { timeline?: unknown } | null | undefined)?.timeline;
-  return timelineSchema.safeParse(told).data;
+  const value = (outputs as { timeline?: unknown } | null | undefined)?.timeline;
+  return timelineSchema.safeParse(value).data;
 }

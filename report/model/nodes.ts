@@ -184,14 +184,14 @@ function rebootOf(action: NodePlan["action"]): NodePlan["reboot"] {
 }
 
 /** What says more than that the image changes. */
-const toldElsewhere = [
+const shownElsewhere = [
   ...["talosVersion", "schematicId", "image", "clientConfiguration", "kubeconfig"],
   ...["approval", "rollout"],
 ];
 
 function ownChanges(before: Properties, after: Properties): PropertyChange[] {
   return propertyChanges(before, after).filter(
-    ({ path }) => !toldElsewhere.includes(path.split(/[.[]/)[0] ?? ""),
+    ({ path }) => !shownElsewhere.includes(path.split(/[.[]/)[0] ?? ""),
   );
 }
 

@@ -20,20 +20,20 @@ export function preflightResults({ steps }: Digest): Map<string, PreflightResult
   // An unchanged preflight has the plan of the rollout before.
   if (step === undefined || !["create", "update", "replace"].includes(step.operation)) return new Map();
   return new Map(
-    entriesOf(step.new?.inputs["plan"]).flatMap(([name, told]) => {
-      const found = typeof told === "string" ? parsePreflightLine(told) : undefined;
+    entriesOf(step.new?.inputs["plan"]).flatMap(([name, outlook]) => {
+      const found = typeof outlook === "string" ? parsePreflightLine(outlook) : undefined;
       return found === undefined ? [] : [[name, found] as const];
     }),
   );
 }
 
 /** By the node's name. Previews that were saved with 0.1.0 have a list of lines. */
-function entriesOf(plan: unknown): [name: string, told: unknown][] {
+function entriesOf(plan: unknown): [name: string, outlook: unknown][] {
   if (typeof plan !== "object" || plan === null) return [];
   if (!Array.isArray(plan)) return Object.entries(plan);
   return plan.flatMap((line): [string, unknown][] => {
-    const [, name, told] = /^(.+?): (.*)$/.exec(typeof line === "string" ? line : "") ?? [];
-    return name === undefined ? [] : [[name, told]];
+    const [, name, outlook] = /^(.+?): (.*)$/.exec(typeof line === "string" ? line : "") ?? [];
+    return name === undefined ? [] : [[name, outlook]];
   });
 }
 

@@ -35,7 +35,7 @@ export interface Counts {
 }
 
 // What is told with the nodes; the preflight's own list says the same as they do.
-const toldWithNodes = [nodeUpgradeType, preflightType, nodeConfigurationType, ...formerTypes];
+const shownWithNodes = [nodeUpgradeType, preflightType, nodeConfigurationType, ...formerTypes];
 // Components of which nothing is seen but that they are there.
 const silentComponents = /^(talos-iscsi:index:(?!TalosCluster|FactoryImage)|pulumi:pulumi:Stack$)/;
 
@@ -46,7 +46,7 @@ const silentComponents = /^(talos-iscsi:index:(?!TalosCluster|FactoryImage)|pulu
 export function resourceChanges({ steps }: Digest, show: { components: boolean }): ResourceChange[] {
   return steps.flatMap((step) => {
     const { operation } = step;
-    if (operation === "same" || operation === "read" || toldWithNodes.includes(step.type)) return [];
+    if (operation === "same" || operation === "read" || shownWithNodes.includes(step.type)) return [];
     const changes = operation === "create" || operation === "delete" ? [] : changesOf(step);
     const isComponent = step.new?.custom === false || (step.new === undefined && step.old?.custom === false);
     if (isComponent && (!show.components || silentComponents.test(step.type))) return [];
@@ -71,10 +71,10 @@ export function resourceChanges({ steps }: Digest, show: { components: boolean }
 }
 
 /** The plan has its own place in the report, and what approves it is no change of anything. */
-const toldElsewhere = ["plan", "planDigest", "approval", "configurations"];
+const shownElsewhere = ["plan", "planDigest", "approval", "configurations"];
 
 function shownInputs(inputs: Properties = {}): Properties {
-  return Object.fromEntries(Object.entries(inputs).filter(([key]) => !toldElsewhere.includes(key)));
+  return Object.fromEntries(Object.entries(inputs).filter(([key]) => !shownElsewhere.includes(key)));
 }
 
 function changesOf({ operation, old, new: made, differs }: Step): PropertyChange[] {

@@ -112,12 +112,12 @@ function configurationPart({ nodes }: VerdictFacts): string {
 function driversPart(drivers: DriverPlan[]): string {
   if (drivers.length === 0) return "";
   if (drivers.every(({ fate }) => fate === "stays")) return "storage drivers stay";
-  const told = { goes: "WILL BE DELETED", changes: "changes", new: "is new", stays: "stays" } as const;
+  const fateText = { goes: "WILL BE DELETED", changes: "changes", new: "is new", stays: "stays" } as const;
   return drivers
     .map(({ name, fate }) =>
       name === "Snapshot controller"
-        ? `the snapshot controller ${told[fate]}`
-        : `the ${name} driver ${told[fate]}`,
+        ? `the snapshot controller ${fateText[fate]}`
+        : `the ${name} driver ${fateText[fate]}`,
     )
     .join(", ");
 }

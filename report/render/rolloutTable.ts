@@ -53,8 +53,8 @@ function kubernetesTable(timeline: KubernetesTimeline): string {
   table.push(
     ...steps.map((step) => [step.name, formatClockTime(step.started), formatDuration(step.seconds)]),
   );
-  const told = `${formatMoment(started)}: ${describeKubernetesUpgrade(timeline)}`;
-  return [told, table.toString(), ...(reason === undefined ? [] : [reason])].join("\n");
+  const title = `${formatMoment(started)}: ${describeKubernetesUpgrade(timeline)}`;
+  return [title, table.toString(), ...(reason === undefined ? [] : [reason])].join("\n");
 }
 
 function tableRow({ name, timeline }: UpgradedNode): string[] {

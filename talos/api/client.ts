@@ -337,9 +337,9 @@ export class GrpcTalosReader implements TalosReader {
     if (credentials === "maintenance") return undefined;
     for (const endpoint of this.#endpoints) {
       const { host, port } = splitEndpoint(endpoint);
-      const told = await diagnoseTls(host, port, credentials);
-      if (told === undefined) continue;
-      return isItself(endpoint, this.node) ? told : endpointTlsMessage(host, told);
+      const message = await diagnoseTls(host, port, credentials);
+      if (message === undefined) continue;
+      return isItself(endpoint, this.node) ? message : endpointTlsMessage(host, message);
     }
     return undefined;
   }

@@ -31,9 +31,11 @@ export async function diagnoseTls(
       finish(undefined);
     });
     socket.once("error", (error: NodeJS.ErrnoException) => {
-      const told = error.code === undefined ? error.message : `${error.message} (${error.code})`;
+      const message = error.code === undefined ? error.message : `${error.message} (${error.code})`;
       finish(
-        shookHands || certificateErrorPattern.test(told) ? explainTlsFailure(shookHands, told) : undefined,
+        shookHands || certificateErrorPattern.test(message)
+          ? explainTlsFailure(shookHands, message)
+          : undefined,
       );
     });
     socket.once("end", () => {
@@ -68,14 +70,14 @@ export async function acceptsAnyClient(host: string, port: number): Promise<bool
 }
 
 /** Describes TLS trouble with a forwarding endpoint, worded so that it isn't mistaken for the node's. */
-export function endpointTlsMessage(host: string, told: string): string {
+export function endpointTlsMessage(host: string, message: string): string {
   const name = `the endpoint ${host}`;
-  if (told.startsWith("the node does not accept")) return told.replace("the node", name);
-  return /expired|not yet valid/i.test(told)
+  if (message.startsWith("the node does not accept")) return message.replace("the node", name);
+  return /expired|not yet valid/i.test(message)
     ? `the certificate of ${name} has expired or is not yet valid`
     : `${name} has a certificate that is not of this cluster, or not for its name`;
 }
 
-function explainTlsFailure(shookHands: boolean, told: string): string {
-  return shookHands ? `the node does not accept the client certificate: ${told}` : told;
+function explainTlsFailure(shookHands: boolean, message: string): string {
+  return shookHands ? `the node does not accept the client certificate: ${message}` : message;
 }

@@ -174,10 +174,10 @@ export class Transport {
 
   /** The error for the caller. After no answer the next call uses the next route: an endpoint may be cut off from the node. */
   #toError(way: Route, error: unknown, name: string, options: CallOptions): TalosError {
-    const told = toTalosError(error, this.node, name, options.signal?.aborted ?? false);
-    if (isTransient(told) && this.#ways[this.#current] === way)
+    const talosError = toTalosError(error, this.node, name, options.signal?.aborted ?? false);
+    if (isTransient(talosError) && this.#ways[this.#current] === way)
       this.#current = (this.#current + 1) % this.#ways.length;
-    return told;
+    return talosError;
   }
 }
 

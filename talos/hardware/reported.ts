@@ -33,8 +33,8 @@ export function describeDisks(disks: readonly ReportedDisk[]): string {
 }
 
 function prettySize(fields: Readonly<Record<string, unknown>>): string {
-  const told = fields["pretty_size"];
-  if (typeof told === "string" && told !== "") return told;
+  const pretty = fields["pretty_size"];
+  if (typeof pretty === "string" && pretty !== "") return pretty;
   const size = Number(fields["size"]);
   return Number.isFinite(size) ? `${Math.round(size / 1e9)} GB` : "";
 }
