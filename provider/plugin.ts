@@ -98,13 +98,13 @@ export class TalosNodeProvider implements DetailingProvider {
       const before = unwrap(olds).values;
       const malformed = hideSecretPropertyNames(other.check(values), alwaysSecret);
       if (malformed.length > 0) return { inputs: marked, failures: malformed };
-      const judged = (await other.judge?.(urn, before, values)) ?? [];
-      if (other.foresee === undefined) return { inputs: marked, failures: judged };
-      const foreseen = await other.foresee(urn, before, values);
-      const kept = Object.entries(marked).filter(([key]) => foreseen.dropped?.includes(key) !== true);
+      const failures = (await other.checkAgainstNodes?.(urn, before, values)) ?? [];
+      if (other.deriveInputs === undefined) return { inputs: marked, failures };
+      const derived = await other.deriveInputs(urn, before, values);
+      const kept = Object.entries(marked).filter(([key]) => derived.dropped?.includes(key) !== true);
       return {
-        inputs: { ...Object.fromEntries(kept), ...wrap(foreseen.added, foreseen.secret ?? []) },
-        failures: [...judged, ...(foreseen.failures ?? [])],
+        inputs: { ...Object.fromEntries(kept), ...wrap(derived.added, derived.secret ?? []) },
+        failures: [...failures, ...(derived.failures ?? [])],
       };
     }
     if (type === nodeUpgradeType)

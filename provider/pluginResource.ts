@@ -19,9 +19,9 @@ export interface PluginResource {
   readonly secretInputs?: readonly string[];
   check(inputs: Properties): CheckFailure[];
   /** What blocks inputs that passed `check`, if that requires reading the nodes. */
-  judge?(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]>;
+  checkAgainstNodes?(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]>;
   /** Derives inputs from those that passed the check and the previous ones. */
-  foresee?(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs>;
+  deriveInputs?(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs>;
   /** @param oldInputs as the engine shows them; the state has them as of the last change */
   diff(urn: string, state: Properties, news: Properties, oldInputs: Properties): Promise<DetailedDiffResult>;
   create(urn: string, inputs: Unwrapped): Promise<{ id: string; outs: Properties }>;

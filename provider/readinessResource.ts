@@ -62,7 +62,7 @@ export class ReadinessResource implements PluginResource {
   }
 
   /** Whether the nodes can be reached at all, and problems that the nodes' own guards don't check. */
-  async judge(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
+  async checkAgainstNodes(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
     const now = wallClockMs(this.#surroundings);
     const failures = [
       ...checkTalosconfigExpiry(inputs, now, this.#surroundings.statusOf(urn)),
@@ -92,12 +92,12 @@ export class ReadinessResource implements PluginResource {
    * Lists the leaving nodes and what happens to their machines, the first thing a preview shows about nodes. Then adds the plan if something changes or needs
    * approval; the state keeps only the machine configurations' hashes.
    */
-  async foresee(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs> {
-    const foreseen = await this.#addedInputs(urn, before, inputs);
-    if (!readinessInputs(inputs).preview) return foreseen;
+  async deriveInputs(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs> {
+    const derived = await this.#addedInputs(urn, before, inputs);
+    if (!readinessInputs(inputs).preview) return derived;
     // This preview's preflight fails with it, together with the other refusals.
     const refusals = await this.#checkMachinesAndKubernetes(urn, before, inputs);
-    return { ...foreseen, added: { ...foreseen.added, ...refusedInput(refusals) } };
+    return { ...derived, added: { ...derived.added, ...refusedInput(refusals) } };
   }
 
   async #addedInputs(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs> {

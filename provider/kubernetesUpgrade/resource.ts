@@ -83,7 +83,7 @@ export class KubernetesUpgradeResource implements PluginResource {
       return changed.length === 0 ? { changes: false } : { changes: true, changed, details: others };
     }
     const { [approvalProperty]: _approval, ...known } = news;
-    if (!hasUnknown(known)) await this.#foresee(urn, known, state["unfinished"] !== undefined);
+    if (!hasUnknown(known)) await this.#previewUpgrade(urn, known, state["unfinished"] !== undefined);
     return {
       changes: true,
       changed: ["kubernetesVersion", ...Object.keys(others)],
@@ -208,7 +208,7 @@ export class KubernetesUpgradeResource implements PluginResource {
   }
 
   /** Shows in a preview what will happen, and refuses what would be refused later. */
-  async #foresee(urn: string, news: Properties, isUnfinished: boolean): Promise<void> {
+  async #previewUpgrade(urn: string, news: Properties, isUnfinished: boolean): Promise<void> {
     const work = await this.#open(urn, news);
     try {
       const look = await lookAtCluster(work.nodes);

@@ -44,12 +44,12 @@ export class MembershipResource implements PluginResource {
   }
 
   /** This deployment's kubeconfig: of the first resources only this one has it. */
-  async judge(urn: string, _before: Properties, inputs: Properties): Promise<CheckFailure[]> {
+  async checkAgainstNodes(urn: string, _before: Properties, inputs: Properties): Promise<CheckFailure[]> {
     return checkKubeconfigExpiry(inputs, wallClockMs(this.#surroundings), this.#surroundings.statusOf(urn));
   }
 
   /** Why a removal is refused, in a preview: passed as an extra input, so that the preflight reports it with everything else. */
-  async foresee(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs> {
+  async deriveInputs(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs> {
     const kept: AddedInputs = { added: {}, dropped: ["preview"] };
     const known = before["nodes"] !== undefined && !hasUnknown([before["nodes"], inputs["nodes"]]);
     if (inputs["preview"] !== true || !known || hasUnknown(inputs["clientConfiguration"])) return kept;

@@ -91,19 +91,19 @@ export async function checkConfiguration(
     ...(drift.length === 0 ? {} : { [driftProperty]: [...drift] }),
   });
   // This preview's preflight fails with the refusals of all nodes.
-  const judged = (checked: Properties, failures: readonly CheckFailure[]): CheckResult =>
+  const result = (checked: Properties, failures: readonly CheckFailure[]): CheckResult =>
     preview === true
       ? { inputs: { ...checked, ...refusedInput(failures) }, failures: [] }
       : { inputs: checked, failures: [...failures] };
   const contract = hideSecretPropertyNames(checkContract(before, inputs), configurationSecrets);
-  if (contract.length > 0) return judged(answer(history), contract);
+  if (contract.length > 0) return result(answer(history), contract);
   // Check this first: credentials that are being renewed are unknown, but they are not a change.
   if (isLookUnneeded(before, inputs)) return { inputs: answer(history), failures: [] };
   if (lookProperties.some((key) => hasUnknown(inputs[key]))) {
     return { inputs: { ...asGiven, [changesProperty]: unknownValue }, failures: [] };
   }
-  const foreseen = await lookBeforeApply(call, before, inputs);
-  return judged(answer([...history, ...foreseen.changes], foreseen.drift), foreseen.failures);
+  const found = await lookBeforeApply(call, before, inputs);
+  return result(answer([...history, ...found.changes], found.drift), found.failures);
 }
 
 /** The last check already compared this configuration. */

@@ -189,7 +189,7 @@ describe("RolloutReadiness", () => {
       { nodes: three, onRemove },
       { nodes: fewer, onRemove },
     ] as Properties[];
-    const { leaving } = (await readiness.foresee("urn", old ?? {}, news ?? {})).added;
+    const { leaving } = (await readiness.deriveInputs("urn", old ?? {}, news ?? {})).added;
     expect(leaving).toEqual({ w2: expect.stringMatching(fate) as string });
     const diff = await readiness.diff("urn", old ?? {}, { ...news, leaving }, old ?? {});
     expect(diff).toMatchObject({ changes: true, details: { "members.w2": "delete", "leaving.w2": "add" } });
@@ -197,7 +197,7 @@ describe("RolloutReadiness", () => {
 
   it("shows nothing for an added or renamed node", async () => {
     const added = async (before: Properties, news: Properties): Promise<Properties> =>
-      (await readiness.foresee("urn", { nodes: before }, { nodes: news })).added;
+      (await readiness.deriveInputs("urn", { nodes: before }, { nodes: news })).added;
     expect(await added(fewer, three)).not.toHaveProperty("leaving");
     const renamed = { ...fewer, other: three.w2 };
     expect(await added(three, renamed)).not.toHaveProperty("leaving");
