@@ -25,6 +25,7 @@ import {
 } from "./nodeConfiguration/resource.ts";
 import { KubernetesUpgradeResource, kubernetesUpgradeType } from "./kubernetesUpgrade/resource.ts";
 import { shareConnections } from "./sharedConnections.ts";
+import { shareLists } from "./sharedLists.ts";
 import { withoutRepeats } from "./quietStatus.ts";
 import { unknownValue } from "../talos/secrecy/engineValues.ts";
 import { unwrap, wrap, type Properties } from "./secrets.ts";
@@ -34,12 +35,18 @@ import { diffRollout, rolloutPlanInput } from "./rollout.ts";
 import { ReadinessResource, readinessType } from "./readinessResource.ts";
 import { sameButForPolicy } from "./rollout/policy.ts";
 import { Session, type Surroundings } from "./session.ts";
-import type { SavedSnapshot } from "./snapshot/folder.ts";
-import { alwaysSecret, inputsOf, observedInputs, observedOutputs } from "./state.ts";
+import {
+  alwaysSecret,
+  inputsOf,
+  keptOutputs,
+  observedInputs,
+  observedOutputs,
+  snapshotOutput,
+} from "./state.ts";
 import { MembershipResource, membershipType } from "./membership/resource.ts";
 import type { PluginResource } from "./pluginResource.ts";
 import { StorageProbeResource, storageProbeType } from "./storage/probe/resource.ts";
-import { timelineAfter, toTimelineProperty } from "./timeline.ts";
+import { timelineAfter } from "./timeline.ts";
 import { UnfinishedError } from "./unfinished.ts";
 import { upgradeInputs, upgradeDetails } from "./upgradeDiff.ts";
 import { upgradeNode, type Outcome } from "./upgrade.ts";
@@ -51,7 +58,8 @@ const preflightType = "talos-node:index:RolloutPreflight";
 export class TalosNodeProvider implements DetailingProvider {
   readonly version = "0.1.0";
   readonly #surroundings: Surroundings;
-  /** The same, for reads. */
+  /** The same, for checks of many nodes at once, and for refreshes. */
+  readonly #checking: Surroundings;
   readonly #reading: Surroundings;
   readonly #stop = new AbortController();
   /** Running operations that change nodes. */
@@ -65,11 +73,15 @@ export class TalosNodeProvider implements DetailingProvider {
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = { ...surroundings, statusOf: withoutRepeats((urn) => surroundings.statusOf(urn)) };
-    this.#reading = { ...this.#surroundings, talos: shareConnections(() => surroundings.talos()) };
+    this.#checking = {
+      ...this.#surroundings,
+      connectKubernetes: shareLists((kubeconfig) => surroundings.connectKubernetes(kubeconfig)),
+    };
+    this.#reading = { ...this.#checking, talos: shareConnections(() => surroundings.talos()) };
     this.#others = new Map<string, PluginResource>([
       [membershipType, new MembershipResource(this.#surroundings, this.#stop.signal)],
       [confirmedSchematicType, new ConfirmedSchematicResource()],
-      [readinessType, new ReadinessResource(this.#surroundings, this.#stop.signal)],
+      [readinessType, new ReadinessResource(this.#checking, this.#stop.signal)],
       [storageProbeType, new StorageProbeResource(this.#surroundings, this.#stop.signal)],
       [
         kubernetesUpgradeType,
@@ -118,7 +130,7 @@ export class TalosNodeProvider implements DetailingProvider {
     if (failures.length > 0) return { inputs: kept, failures };
     const before = unwrap(olds).values;
     const plan = await rolloutPlanInput(
-      this.#surroundings,
+      this.#checking,
       urn,
       before,
       rollout,
@@ -357,17 +369,6 @@ export class TalosNodeProvider implements DetailingProvider {
       session.close();
     }
   }
-}
-
-/** Outputs kept from earlier runs. */
-function keptOutputs(timeline: unknown, takenSnapshot: unknown): Properties {
-  return { ...toTimelineProperty(timeline), ...(takenSnapshot === undefined ? {} : { takenSnapshot }) };
-}
-
-function snapshotOutput(snapshot: SavedSnapshot | undefined): Properties | undefined {
-  if (snapshot === undefined) return undefined;
-  const { path, size, revision, sha256, taken } = snapshot;
-  return { path, size, ...(revision === undefined ? {} : { revision }), sha256, taken };
 }
 
 /** The timeline of the last upgrade, including this run. */

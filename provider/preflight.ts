@@ -15,6 +15,7 @@ import { requireGates } from "./rollout/gates.ts";
 import { nodeBudget, requireBudgetRoom } from "./rollout/budget.ts";
 import { whyWindowClosed } from "./rollout/window.ts";
 import { Session, type Surroundings } from "./session.ts";
+import { shareLists } from "./sharedLists.ts";
 import { stepPlace, StepProgress } from "./progress.ts";
 import { prefixStatusWithNode } from "./prefixedStatus.ts";
 import { guard } from "./steps/guard.ts";
@@ -151,9 +152,10 @@ async function withSurvey<T>(
   { surroundings, urn, signal, changed, what = "the rollout" }: SurveyCall,
   work: (survey: Survey) => Promise<T>,
 ): Promise<T> {
+  const connectKubernetes = shareLists((kubeconfig) => surroundings.connectKubernetes(kubeconfig));
   const sessions = await Promise.all(
     nodes.map((node) => {
-      const own = prefixStatusWithNode(surroundings, node.name);
+      const own = { ...prefixStatusWithNode(surroundings, node.name), connectKubernetes };
       const progress = new StepProgress(own.statusOf(urn), surroundings.clock, { showsSteps: false });
       return Session.open(own, urn, node, signal, progress);
     }),

@@ -2,6 +2,8 @@ import { extensionName } from "../talos/extensions.ts";
 import { missingExtensions, isServiceRunning, runsWantedSchematic, type StableFacts } from "./facts.ts";
 import { nodeUpgradeInputs } from "./inputs.ts";
 import type { Properties } from "./secrets.ts";
+import type { SavedSnapshot } from "./snapshot/folder.ts";
+import { toTimelineProperty } from "./timeline.ts";
 
 /**
  * Credentials: always secret. They only serve to reach nodes: changing these alone doesn't change a resource. The engine also stores the inputs of an unchanged
@@ -39,6 +41,17 @@ export function observedOutputs(facts: StableFacts): Properties {
     ...(facts.initiatorName === undefined ? {} : { initiatorName: facts.initiatorName }),
     ...(facts.kubernetesNode === undefined ? {} : { kubernetesNode: facts.kubernetesNode }),
   };
+}
+
+/** Outputs kept from earlier runs. */
+export function keptOutputs(timeline: unknown, takenSnapshot: unknown): Properties {
+  return { ...toTimelineProperty(timeline), ...(takenSnapshot === undefined ? {} : { takenSnapshot }) };
+}
+
+export function snapshotOutput(snapshot: SavedSnapshot | undefined): Properties | undefined {
+  if (snapshot === undefined) return undefined;
+  const { path, size, revision, sha256, taken } = snapshot;
+  return { path, size, ...(revision === undefined ? {} : { revision }), sha256, taken };
 }
 
 /** The inputs as the node fulfills them: the engine shows a difference from the program's as drift. */

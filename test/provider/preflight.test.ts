@@ -47,6 +47,19 @@ describe.each([
   });
   afterAll(async () => cluster?.stop());
 
+  it("lists the cluster's nodes once for checks of many nodes at the same moment", async () => {
+    const kubernetes = new FakeKubernetes();
+    for (const node of cluster.nodes) kubernetes.add(node.name, node.address);
+    const list = kubernetes.nodes.bind(kubernetes);
+    kubernetes.nodes = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      return list();
+    };
+    const inputs = preflightInputs(cluster, { kubeconfig: "of a test", drain: { enabled: true } });
+    await createHarness(kubernetes).provider.check(urn, {}, inputs);
+    expect(kubernetes.calls.get("nodes")).toBeLessThan(names.length);
+  });
+
   /** The preflight must fail and leave every node unchanged. */
   async function refused(inputs: Properties, own: Harness = createHarness()): Promise<string> {
     const before = cluster.nodes.map(touched);
