@@ -15,6 +15,7 @@ import { stringify } from "yaml";
 import { labReport } from "../control.ts";
 import { labFiles, projectDir } from "../layout.ts";
 import { openStack, pulumiEnvironment } from "../stack.ts";
+import { hashedInputs } from "./scale/bareState.ts";
 import { cpuSeconds, summarize, formatFigure, measureSeconds } from "./figures.ts";
 
 /**
@@ -144,7 +145,7 @@ class Component extends pulumi.ComponentResource {}
  * program's preview reads from nodes is part of the program's cost.
  */
 function withoutProviderInputs(inputs: Record<string, unknown>): Record<string, unknown> {
-  const { plan: _plan, changes: _changes, ...given } = inputs;
+  const given = Object.fromEntries(Object.entries(inputs).filter(([key]) => !hashedInputs.includes(key)));
   const later = Object.keys(given).filter((key) => ["clientConfiguration", "registeredId"].includes(key));
   return { ...given, ...Object.fromEntries(later.map((key) => [key, pulumi.unknown])) };
 }
@@ -159,6 +160,8 @@ function bareProgram(resources: Registered[]): PulumiFn {
     });
     const kubernetes = new k8s.Provider("kubernetes", { kubeconfig: kubeconfig.kubeconfigRaw });
     const factory = new talos.Provider("factory", {});
+    // A node's checked inputs have a digest of it.
+    const rollout = resources.find(({ type }) => type.endsWith(":RolloutPreflight"))?.inputs["rollout"];
     for (const { type, name, custom, inputs } of resources) {
       if (type.startsWith("pulumi:providers:") || type === "talos:cluster/kubeconfig:Kubeconfig") continue;
       const provider = type.startsWith("kubernetes:")
@@ -166,7 +169,8 @@ function bareProgram(resources: Registered[]): PulumiFn {
         : type.startsWith("talos:imageFactory")
           ? { provider: factory }
           : {};
-      if (custom) new Custom(type, name, withoutProviderInputs(inputs), provider);
+      const whole = "rollout" in inputs ? { ...inputs, rollout } : inputs;
+      if (custom) new Custom(type, name, withoutProviderInputs(whole), provider);
       else new Component(type, name, inputs);
     }
   };

@@ -1,8 +1,8 @@
 /** What our plugin adds to a program's inputs. */
 export const pluginInputs = ["plan", "changes", "changedByHand", "hardware", "planDigest"] as const;
 
-/** The state stores configurations as hashes, and a program doesn't provide those. */
-const hashedInputs = [...pluginInputs, "configurations"];
+/** The same, and the configurations, of which the state and previews have no plain text. */
+export const hashedInputs = [...pluginInputs, "configurations"];
 
 /** A resource of a deployed stack, as the bare program registers it. */
 export interface DeployedResource {
