@@ -25,7 +25,6 @@ import {
 } from "./nodeConfiguration/resource.ts";
 import { KubernetesUpgradeResource, kubernetesUpgradeType } from "./kubernetesUpgrade/resource.ts";
 import { shareConnections } from "./sharedConnections.ts";
-import { shareLists } from "./sharedLists.ts";
 import { withoutRepeats } from "./quietStatus.ts";
 import { unknownValue } from "../talos/secrecy/engineValues.ts";
 import { unwrap, wrap, type Properties } from "./secrets.ts";
@@ -58,8 +57,7 @@ const preflightType = "talos-node:index:RolloutPreflight";
 export class TalosNodeProvider implements DetailingProvider {
   readonly version = "0.1.0";
   readonly #surroundings: Surroundings;
-  /** The same, for checks of many nodes at once, and for refreshes. */
-  readonly #checking: Surroundings;
+  /** The same, for reads. */
   readonly #reading: Surroundings;
   readonly #stop = new AbortController();
   /** Running operations that change nodes. */
@@ -73,15 +71,11 @@ export class TalosNodeProvider implements DetailingProvider {
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = { ...surroundings, statusOf: withoutRepeats((urn) => surroundings.statusOf(urn)) };
-    this.#checking = {
-      ...this.#surroundings,
-      connectKubernetes: shareLists((kubeconfig) => surroundings.connectKubernetes(kubeconfig)),
-    };
-    this.#reading = { ...this.#checking, talos: shareConnections(() => surroundings.talos()) };
+    this.#reading = { ...this.#surroundings, talos: shareConnections(() => surroundings.talos()) };
     this.#others = new Map<string, PluginResource>([
       [membershipType, new MembershipResource(this.#surroundings, this.#stop.signal)],
       [confirmedSchematicType, new ConfirmedSchematicResource()],
-      [readinessType, new ReadinessResource(this.#checking, this.#stop.signal)],
+      [readinessType, new ReadinessResource(this.#surroundings, this.#stop.signal)],
       [storageProbeType, new StorageProbeResource(this.#surroundings, this.#stop.signal)],
       [
         kubernetesUpgradeType,
@@ -130,7 +124,7 @@ export class TalosNodeProvider implements DetailingProvider {
     if (failures.length > 0) return { inputs: kept, failures };
     const before = unwrap(olds).values;
     const plan = await rolloutPlanInput(
-      this.#checking,
+      this.#surroundings,
       urn,
       before,
       rollout,

@@ -152,10 +152,10 @@ async function withSurvey<T>(
   { surroundings, urn, signal, changed, what = "the rollout" }: SurveyCall,
   work: (survey: Survey) => Promise<T>,
 ): Promise<T> {
-  const connectKubernetes = shareLists((kubeconfig) => surroundings.connectKubernetes(kubeconfig));
+  const shared = shareLists(surroundings);
   const sessions = await Promise.all(
     nodes.map((node) => {
-      const own = { ...prefixStatusWithNode(surroundings, node.name), connectKubernetes };
+      const own = prefixStatusWithNode(shared, node.name);
       const progress = new StepProgress(own.statusOf(urn), surroundings.clock, { showsSteps: false });
       return Session.open(own, urn, node, signal, progress);
     }),

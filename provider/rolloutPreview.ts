@@ -20,6 +20,7 @@ import { silentProgress } from "./progress.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 import { previewWaits } from "./rollout/previewWaits.ts";
 import { Session, type Surroundings } from "./session.ts";
+import { shareLists } from "./sharedLists.ts";
 import { KubernetesError } from "./kubernetes.ts";
 import { guard } from "./steps/guard.ts";
 import { diagnoseRefusal, unreachableError } from "./steps/inspect.ts";
@@ -56,7 +57,10 @@ export async function previewRollout(
   // The approval is checked when something is done.
   const { kubeconfig, [approvalProperty]: _approval, ...needed } = inputs;
   if (hasUnknown(needed)) return undefined;
-  const impatient = { ...surroundings, timeouts: { ...surroundings.timeouts, guardMs: 0, recoveryMs: 0 } };
+  const impatient = shareLists({
+    ...surroundings,
+    timeouts: { ...surroundings.timeouts, guardMs: 0, recoveryMs: 0 },
+  });
   const known = hasUnknown(kubeconfig)
     ? { ...needed, ...(await fetchMissingKubeconfig(impatient, urn, preflightNodes(needed)[0], signal)) }
     : inputs;
@@ -87,7 +91,7 @@ export async function previewRollout(
     warnings: [
       ...missingSnapshotWarnings(due),
       ...looks.flatMap(({ volumes }) => (volumes === undefined ? [] : [volumes])),
-      ...(await storageWarnings(surroundings, due)),
+      ...(await storageWarnings(impatient, due)),
       ...initiatorChangeWarnings(looks),
       ...groupedAdvisories(due, surroundings.advised),
     ],

@@ -1,5 +1,6 @@
 import type { TalosReader } from "../talos/api/talosClient.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
+import { override } from "./override.ts";
 import type { Surroundings } from "./session.ts";
 
 type SharedDial = Awaited<ReturnType<Surroundings["talos"]>>;
@@ -38,19 +39,9 @@ export function shareConnections(talos: Surroundings["talos"], lingerMs = 3_000)
           line.reader.close();
         }, lingerMs).unref();
       });
-      return sharedReader(line.reader, leave);
+      return override(line.reader, { close: leave });
     };
   };
-}
-
-function sharedReader(reader: TalosReader, close: () => void): TalosReader {
-  return new Proxy(reader, {
-    get(target, key) {
-      if (key === "close") return close;
-      const member: unknown = Reflect.get(target, key, target);
-      return typeof member === "function" ? (member.bind(target) as unknown) : member;
-    },
-  });
 }
 
 function once(work: () => void): () => void {

@@ -1,21 +1,23 @@
 import type { KubernetesClient } from "./kubernetes.ts";
+import { override } from "./override.ts";
 import type { Surroundings } from "./session.ts";
 
 /**
  * One client per kubeconfig, for checks of many nodes at once: lists that they request at the same moment are one request, since each node's check lists all
  * nodes and all volumes of the cluster. No answer is kept. Actions on a node use clients of their own.
  */
-export function shareLists(connect: Surroundings["connectKubernetes"]): Surroundings["connectKubernetes"] {
+export function shareLists<T extends Pick<Surroundings, "connectKubernetes">>(surroundings: T): T {
   const clients = new Map<string, Promise<KubernetesClient>>();
-  return (kubeconfig) => {
+  const connectKubernetes = (kubeconfig: string): Promise<KubernetesClient> => {
     const known = clients.get(kubeconfig);
     if (known !== undefined) return known;
-    const client = connect(kubeconfig).then(withSharedLists);
+    const client = surroundings.connectKubernetes(kubeconfig).then(withSharedLists);
     clients.set(kubeconfig, client);
     // The next check tries again.
     client.catch(() => clients.delete(kubeconfig));
     return client;
   };
+  return { ...surroundings, connectKubernetes };
 }
 
 function withSharedLists(client: KubernetesClient): KubernetesClient {
@@ -40,15 +42,4 @@ function shared<T>(request: () => Promise<T>): () => Promise<T> {
     pending ??= request().finally(() => (pending = undefined));
     return pending;
   };
-}
-
-/** The object with other members in place of its own. Methods keep their `this`, which may have private fields. */
-function override<T extends object>(object: T, members: Partial<T>): T {
-  return new Proxy(object, {
-    get(target, key) {
-      if (Object.hasOwn(members, key)) return Reflect.get(members, key) as unknown;
-      const member: unknown = Reflect.get(target, key, target);
-      return typeof member === "function" ? (member.bind(target) as unknown) : member;
-    },
-  });
 }

@@ -1,12 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { KubernetesError } from "../../../provider/kubernetes.ts";
+import { KubernetesError, type KubernetesClient } from "../../../provider/kubernetes.ts";
 import { shareLists } from "../../../provider/sharedLists.ts";
 import { FakeKubernetes } from "../../provider/fakeKubernetes.ts";
+
+const sharing = (connectKubernetes: (kubeconfig: string) => Promise<KubernetesClient>) =>
+  shareLists({ connectKubernetes }).connectKubernetes;
 
 describe("lists of a cluster that many nodes' checks request", () => {
   it("are one request at the same moment, and a new one later", async () => {
     const kubernetes = new FakeKubernetes();
-    const connect = shareLists(async () => kubernetes);
+    const connect = sharing(async () => kubernetes);
     const clients = await Promise.all([connect("one"), connect("one"), connect("one")]);
     await Promise.all(clients.flatMap((client) => [client.nodes(), client.storage.attachments.list()]));
     expect(Object.fromEntries(kubernetes.calls)).toMatchObject({ nodes: 1, attachments: 1 });
@@ -16,7 +19,7 @@ describe("lists of a cluster that many nodes' checks request", () => {
 
   it("go to the kubeconfig's own cluster", async () => {
     const clusters: Record<string, FakeKubernetes> = { one: new FakeKubernetes(), two: new FakeKubernetes() };
-    const connect = shareLists(async (kubeconfig) => clusters[kubeconfig] as FakeKubernetes);
+    const connect = sharing(async (kubeconfig) => clusters[kubeconfig] as FakeKubernetes);
     await Promise.all([(await connect("one")).version(), (await connect("two")).version()]);
     expect([clusters["one"]?.calls.get("version"), clusters["two"]?.calls.get("version")]).toEqual([1, 1]);
   });
@@ -24,7 +27,7 @@ describe("lists of a cluster that many nodes' checks request", () => {
   it("are requested again after a failure, as is the connection", async () => {
     const kubernetes = new FakeKubernetes();
     let fails = true;
-    const connect = shareLists(async () => {
+    const connect = sharing(async () => {
       if (fails) throw new KubernetesError("no such host");
       return kubernetes;
     });
@@ -39,7 +42,7 @@ describe("lists of a cluster that many nodes' checks request", () => {
 
   it("leave other calls as they are", async () => {
     const kubernetes = new FakeKubernetes();
-    const client = await shareLists(async () => kubernetes)("one");
+    const client = await sharing(async () => kubernetes)("one");
     await Promise.all([client.node("cp1"), client.node("w1"), client.storage.driversOn("w1")]);
     expect(kubernetes.calls.get("node")).toBe(2);
   });
