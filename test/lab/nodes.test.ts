@@ -97,7 +97,7 @@ describe("a worker", () => {
     expect(await kubernetesNodes()).toContain("w3");
   });
 
-  test("that is removed is drained, wiped and deleted from Kubernetes, and the preview says so", async () => {
+  test("that is removed is drained, wiped and deleted from Kubernetes, as the preview announced", async () => {
     const before = await boots();
     drop("w3");
     // The removal comes before every other node change in the preview, as a delete.

@@ -269,7 +269,7 @@ describe("a temporary fault does not stop the upgrade", () => {
   });
 });
 
-it("a node that reboots while it installs keeps its old image, and the error says so", async () => {
+it("an error reports that a node which rebooted during installation still runs its old image", async () => {
   const cluster = await start("v1.12.7");
   const node = cluster.node("cp1");
   node.faults.set("reboots-during-install", { value: 5 });

@@ -398,7 +398,7 @@ describe("a control plane", () => {
     expect(last).not.toMatch(/--nodes `|\n/);
   });
 
-  it("with keep remains an etcd member, and the warning says so", async () => {
+  it("with keep causes a warning that it remains an etcd member", async () => {
     await start("127.44.75", 3, 0);
     const own = createHarness(kubernetes);
     await remove(own, await deployed(own), without(["cp3"], { onRemove: "keep" }));

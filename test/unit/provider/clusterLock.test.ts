@@ -118,7 +118,7 @@ describe("runs on two machines", () => {
     expect(patient.clock.now()).toBeGreaterThanOrEqual(60_000);
   });
 
-  it("lose a lock that another run has taken over, and know it before they act", async () => {
+  it("detect before acting that another run has acquired their lock", async () => {
     const kubernetes = new FakeKubernetes();
     const turn = await taken(kubernetes);
     kubernetes.lease = { holder: "ci-7 0123456789ab 42 one", version: "99" };
