@@ -165,7 +165,7 @@ export class KubernetesUpgradeResource implements PluginResource {
       // Records how far it got; the next `up` continues.
       const reached = describeReleases(look) ?? state["kubernetesVersion"];
       if (outcome.ok) {
-        work.warn(`Kubernetes is postponed: ${outcome.postponed ?? ""}`);
+        work.warn(`the Kubernetes upgrade is postponed: ${outcome.postponed ?? ""}`);
         return wrap({ ...now, postponed: outcome.postponed }, marked);
       }
       throw new UnfinishedError(
