@@ -6,7 +6,7 @@ import {
   ownPatches,
   type MachineConfigPatchSpec,
 } from "../talos/machineConfigPatches.ts";
-import { mergeConfig } from "../talos/mergeConfig.ts";
+import { mergeConfig, mergeGenerated } from "../talos/mergeConfig.ts";
 import { isGeneratedHere } from "../talos/iscsi.ts";
 import { generatedConfig } from "../talos/skeleton.ts";
 import { dropKnownParts } from "../talos/dropKnownParts.ts";
@@ -43,10 +43,33 @@ export function mergedConfiguration(
   return args.generateHere === true ? generateHere(args) : generateByProvider(args, parent);
 }
 
+/** Nodes of a role start from the same configuration: the provider generates it once, and each node's patches are applied here. */
 function generateByProvider(args: NodeConfigurationArgs, parent: pulumi.Resource): MergedConfiguration {
-  const configPatches = sharedBasis(args).apply(([contract, installerImage]) =>
+  const patches = sharedBasis(args).apply(([contract, installerImage]) =>
     machineConfigPatches({ ...args.patches, contract, installerImage }),
   );
+  const text = pulumi
+    .all([generatedByRole(args, parent), patches])
+    .apply(([generated, all]) => mergeGenerated(generated, all));
+  return { text: secretOnce(text), patches: secretOnce(patches) };
+}
+
+const generatedConfigurations = new WeakMap<object, Map<string, pulumi.Output<string>>>();
+
+/** The configuration of a role before any patch. */
+function generatedByRole(args: NodeConfigurationArgs, parent: pulumi.Resource): pulumi.Output<string> {
+  const {
+    machineSecrets,
+    patches: { role },
+  } = args;
+  const known = generatedConfigurations.get(machineSecrets) ?? new Map<string, pulumi.Output<string>>();
+  generatedConfigurations.set(machineSecrets, known);
+  const generated = known.get(role) ?? generate(args, parent);
+  known.set(role, generated);
+  return generated;
+}
+
+function generate(args: NodeConfigurationArgs, parent: pulumi.Resource): pulumi.Output<string> {
   const { machineConfiguration } = talos.machine.getConfigurationOutput(
     {
       clusterName: args.clusterName,
@@ -55,13 +78,12 @@ function generateByProvider(args: NodeConfigurationArgs, parent: pulumi.Resource
       machineSecrets: args.machineSecrets,
       talosVersion: args.contract.apply(providerContract),
       ...(args.kubernetesVersion === undefined ? {} : { kubernetesVersion: args.kubernetesVersion }),
-      configPatches,
       docs: false,
       examples: false,
     },
     { parent },
   );
-  return { text: secretOnce(machineConfiguration), patches: secretOnce(configPatches) };
+  return secretOnce(machineConfiguration);
 }
 
 /** The provider would silently generate the older form, which is a different cluster configuration. */

@@ -17,6 +17,7 @@ export type GoValue =
   | string
   | readonly GoValue[]
   | GoStruct
+  | GoPlain
   | { readonly [key: string]: GoValue };
 
 /** A Go struct: its fields keep their order. */
@@ -25,6 +26,15 @@ export class GoStruct {
 
   constructor(fields: readonly (readonly [name: string, value: GoValue])[]) {
     this.fields = fields;
+  }
+}
+
+/** A scalar that is not a string, as its type writes it: `0o644`. */
+export class GoPlain {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
   }
 }
 
@@ -119,6 +129,7 @@ function innerIndent(indent: number, place: Place): number {
 function writeValue(page: Page, value: GoValue, indent: number, place: Place): void {
   if (isList(value)) writeSequence(page, value, indent, place);
   else if (value instanceof GoStruct) writeMapping(page, value.fields, indent, place);
+  else if (value instanceof GoPlain) writePlain(page, value.text);
   else if (typeof value === "object" && value !== null)
     writeMapping(page, sortedEntries(value), indent, place);
   else if (typeof value === "string") writeString(page, value, indent, place);

@@ -17,7 +17,8 @@ import {
 } from "./configTree.ts";
 import { asTalosWrites, asYaml11, withoutEmpty } from "./jsonForm.ts";
 import { applyJsonPatch } from "./jsonPatch.ts";
-import { documentRule, NEWEST_LINE, type DocumentRule, type Line } from "./mergeRules.ts";
+import { machineryText } from "./machineryText.ts";
+import { documentRule, NEWEST_LINE, PROVIDER_LINE, type DocumentRule, type Line } from "./mergeRules.ts";
 import { mergeTree } from "./mergeTree.ts";
 import { applyDeletion, checkDocumentHead, splitDeletes, type Deletion } from "./patchDeletes.ts";
 import { PatchRefused } from "./patchRefused.ts";
@@ -48,6 +49,15 @@ interface State {
  * @param line the release line whose rules apply; by default the newest, which knows all documents
  */
 export function mergeConfig(base: string, patches: readonly string[], line: Line = NEWEST_LINE): string {
+  return configText(mergeTrees(base, patches, line));
+}
+
+/** The same for a configuration that the Talos provider generated: the result is the text that the provider returns if it applies the patches itself. */
+export function mergeGenerated(base: string, patches: readonly string[]): string {
+  return machineryText(mergeTrees(base, patches, PROVIDER_LINE), PROVIDER_LINE);
+}
+
+function mergeTrees(base: string, patches: readonly string[], line: Line): TreeMap[] {
   let state: State = { documents: parseConfig(base), read: false };
   patches.forEach((patch, index) => {
     try {
@@ -59,7 +69,7 @@ export function mergeConfig(base: string, patches: readonly string[], line: Line
     }
   });
   const { documents, read } = state;
-  return configText(documents.map((document) => withMainKind(read ? writeBack(document, line) : document)));
+  return documents.map((document) => withMainKind(read ? writeBack(document, line) : document));
 }
 
 /** Talos omits empty lists and maps where it can, and an empty value may differ in meaning from an absent one. */

@@ -10,6 +10,9 @@ export type Line = "v1.13" | "v1.14";
 /** Knows all documents; older lines know fewer. */
 export const NEWEST_LINE: Line = "v1.14";
 
+/** That of the Talos provider's machinery. */
+export const PROVIDER_LINE: Line = "v1.13";
+
 /** How values of a type read from one scalar are merged. */
 export interface LeafRule {
   /**

@@ -36,9 +36,9 @@ afterAll(async () => {
 
 /** Compares Talos's answer with ours and returns it. */
 async function agreed(base: string, patches: readonly string[], line: Line): Promise<Answer> {
-  const { text, refused } = mergeHere({ base, patches }, line);
-  const answer = await judges[line].ask({ base, patches, ours: text });
-  const what = describeDivergence(answer, refused, line);
+  const merged = mergeHere({ base, patches }, line);
+  const answer = await judges[line].ask({ base, patches, ours: merged.text });
+  const what = describeDivergence(answer, merged, line);
   if (what !== undefined) expect({ what, ours: answer.ours, patches }).toEqual({ ours: answer.theirs });
   return answer;
 }

@@ -5,6 +5,7 @@ import { parseSettings, SettingsError, type Settings } from "../../config.ts";
 import { configChanges } from "../../talos/configChanges.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { parseSchematic, schematicId } from "../../talos/schematic.ts";
+import { skeletonConfig } from "../../talos/skeleton.ts";
 import { record, type RecordOptions, type Registered } from "./components/recorder.ts";
 import { bundle, withValues, minimalSettings, talosconfig } from "./settings/example.ts";
 
@@ -61,13 +62,13 @@ const providers: RecordOptions = {
       return { id: schematicId(parseSchematic(parse(String(inputs["schematic"])))) };
     return type === "talos:cluster/kubeconfig:Kubeconfig" ? { state: { kubeconfigRaw: "kubeconfig" } } : {};
   },
-  // Whether a value is shown does not depend on merging, so this returns the patch itself.
   answer: ({ token, inputs }) =>
     token === "talos:machine/getConfiguration:getConfiguration"
       ? {
-          machineConfiguration: (inputs["configPatches"] as string[])
-            .filter((text) => text.includes("machine"))
-            .at(-2),
+          machineConfiguration: skeletonConfig(
+            String(inputs["talosVersion"]),
+            inputs["machineType"] as "controlplane" | "worker",
+          ),
         }
       : { talosConfig: "talosconfig" },
 };

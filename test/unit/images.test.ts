@@ -180,7 +180,7 @@ describe("a program with several images", () => {
   });
 
   it("gives every node its own image in its configuration, its upgrade and the preflight", async () => {
-    const { resources, calls } = await runProgram(mixed());
+    const { resources } = await runProgram(mixed());
     const upgrades = ofType(resources, "talos-node:index:NodeUpgrade");
     const ids = [iscsiSchematicId, iscsiSchematicId, iscsiSchematicId, schematicId(gpu), schematicId(pi)];
     expect(upgrades.map(({ inputs }) => inputs["schematicId"])).toEqual(ids);
@@ -195,9 +195,9 @@ describe("a program with several images", () => {
         image: `factory.talos.dev/metal-installer/${ids[index]}:v1.13.9`,
       })),
     );
-    const configured = calls
-      .filter(({ token }) => token === "talos:machine/getConfiguration:getConfiguration")
-      .map(({ inputs }) => JSON.stringify(inputs["configPatches"]));
+    const configured = ofType(resources, "talos-node:index:NodeConfiguration").map(({ inputs }) =>
+      JSON.stringify(inputs["patches"]),
+    );
     for (const [index, name] of ["cp1", "cp2", "cp3", "w1", "w2"].entries())
       expect(configured.find((text) => text.includes(`hostname: ${name}\\n`))).toContain(
         `metal-installer/${ids[index]}:v1.13.9`,
@@ -266,7 +266,7 @@ describe("a node without iSCSI", () => {
     mixed({ "images.gpu.schematic": bare, "cluster.nodes[3].iscsi": false, joviandss, synology, ...more });
 
   it("needs no iSCSI service, file or extension, and loads no iSCSI module", async () => {
-    const { resources, calls } = await runProgram(without());
+    const { resources } = await runProgram(without());
     const upgrade = onlyResource(resources, "talos-node:index:NodeUpgrade", "upgrade-w1").inputs;
     expect(upgrade).toMatchObject({
       extensions: [],
@@ -274,9 +274,9 @@ describe("a node without iSCSI", () => {
       files: [],
       schematicId: schematicId(bare),
     });
-    const patches = calls
-      .filter(({ token }) => token === "talos:machine/getConfiguration:getConfiguration")
-      .map(({ inputs }) => JSON.stringify(inputs["configPatches"]));
+    const patches = ofType(resources, "talos-node:index:NodeConfiguration").map(({ inputs }) =>
+      JSON.stringify(inputs["patches"]),
+    );
     const withoutModule = patches.filter((text) => !text.includes("iscsi_tcp"));
     expect(withoutModule).toHaveLength(1);
     expect(withoutModule[0]).toMatch(/hostname: w1\b.*nodeLabels:.*talos-iscsi\/iscsi: \\*"false/);

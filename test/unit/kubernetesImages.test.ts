@@ -104,6 +104,15 @@ describe("a configuration for a node that already runs Kubernetes", () => {
     expect(differOnlyInImages(running, config("v1.36.1", "v1.36.1"), [])).toBe(true);
     expect(differOnlyInImages(running, wanted, [])).toBe(false);
   });
+
+  it("equals the same configuration written in another way, but not with lists in another order", () => {
+    const one = "machine:\n    type: worker\n    certSANs: [a, b]\n    sysctls: {b: \"1\", a: '2'}\n";
+    const other =
+      "machine:\n  sysctls:\n    a: \"2\"\n    b: '1'\n  certSANs:\n    - a\n    - b\n  type: worker\n";
+    expect(differOnlyInImages(one, other, [])).toBe(true);
+    expect(differOnlyInImages(one, other.replace("'1'", "'2'"), [])).toBe(false);
+    expect(differOnlyInImages(one, other.replace("- a\n    - b", "- b\n    - a"), [])).toBe(false);
+  });
 });
 
 describe("an image", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
-import { mergeConfig } from "../../talos/mergeConfig.ts";
+import { mergeConfig, mergeGenerated } from "../../talos/mergeConfig.ts";
 import { patchScope } from "../../talos/patchScope.ts";
 
 // test/tools/mergeMachinery.test.ts checks these against the results of Talos's machinery.
@@ -118,4 +118,68 @@ it("a JSON patch applies to the original text in YAML 1.1, or to Talos's output"
   expect(after).toMatchObject({
     machine: { sysctls: { a: "on", b: "0x10", c: "yes" }, token: "t", certSANs: [] },
   });
+});
+
+it("writes a patched generated configuration in the form of the Talos provider, in which states have it", () => {
+  const generated = `version: v1alpha1
+debug: false
+persist: true
+machine:
+    type: worker
+    token: abc
+    ca:
+        crt: Zm9v
+        key: ""
+    certSANs: []
+cluster: null
+---
+apiVersion: v1alpha1
+kind: HostnameConfig
+auto: stable
+`;
+  const patches = [
+    "apiVersion: v1alpha1\nkind: HostnameConfig\nauto: off\nhostname: w1\n",
+    "machine: { nodeLabels: { b: 'true', a: x }, install: { image: i, disk: /dev/sda } }",
+    'machine: { files: [{ path: /var/a, content: "x\\ny\\n", permissions: 0644 }], time: { bootTimeout: 120s } }',
+    "machine: { disks: [{ device: /dev/sdb, partitions: [{ size: 100GiB, mountpoint: /var/b }, { size: 5000000 }] }] }",
+  ];
+  expect(mergeGenerated(generated, patches)).toBe(`version: v1alpha1
+debug: false
+persist: true
+machine:
+    type: worker
+    token: abc
+    ca:
+        crt: Zm9v
+        key: ""
+    certSANs: []
+    disks:
+        - device: /dev/sdb
+          partitions:
+            - size: 107374182400
+              mountpoint: /var/b
+            - size: 5.0 MB
+    install:
+        disk: /dev/sda
+        image: i
+        wipe: null
+    files:
+        - content: |
+            x
+            y
+          permissions: 0o644
+          path: /var/a
+          op: ""
+    time:
+        bootTimeout: 2m0s
+    nodeLabels:
+        a: x
+        b: "true"
+cluster: null
+---
+apiVersion: v1alpha1
+kind: HostnameConfig
+auto: "off"
+hostname: w1
+`);
 });

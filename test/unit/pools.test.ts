@@ -231,15 +231,15 @@ describe("labels and taints", () => {
 
 describe("a program with pools", () => {
   it("gives each node the labels, taints, patches, release and image of its pool", async () => {
-    const { resources, calls } = await runProgram(pooled());
+    const { resources } = await runProgram(pooled());
     const upgrade = onlyResource(resources, "talos-node:index:NodeUpgrade", "upgrade-w2").inputs;
     expect(upgrade).toMatchObject({
       talosVersion: "v1.13.7",
       extensions: ["iscsi-tools", "nvidia-container-toolkit-lts"],
     });
-    const patches = calls
-      .filter(({ token }) => token === "talos:machine/getConfiguration:getConfiguration")
-      .map(({ inputs }) => (inputs["configPatches"] as string[]).join("---\n"));
+    const patches = ofType(resources, "talos-node:index:NodeConfiguration").map(({ inputs }) =>
+      (inputs["patches"] as { secret: string[] }).secret.join("---\n"),
+    );
     const w2 = patches.find((text) => text.includes("hostname: w2\n")) ?? "";
     for (const part of [
       "rack: r2",

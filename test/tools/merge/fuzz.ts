@@ -1,5 +1,5 @@
-import type { Line } from "../../../talos/mergeRules.ts";
-import { MergeError, mergeConfig } from "../../../talos/mergeConfig.ts";
+import { PROVIDER_LINE, type Line } from "../../../talos/mergeRules.ts";
+import { MergeError, mergeConfig, mergeGenerated } from "../../../talos/mergeConfig.ts";
 import { drawSequence, type Sequence } from "./draw.ts";
 import type { Answer, Judge } from "./judge.ts";
 
@@ -22,12 +22,17 @@ export interface Divergence extends Sequence {
 }
 
 /** Our own result, or why it was refused. */
-export function mergeHere(
-  { base, patches }: Sequence,
-  line: Line,
-): { text: string | null; refused?: string } {
+export interface Merged {
+  readonly text: string | null;
+  /** As the machinery of the line writes it, if this program does that. */
+  readonly written?: string;
+  readonly refused?: string;
+}
+
+export function mergeHere({ base, patches }: Sequence, line: Line): Merged {
   try {
-    return { text: mergeConfig(base, patches, line) };
+    const text = mergeConfig(base, patches, line);
+    return line === PROVIDER_LINE ? { text, written: mergeGenerated(base, patches) } : { text };
   } catch (error) {
     if (error instanceof MergeError) return { text: null, refused: error.message };
     throw error;
@@ -37,7 +42,7 @@ export function mergeHere(
 /** How the two results differ; undefined if they are the same. */
 export function describeDivergence(
   answer: Answer,
-  refused: string | undefined,
+  { refused, written }: Merged,
   line: Line,
 ): string | undefined {
   // When asked to delete a missing document, Talos 1.13 leaves a broken one, and fixes it if a later patch deletes that.
@@ -50,6 +55,9 @@ export function describeDivergence(
   if (refused !== undefined) return `only we refuse: ${refused}`;
   if (answer.oursRefused !== undefined) return `Talos cannot read ours: ${answer.oursRefused}`;
   if (answer.ours !== answer.theirs) return "the results differ";
+  // Talos drops the encryption of a volume without a provider, which has no effect, by the type's own IsZero.
+  if (written !== undefined && written !== answer.theirs && !/^ {4}provider: none$/m.test(written))
+    return `the machinery writes it differently from:\n${written}`;
   return answer.valid && !answer.oursValid ? `ours is not valid: ${answer.invalid}` : undefined;
 }
 
@@ -62,13 +70,13 @@ export async function fuzz(judge: Judge, line: Line, first: number, count: numbe
     await Promise.all(
       seeds.map(async (seed) => {
         const sequence = drawSequence(line, seed);
-        const { text, refused } = mergeHere(sequence, line);
-        const answer = await judge.ask({ ...sequence, ours: text });
+        const merged = mergeHere(sequence, line);
+        const answer = await judge.ask({ ...sequence, ours: merged.text });
         if (answer.phase !== undefined)
           outcome.refused[answer.phase] = (outcome.refused[answer.phase] ?? 0) + 1;
         if (answer.theirs !== undefined) outcome.compared += 1;
         if (answer.theirs !== undefined && answer.valid) outcome.valid += 1;
-        const what = describeDivergence(answer, refused, line);
+        const what = describeDivergence(answer, merged, line);
         if (what !== undefined) outcome.divergences.push({ ...sequence, seed, what, answer });
       }),
     );

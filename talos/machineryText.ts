@@ -1,0 +1,66 @@
+/**
+ * A machine configuration as Talos's machinery writes it. The Talos provider's configurations have this form, and states contain them: a configuration that is
+ * patched here stays the same text. Compared with the machinery in test/tools/mergeFuzz.test.ts.
+ */
+import { isTreeList, isTreeMap, textOf, type Tree, type TreeMap } from "./configTree.ts";
+import { GoPlain, GoStruct, marshalGoYaml, type GoValue } from "./goYaml.ts";
+import { asTalosWrites } from "./jsonForm.ts";
+import { documentRule, itemShape, NEWEST_LINE, shapeAt, type Line, type Shape } from "./mergeRules.ts";
+
+/** Writes documents, the main one first, each with the fields of its type in their order. */
+export function machineryText(documents: readonly TreeMap[], line: Line = NEWEST_LINE): string {
+  return [...documents.filter(isMain), ...documents.filter((document) => !isMain(document))]
+    .map((document) => {
+      const shape = documentRule(textOf(document, "kind") ?? "", line)?.shape;
+      return marshalGoYaml(toGo(asTalosWrites(document, shape), shape));
+    })
+    .join("---\n");
+}
+
+function isMain(document: TreeMap): boolean {
+  return textOf(document, "kind") === undefined;
+}
+
+function toGo(tree: Tree, shape: Shape | undefined): GoValue {
+  if (isTreeList(tree)) return tree.map((item) => toGo(item, itemShape(shape)));
+  if (isTreeMap(tree)) {
+    const all = isKeyPair(shape) ? new Map<string, Tree>([["crt", NONE], ["key", NONE], ...tree]) : tree;
+    const entries = [...all].map(([key, value]) => [key, toGo(value, shapeAt(shape, key))] as const);
+    return shape?.kind === "struct" || isKeyPair(shape) ? new GoStruct(entries) : Object.fromEntries(entries);
+  }
+  if (shape?.kind !== "leaf") return tree.plain ? new GoPlain(tree.text) : tree.text;
+  if (shape.rule.octal === true) return new GoPlain(octalText(tree.text));
+  if (shape.name === "v1alpha1.DiskSize") return diskSize(tree.text);
+  return tree.plain ? new GoPlain(tree.text) : tree.text;
+}
+
+const NONE: Tree = { text: "", plain: false };
+
+/** Talos always writes both parts: workers have no key. */
+function isKeyPair(shape: Shape | undefined): boolean {
+  return shape?.kind === "leaf" && shape.name === "x509.PEMEncodedCertificateAndKey";
+}
+
+/** A file mode: `0o644`. */
+function octalText(text: string): string {
+  return /^\d+$/.test(text) ? `0o${BigInt(text).toString(8)}` : text;
+}
+
+const UNITS = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+
+/** A partition's size, in words where they are exact (siderolabs/talos `DiskSize.MarshalYAML`, with github.com/dustin/go-humanize): `100 GB`, `107374182400`. */
+function diskSize(text: string): GoValue {
+  const bytes = bytesOf(text);
+  if (bytes === undefined) return text;
+  const exponent = bytes < 10 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log10(bytes) / 3));
+  const value = Math.round((bytes / 1000 ** exponent) * 10) / 10;
+  const words = `${value.toFixed(exponent > 0 && value < 10 ? 1 : 0)} ${UNITS[exponent] ?? ""}`;
+  return bytes % 1000 === 0 && bytesOf(words) === bytes ? words : new GoPlain(String(bytes));
+}
+
+function bytesOf(text: string): number | undefined {
+  const [, digits = "", unit = "", binary] = /^([\d.,]*)\s*([kmgtpe]?)(i?)b?$/i.exec(text) ?? [];
+  const factor = binary === "" ? 1000 : 1024;
+  const bytes = Number(digits.replaceAll(",", "")) * factor ** " kmgtpe".indexOf(unit.toLowerCase() || " ");
+  return digits === "" || !Number.isFinite(bytes) ? undefined : Math.floor(bytes);
+}
