@@ -97,9 +97,10 @@ export function checkImages(
 ): Map<string, CheckedImage> {
   const nodes = givenNodes(settings);
   const images = givenImages(settings);
+  const emptyPools = poolsWithoutNodes(settings);
   const choices = [
     ...nodes.map((node, index) => ({ path: `cluster.nodes[${index}].image`, name: imageNameOf(node) })),
-    ...poolsWithoutNodes(settings).map(({ path, pool }) => ({
+    ...emptyPools.map(({ path, pool }) => ({
       path: `${path}.image`,
       name: imageNameOf(pool),
     })),
@@ -111,7 +112,10 @@ export function checkImages(
   }
   const checked = new Map<string, CheckedImage>();
   for (const image of images) {
-    const users = nodes.filter((node) => imageNameOf(node) === image.name);
+    // A pool's image stays right when its last node is removed.
+    const users = [...nodes, ...emptyPools.map(({ pool }) => pool)].filter(
+      (user) => imageNameOf(user) === image.name,
+    );
     const schematic = readSchematic(image, problems);
     if (schematic === undefined) continue;
     const needsIscsi = users.length === 0 || users.some(usesIscsi);

@@ -144,6 +144,18 @@ describe("pools in the settings", () => {
     expect(problems).toEqual([{ path, reason: expect.stringMatching(reason) as string }]);
   });
 
+  it("without nodes keep their image, which needs no iscsi-tools if they use no iSCSI", () => {
+    const image = { overlay: { image: "siderolabs/sbc-raspberrypi", name: "rpi_generic" } };
+    const { settings, problems } = parseOutcome(
+      pooled({
+        "images.pi": { architecture: "arm64", schematic: image },
+        "cluster.pools.spare": { image: "pi", iscsi: false },
+      }),
+    );
+    expect(problems).toEqual([]);
+    expect(settings?.warnings).toEqual([{ path: "cluster.pools.spare", reason: "has no nodes" }]);
+  });
+
   it("cause a warning if they have no nodes, or a budget without workers", () => {
     const { settings } = parseOutcome(
       pooled({
