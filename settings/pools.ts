@@ -60,8 +60,8 @@ export function expandPools(raw: Record<string, unknown>): ExpandedPools {
   return { raw: { ...raw, cluster }, relocate };
 
   function relocate(path: string): string {
-    for (const [from, to] of places)
-      if (path === from || path.startsWith(`${from}.`)) return to + path.slice(from.length);
+    const place = places.get(path);
+    if (place !== undefined) return place;
     const [, list = "", index = "", rest = ""] =
       /^(cluster\.nodes\[\d+\]\.(?:documents|patches))\[(\d+)\](.*)$/.exec(path) ?? [];
     const shift = shifts.get(list);

@@ -118,6 +118,12 @@ describe("pools in the settings", () => {
       /not a valid label value/,
     ],
     [
+      "a node's label is none, whose name begins like a label of its pool",
+      { "cluster.nodes[4].labels": { "example.com/gpu.count": "-4-" } },
+      "cluster.nodes[4].labels.example.com/gpu.count",
+      /not a valid label value/,
+    ],
+    [
       "a share is none",
       { "upgrade.pools": { gpu: { maxUnavailable: 0 } } },
       "upgrade.pools.gpu.maxUnavailable",
