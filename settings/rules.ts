@@ -71,7 +71,12 @@ export function completeSettings(
     draft === undefined || whole === raw ? draft : (settingsSchema.safeParse(whole).data ?? draft);
   const given = wellTyped(settingsSchema, whole) ?? {};
   const { settings, problems } = checkAndComplete(given, whole, wholeDraft, readFile);
-  const moved = (problem: Problem): Problem => ({ ...problem, path: relocate(problem.path) });
+  const moved = (problem: Problem): Problem => ({
+    ...problem,
+    path: relocate(problem.path),
+    // A document that is there twice: the reason says where else.
+    reason: problem.reason.replaceAll(/\bcluster\.nodes\[\d+\]\.documents\[\d+\]/g, relocate),
+  });
   return {
     ...(settings === undefined ? {} : { settings: { ...settings, warnings: settings.warnings.map(moved) } }),
     problems: problems.map(moved),

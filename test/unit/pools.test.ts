@@ -118,6 +118,21 @@ describe("pools in the settings", () => {
       /not a valid label value/,
     ],
     [
+      "a document of the pool is a node's as well",
+      {
+        "cluster.nodes[4].documents": [
+          {
+            apiVersion: "v1alpha1",
+            kind: "UserVolumeConfig",
+            name: "models",
+            provisioning: { minSize: "1GB" },
+          },
+        ],
+      },
+      "cluster.nodes[4].documents[0]",
+      /UserVolumeConfig models is also in cluster\.pools\.gpu\.documents\[0\];/,
+    ],
+    [
       "a node's label is none, whose name begins like a label of its pool",
       { "cluster.nodes[4].labels": { "example.com/gpu.count": "-4-" } },
       "cluster.nodes[4].labels.example.com/gpu.count",
