@@ -5,6 +5,7 @@ import { laneCount } from "../../talos/lanes.ts";
 import type { Digest, Step } from "../digest/digest.ts";
 import { unknownMark, type Properties } from "../digest/values.ts";
 import { configurationPlan, type ConfigurationPlan } from "./configuration.ts";
+import { controlPlanes, plannedPlaces, type Place } from "./order.ts";
 import { preflightResults, preflightType, type PreflightResult } from "./plan.ts";
 import { propertyChanges, type PropertyChange } from "./propertyDiff.ts";
 import { parseTimeline, type Image, type Timeline } from "./timeline.ts";
@@ -12,7 +13,7 @@ import { parseTimeline, type Image, type Timeline } from "./timeline.ts";
 export const nodeUpgradeType = "talos-node:index:NodeUpgrade";
 
 /** What will be done with one node. */
-export interface NodePlan {
+export interface NodePlan extends Place {
   name: string;
   address: string;
   role: "controlplane" | "worker";
@@ -38,8 +39,6 @@ export interface NodePlan {
   changes: PropertyChange[];
   last?: Timeline;
   configuration: ConfigurationPlan;
-  /** Place in the order: control planes have one lane, workers have theirs. */
-  lane: number;
 }
 
 /** Every node of the stack, in the order of the rollout. */
@@ -48,16 +47,21 @@ export function nodePlans(digest: Digest): NodePlan[] {
   const plan = preflightResults(digest);
   const leaving = leavingMembers(digest);
   const plans = upgrades.map((step) => nodePlan(step, digest, plan, leaving));
-  const order = nodeOrder(digest);
+  const places = plannedPlaces(digest);
+  const order = places === undefined ? nodeOrder(digest) : [...places.keys()];
   const place = ({ name }: NodePlan) => (order.includes(name) ? order.indexOf(name) : order.length);
   const ordered = plans.toSorted((a, b) => place(a) - place(b));
-  const controlPlanes = ordered.filter(({ role }) => role === "controlplane");
+  const first = ordered.filter(({ role }) => role === "controlplane");
   const workers = ordered.filter(({ role }) => role === "worker");
   const lanes = laneCount(workers.length, maxUnavailable(digest));
-  return [...controlPlanes, ...workers.map((node, index) => ({ ...node, lane: index % lanes }))];
+  const placed = workers.map((node, index) => ({
+    ...node,
+    ...(places === undefined ? { lane: index % lanes } : places.get(node.name)),
+  }));
+  return [...first, ...placed];
 }
 
-/** The order of the settings; where they are secret, and in previews that were saved with 0.1.0, that of the preflight. */
+/** In previews that were saved with 0.1.0: the order of the settings; where they are secret, that of the preflight. */
 function nodeOrder(digest: Digest): string[] {
   const preflight = digest.steps.find(({ type }) => type === preflightType);
   const nodes = (preflight?.new ?? preflight?.old)?.inputs["nodes"];
@@ -150,6 +154,7 @@ function nodePlan(
     changes: step.operation === "update" ? ownChanges(step.old?.inputs ?? {}, inputs) : [],
     ...(last === undefined ? {} : { last }),
     configuration,
+    group: inputs["role"] === "controlplane" ? controlPlanes : "workers",
     lane: 0,
   };
 }

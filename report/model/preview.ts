@@ -100,7 +100,7 @@ function isNewCluster({ steps }: Digest): boolean {
   );
 }
 
-/** Control planes one after the other, then the longest lane of workers. */
+/** Group after group, in each the longest lane: control planes have one. */
 function estimate(nodes: NodePlan[]): Estimate | undefined {
   const due = nodes.filter(({ action }) => action === "upgrade" || action === "look");
   const timed = due.filter(({ last }) => last?.result === "upgraded");
@@ -110,15 +110,18 @@ function estimate(nodes: NodePlan[]): Estimate | undefined {
     const of = own.length > 0 ? own : timed;
     return of.reduce((sum, { last }) => sum + (last?.seconds ?? 0), 0) / of.length;
   };
-  const lanes = new Map<string, number>();
+  const groups = new Map<string, number[]>();
   for (const node of due) {
-    const lane = node.role === "controlplane" ? "controlplane" : `worker ${node.lane}`;
+    const lanes = groups.get(node.group) ?? [];
     const took = node.last?.result === "upgraded" ? node.last.seconds : mean(node.role);
     // Each hop is a rollout of its own, in the same order.
-    lanes.set(lane, (lanes.get(lane) ?? 0) + took * (node.hops.length + 1));
+    lanes[node.lane] = (lanes[node.lane] ?? 0) + took * (node.hops.length + 1);
+    groups.set(node.group, lanes);
   }
-  const workers = [...lanes].filter(([lane]) => lane !== "controlplane").map(([, seconds]) => seconds);
-  const seconds = (lanes.get("controlplane") ?? 0) + Math.max(0, ...workers);
+  const seconds = [...groups.values()].reduce(
+    (sum, lanes) => sum + Math.max(...lanes.filter((took) => took !== undefined)),
+    0,
+  );
   return { seconds, known: timed.length, due: due.length };
 }
 

@@ -147,7 +147,11 @@ export function isRollback({ from, to }: NodePlan): boolean {
 
 function describePace(nodes: NodePlan[]): string {
   const controlPlanes = nodes.filter(({ role }) => role === "controlplane").length;
-  const lanes = new Set(nodes.filter(({ role }) => role === "worker").map(({ lane }) => lane)).size;
+  const groups = Map.groupBy(
+    nodes.filter(({ role }) => role === "worker"),
+    ({ group }) => group,
+  );
+  const lanes = Math.max(0, ...[...groups.values()].map((own) => new Set(own.map(({ lane }) => lane)).size));
   const workers =
     lanes === 0 ? "" : lanes === 1 ? "one worker at a time" : `up to ${lanes} workers at a time`;
   if (nodes.length === 1) return "";

@@ -73,11 +73,7 @@ function renderOrder({ nodes, lastTook }: PreviewReport): string {
     lanes.flatMap((lane, index) =>
       lane.map((node) => [
         inlineCode(node.name),
-        node.role === "worker" && lanes.length > 1
-          ? `worker, lane ${index + 1}`
-          : node.role === "worker"
-            ? "worker"
-            : "control plane",
+        `${node.group.replace(/s\b/, "")}${lanes.length > 1 ? `, lane ${index + 1}` : ""}`,
         escapeMarkdown(actionText(node)),
         node.reboot === "yes" ? `**${rebootText(node)}**` : rebootText(node),
         node.last === undefined ? "" : escapeMarkdown(describeLastUpgrade(node.last)),

@@ -68,27 +68,16 @@ export function estimateText({ seconds, known, due }: Estimate): string {
   return `about ${formatDuration(seconds)}, ${of}`;
 }
 
-/** The nodes that something is done with, in the order of the rollout: control planes in a row, then the lanes of workers. */
+/** The nodes that something is done with, in the order of the rollout: control planes in a row, then the lanes of each group of workers. */
 export function stagesOf(nodes: readonly NodePlan[]): { title: string; lanes: NodePlan[][] }[] {
   const touched = nodes.filter(
     ({ action }) => action === "upgrade" || action === "look" || action === "verify",
   );
-  const controlPlanes = touched.filter(({ role }) => role === "controlplane");
-  const workers = touched.filter(({ role }) => role === "worker");
-  const lanes = Map.groupBy(workers, ({ lane }) => lane);
-  return [
-    ...(controlPlanes.length === 0
-      ? []
-      : [{ title: "Control planes, one at a time", lanes: [controlPlanes] }]),
-    ...(workers.length === 0
-      ? []
-      : [
-          {
-            title: lanes.size === 1 ? "Workers, one at a time" : `Workers, ${lanes.size} at a time`,
-            lanes: [...lanes.values()],
-          },
-        ]),
-  ];
+  return [...Map.groupBy(touched, ({ group }) => group)].map(([group, members]) => {
+    const lanes = [...Map.groupBy(members, ({ lane }) => lane).values()];
+    const pace = lanes.length === 1 ? "one" : String(lanes.length);
+    return { title: `${group.charAt(0).toUpperCase()}${group.slice(1)}, ${pace} at a time`, lanes };
+  });
 }
 
 export const operationText = {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { digestFromText } from "../../../report/digest/read.ts";
 import { previewReport, type PreviewReport } from "../../../report/model/preview.ts";
+import { previewHtml } from "../../../report/render/previewHtml.ts";
 import { previewMarkdown } from "../../../report/render/previewMarkdown.ts";
 import {
   driverSecret,
@@ -106,6 +107,38 @@ describe("the nodes of a preview", () => {
       ...["cp1/0", "cp2/0", "cp3/0"],
       ...["w1/0", "w2/1", "w3/0", "w4/1"],
     ]);
+  });
+
+  /** The preflight of a cluster whose second and third worker are a pool, which goes first. */
+  function pooled(nodes: FixtureNode[]): SavedStep[] {
+    const [preflight, ...others] = nodeSteps(nodes);
+    const { inputs } = preflight?.newState as { inputs: Record<string, unknown> };
+    inputs["rollout"] = {
+      nodes: ["cp1", "cp2", "cp3", "w2", "w3", "w1"]
+        .map((name) => `${name} 10.0.0.1 v1.13.9 c907`)
+        .join(", "),
+      budgets: [
+        { group: "workers in pool edge", setting: "x", maxUnavailable: 2, nodes: "w2, w3" },
+        { group: "workers", setting: "x", maxUnavailable: 1, nodes: "w1" },
+      ],
+      windows: [],
+    };
+    return preflight === undefined ? [] : [preflight, ...others];
+  }
+
+  it("are listed pool after pool, with each pool's own lanes", () => {
+    const timed = cluster(3).map((node, index) => ({ ...node, timeline: timeline(100 + index) }));
+    const found = report(savedPreview(pooled(timed)));
+    expect(found.nodes.map(({ name, group, lane }) => `${name}/${group}/${lane}`)).toEqual([
+      ...["cp1", "cp2", "cp3"].map((name) => `${name}/control planes/0`),
+      ...["w2/workers in pool edge/0", "w3/workers in pool edge/1", "w1/workers/0"],
+    ]);
+    expect(found.verdict.text).toMatch(/one control plane at a time, then up to 2 workers at a time\.$/);
+    expect(found.lastTook?.seconds).toBe(100 + 101 + 102 + 105 + 103);
+    expect(previewHtml(found)).toMatch(/Workers in pool edge, 2 at a time.*Workers, one at a time/s);
+    expect(previewMarkdown(found)).toMatch(
+      /`cp3` \| control plane \|.*`w2` \| worker in pool edge, lane 1 \|.*`w1` \| worker \|/s,
+    );
   });
 
   it("reboot only for another image", () => {
