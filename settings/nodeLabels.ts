@@ -42,28 +42,19 @@ function workerMayLabel(key: string): boolean {
 }
 
 /** Checks the labels and taints of nodes. @param given settings with pools expanded */
-export function checkLabels(given: GivenSettings, problems: Problem[], warnings: Problem[]): void {
-  const running = given.cluster?.secrets !== undefined;
-  const late: string[] = [];
+export function checkLabels(given: GivenSettings, problems: Problem[]): void {
   givenNodes(given).forEach((node, index) => {
     const path = `cluster.nodes[${index}]`;
     const worker = node.role === "worker";
-    const taints = givenTexts(node.taints);
     for (const [key, text] of Object.entries(givenTexts(node.labels))) {
       const reason = labelProblem(key, text, worker);
       if (reason !== undefined) problems.push({ path: `${path}.labels.${key}`, reason });
     }
-    for (const [key, text] of Object.entries(taints)) {
+    for (const [key, text] of Object.entries(givenTexts(node.taints))) {
       const reason = taintProblem(key, text);
       if (reason !== undefined) problems.push({ path: `${path}.taints.${key}`, reason });
     }
-    if (worker && running && Object.keys(taints).length > 0) late.push(node.name ?? path);
   });
-  if (late.length > 0)
-    warnings.push({
-      path: "cluster.nodes",
-      reason: `${late.join(", ")}: a worker sets its taints when it joins and cannot change them later (NodeRestriction); until they match, Talos cannot change its labels either. Set the same taints on running workers with \`kubectl taint nodes\``,
-    });
 }
 
 function labelProblem(key: string, text: string, worker: boolean): string | undefined {

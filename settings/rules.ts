@@ -101,7 +101,7 @@ function checkAndComplete(
   checkDrain(given, problems);
   checkDisks(given, problems);
   checkPools(given, problems, warnings);
-  checkLabels(given, problems, warnings);
+  checkLabels(given, problems);
   const sources = readBaseFiles(given, readFile, problems);
   const absent = new Set(["talosContract", "kubernetesVersion"].filter((key) => raw[key] === undefined));
   checkVersions(given, problems, warnings, {

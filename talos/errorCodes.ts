@@ -53,6 +53,7 @@ export const errorCodes = [
   "node-keeps-restarting",
   "node-name-taken",
   "node-not-ready",
+  "node-taints",
   "node-unreachable",
   "pull-failed",
   "reboot-refused",

@@ -30,6 +30,7 @@ import {
 } from "./inputs.ts";
 import { iscsiRemovalProblem } from "./iscsiRemoval.ts";
 import { kubeletWarning, restartsKubelet } from "./kubelet.ts";
+import { taintWarning } from "./taints.ts";
 import {
   ConfigurationError,
   driftLines,
@@ -153,6 +154,8 @@ async function lookBeforeApply(
         const warning = await kubeletWarning({ ...call, wanted, connections }, wanted.drain.enabled);
         if (warning !== undefined) sink.warn(warning);
       }
+      const taints = taintWarning(wanted, lines);
+      if (taints !== undefined) sink.warn(taints);
       const problem = refusal ?? (await iscsiRemovalProblem({ ...call, wanted, connections }, lines));
       return {
         changes: lines,

@@ -156,6 +156,28 @@ describe("the preview", () => {
     expect(after?.slice(before?.length)).toContain("+ machine.nodeLabels.rack: a");
   });
 
+  it("warns that a running worker cannot change its own taints, which a control plane can", async () => {
+    const warnings = async (name: string, before?: string, after?: string): Promise<string> => {
+      const own = createHarness();
+      const withTaint = (taint?: string): string =>
+        wantedOf(name, (config) => {
+          if (taint !== undefined) config.machine["nodeTaints"] = { "nvidia.com/gpu": taint };
+        });
+      await restoring(name, async () => {
+        cluster.node(name).disk.config = withTaint(before);
+        const patches = ['machine: { nodeTaints: { nvidia.com/gpu: "x:NoSchedule" } }'];
+        await check(own, {}, inputsOf(name, withTaint(after), { patches }));
+      });
+      return own.warnings.join();
+    };
+    const warned = /^w1 \(127\.49\.1\.21\): a running worker cannot change its own taints .*\[node-taints\]/;
+    expect(await warnings("w1", undefined, "present:NoSchedule")).toMatch(warned);
+    expect(await warnings("w1", "present:NoSchedule", "NoSchedule")).toMatch(warned);
+    expect(await warnings("w1", "present:NoSchedule")).toMatch(warned);
+    expect(await warnings("w1", "NoSchedule", "NoSchedule")).toBe("");
+    expect(await warnings("cp1", undefined, "NoSchedule")).toBe("");
+  });
+
   it("refuses a change that would drop something, and names the node, the path and what to do", async () => {
     const own = createHarness();
     const wanted = wantedOf("w1", (config) => delete config.machine["network"]);
