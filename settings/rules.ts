@@ -4,7 +4,7 @@ import { baseShape, type ClusterSettings, type NodeSettings, type PatchSetting }
 import { checkPatches, patchText } from "./patches.ts";
 import { checkLabels } from "./nodeLabels.ts";
 import { checkPools, expandPools } from "./pools.ts";
-import { checkEndpoint } from "./endpoint.ts";
+import { checkEndpoint, checkTalosEndpoints } from "./endpoint.ts";
 import { checkNetwork } from "./networkRules.ts";
 import { checkImages, givenImages, type CheckedImage } from "./images.ts";
 import { defaultImage } from "./imageSettings.ts";
@@ -98,6 +98,7 @@ function checkAndComplete(
   checkNodes(given, problems, warnings);
   checkNetwork(given, problems, warnings);
   checkEndpoint(given, warnings);
+  checkTalosEndpoints(given, warnings);
   checkDrain(given, problems);
   checkDisks(given, problems);
   checkPools(given, problems, warnings);

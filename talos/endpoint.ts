@@ -1,5 +1,5 @@
 /** apid's port on every node. */
-const apidPort = 50000;
+export const apidPort = 50000;
 
 /** Splits `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address. */
 export function splitEndpoint(endpoint: string): { host: string; port: number } {

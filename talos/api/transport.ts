@@ -174,11 +174,24 @@ export class Transport {
 
   /** The error for the caller. After no answer the next call uses the next route: an endpoint may be cut off from the node. */
   #toError(way: Route, error: unknown, name: string, options: CallOptions): TalosError {
-    const talosError = toTalosError(error, this.node, name, options.signal?.aborted ?? false);
+    const given = toTalosError(error, this.node, name, options.signal?.aborted ?? false);
+    const talosError = isWorkerEndpoint(way, given)
+      ? new TalosError(
+          "unreachable",
+          this.node,
+          name,
+          `its endpoint ${way.endpoint} is a worker, which forwards to no other node`,
+        )
+      : given;
     if (isTransient(talosError) && this.#ways[this.#current] === way)
       this.#current = (this.#current + 1) % this.#ways.length;
     return talosError;
   }
+}
+
+/** A worker refuses to forward, whatever the credentials (siderolabs/talos internal/app/apid/pkg/director). */
+function isWorkerEndpoint({ forwardTo }: Route, { kind, detail }: TalosError): boolean {
+  return forwardTo !== undefined && kind === "denied" && detail.includes("no request forwarding");
 }
 
 /** A machine without a configuration can't be reached through another one, and an endpoint must not be mistaken for it. */

@@ -117,6 +117,19 @@ describe("a node that is reached through other endpoints", () => {
     }
   });
 
+  it("names an endpoint that is a worker, and goes on to the next one", async () => {
+    const talos = dial("w1", ["127.58.1.22:50021", "127.58.1.11"]);
+    try {
+      await expect(talos.version({ deadlineMs: 2_000 })).rejects.toMatchObject({
+        kind: "unreachable",
+        detail: "its endpoint 127.58.1.22:50021 is a worker, which forwards to no other node",
+      });
+      expect((await talos.version({ deadlineMs: 2_000 })).tag).toBe("v1.12.7");
+    } finally {
+      talos.close();
+    }
+  });
+
   it.each(["w1", "w2"])("%s gets its configuration", async (name) => {
     const { provider } = createHarness();
     const inputs = configurationInputs(name);

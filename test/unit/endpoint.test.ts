@@ -76,6 +76,25 @@ describe("endpoints in the settings", () => {
     },
   );
 
+  it("cause a warning if a worker is to forward", () => {
+    const { settings } = parseOutcome(
+      withValues(usualSettings(), {
+        "cluster.talosEndpoints": ["10.0.0.11", "10.0.0.21", "10.0.0.22:50000", "10.0.0.22:50021"],
+        "cluster.nodes[3].endpoint": "10.0.0.21",
+        "cluster.nodes[4].endpoint": "10.0.0.21",
+      }),
+    );
+    expect(settings?.warnings).toEqual([
+      {
+        path: "cluster.talosEndpoints[1]",
+        reason:
+          "is 10.0.0.21, the address of w1, which is a worker and forwards to no other node; use control planes or load balancers",
+      },
+      { path: "cluster.talosEndpoints[2]", reason: expect.stringContaining("address of w2") as string },
+      { path: "cluster.nodes[4].endpoint", reason: expect.stringContaining("address of w1") as string },
+    ]);
+  });
+
   it.each(["https://10.0.0.11", "10.0.0.11:0", "10.0.0.11:70000", "10.0.0", "", "a b"])(
     "refuse %j",
     (text) => {
