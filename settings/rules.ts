@@ -74,8 +74,8 @@ export function completeSettings(
   const moved = (problem: Problem): Problem => ({
     ...problem,
     path: relocate(problem.path),
-    // A document that is there twice: the reason says where else.
-    reason: problem.reason.replaceAll(/\bcluster\.nodes\[\d+\]\.documents\[\d+\]/g, relocate),
+    // A reason may name other keys: a document that is there twice, a release that does not fit.
+    reason: problem.reason.replaceAll(/\bcluster\.nodes\[\d+\]\.\w+(\[\d+\])?/g, relocate),
   });
   return {
     ...(settings === undefined ? {} : { settings: { ...settings, warnings: settings.warnings.map(moved) } }),

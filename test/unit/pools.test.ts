@@ -118,6 +118,18 @@ describe("pools in the settings", () => {
       /not a valid label value/,
     ],
     [
+      "a release is older than the contract",
+      { talosContract: "v1.13", "cluster.pools.gpu.talosVersion": "v1.12.7" },
+      "talosContract",
+      /newer than cluster\.pools\.gpu\.talosVersion \(v1\.12\.7\)/,
+    ],
+    [
+      "a release does not run the cluster's Kubernetes",
+      { kubernetesVersion: "v1.36.1", "cluster.pools.gpu.talosVersion": "v1.12.7" },
+      "kubernetesVersion",
+      /does not fit cluster\.pools\.gpu\.talosVersion: Talos v1\.12\.7 runs/,
+    ],
+    [
       "a document of the pool is a node's as well",
       {
         "cluster.nodes[4].documents": [
