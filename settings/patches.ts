@@ -17,6 +17,8 @@ import { ConfigTextError, type TreeMap } from "../talos/configTree.ts";
 import { newestUsableContract } from "../talos/iscsi.ts";
 import { installKernelArguments } from "../talos/checkConfig.ts";
 import { ownPatches } from "../talos/machineConfigPatches.ts";
+import { joinsWithTaints } from "../talos/features.ts";
+import { registrationProblem } from "../talos/nodePatch.ts";
 import { dropKnownParts } from "../talos/dropKnownParts.ts";
 import { PatchError } from "../talos/patches.ts";
 import { skeletonConfig } from "../talos/skeleton.ts";
@@ -60,6 +62,7 @@ export function checkPatches(
           .filter(({ rule }) => rule !== "role")
           .map(({ reason }) => ({ path: base.path, reason })),
       );
+    if (verdict.merged !== undefined) problems.push(...taintProblems(settings, index, verdict.merged));
     for (const warning of verdict.merged === undefined
       ? []
       : kernelArgumentWarnings(settings, node, verdict.merged)) {
@@ -244,6 +247,17 @@ function programPatches(
     if (error instanceof PatchError || error instanceof ConfigTextError) return [];
     throw error;
   }
+}
+
+/** The taints that a worker would not join with because of its patches or its own file. */
+function taintProblems(settings: GivenSettings, index: number, merged: readonly TreeMap[]): Problem[] {
+  const node = givenNodes(settings)[index];
+  const contract = contractOfSettings(settings);
+  if (node?.role !== "worker" || contract === undefined || joinsWithTaints(contract)) return [];
+  return Object.keys(givenTexts(node.taints)).flatMap((key): Problem[] => {
+    const reason = registrationProblem(merged, key);
+    return reason === undefined ? [] : [{ path: `cluster.nodes[${index}].taints.${key}`, reason }];
+  });
 }
 
 /** Warnings about kernel arguments in `machine.install`. How a node boots is unknown here; the preflight refuses arguments that it would lose. */

@@ -54,6 +54,14 @@ export function hasManifestInventory(version: string): boolean {
   return versionAtLeast(version, 13);
 }
 
+/**
+ * Whether workers with a configuration of this contract join with `nodeTaints`. Releases before 1.14 set them only afterwards, as the kubelet, which
+ * NodeRestriction refuses together with every label in the same update (siderolabs/talos#13443, #8193; 0f55e1f05 since v1.14.0-beta.0).
+ */
+export function joinsWithTaints(contract: string): boolean {
+  return contractAtLeast(contract, 14);
+}
+
 /** Where kernel arguments must be set for a node to boot with them. */
 export interface KernelArguments {
   /** `install`: `machine.install.extraKernelArgs`. `schematic`: `customization.extraKernelArgs` of the image. */

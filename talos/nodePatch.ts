@@ -1,14 +1,21 @@
 /** Labels and taints of a Kubernetes node, as Talos sets them. */
 import { stringify } from "yaml";
-import { configurationForms, type ConfigurationForms } from "./features.ts";
+import { Configuration } from "./configuration.ts";
+import { isTreeList, isTreeMap, textOf, type TreeMap } from "./configTree.ts";
+import { configurationForms, joinsWithTaints, type ConfigurationForms } from "./features.ts";
 
-/** Sets labels and taints; undefined if there are none. Taints are in Talos's format: `value:Effect`, or only the effect. */
+/**
+ * Sets labels and taints; undefined if there are none. Taints are in Talos's format: `value:Effect`, or only the effect. Those of workers are given to the
+ * kubelet where Talos could not set them: it registers the node with them.
+ */
 export function nodePatch({
+  role,
   labels = {},
   taints = {},
   contract,
   forms = configurationForms(contract),
 }: {
+  readonly role: "controlplane" | "worker";
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly taints?: Readonly<Record<string, string>> | undefined;
   readonly contract: string;
@@ -24,10 +31,33 @@ export function nodePatch({
       ...(has.taints ? { taints } : {}),
     });
   }
+  const byKubelet = role === "worker" && !joinsWithTaints(contract);
+  const registerWithTaints = Object.entries(taints).map(([key, text]) => parseTaint(key, text));
   return stringify({
     machine: {
       ...(has.labels ? { nodeLabels: labels } : {}),
-      ...(has.taints ? { nodeTaints: taints } : {}),
+      ...(has.taints && !byKubelet ? { nodeTaints: taints } : {}),
+      ...(has.taints && byKubelet ? { kubelet: { extraConfig: { registerWithTaints } } } : {}),
     },
   });
+}
+
+function parseTaint(key: string, text: string): { key: string; value?: string; effect: string } {
+  const colon = text.indexOf(":");
+  const [value, effect] = [text.slice(0, Math.max(0, colon)), text.slice(colon + 1)];
+  return value === "" ? { key, effect } : { key, value, effect };
+}
+
+/** Why a worker would not join with its taint; undefined if it would. @param documents its configuration, with all patches */
+export function registrationProblem(documents: readonly TreeMap[], key: string): string | undefined {
+  const config = new Configuration(documents);
+  if (config.at("machine", "kubelet", "extraArgs", "register-with-taints") !== undefined)
+    return "has no effect with machine.kubelet.extraArgs.register-with-taints; remove that argument, and list its taints here";
+  const taints = config.at("machine", "kubelet", "extraConfig", "registerWithTaints");
+  const effects = (isTreeList(taints) ? taints : [])
+    .filter((taint) => isTreeMap(taint) && textOf(taint, "key") === key)
+    .map((taint) => textOf(taint, "effect"));
+  return new Set(effects).size === effects.length
+    ? undefined
+    : "is also in machine.kubelet.extraConfig.registerWithTaints, and Kubernetes refuses a node with the same taint twice; remove it there";
 }

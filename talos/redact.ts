@@ -71,7 +71,9 @@ export function configRedactor(
   return {
     key,
     value: ({ text: value, plain: bare }, keys, kind) => {
-      const name = keys.at(-1) ?? "";
+      // Without the other fields, a taint's key is told by its list.
+      const isTaint = keys.at(-1) === "key" && /taints$/i.test(keys.at(-2) ?? "");
+      const name = isTaint ? "label" : (keys.at(-1) ?? "");
       const inherited = keys
         .slice(0, -1)
         .some(

@@ -72,7 +72,18 @@ const strings = z.record(z.string(), z.coerce.string()).optional();
 
 const machineSchema = z.looseObject({
   type: z.string().optional(),
-  kubelet: z.looseObject({ image: z.string().optional() }).optional(),
+  kubelet: z
+    .looseObject({
+      image: z.string().optional(),
+      extraConfig: z
+        .looseObject({
+          registerWithTaints: z
+            .array(z.object({ key: z.string(), value: z.string().default(""), effect: z.string() }))
+            .optional(),
+        })
+        .optional(),
+    })
+    .optional(),
   nodeLabels: strings,
   nodeAnnotations: strings,
   nodeTaints: strings,
@@ -193,7 +204,9 @@ export function nodeSettings(documents: readonly ConfigDocument[]): NodeSettings
     .parse(all.cluster);
   const controlPlane = machine.type === "controlplane" || machine.type === "init";
   const image = machine.kubelet?.image ?? "";
-  const taints = Object.entries(machine.nodeTaints ?? {}).map(([key, text]) => {
+  // A worker of Talos 1.13 or older cannot set its taints (talos/features.ts): it has those that its kubelet joined with.
+  const own = controlPlane || documents.some(({ kind }) => kind === "KubeNodeConfig");
+  const set = Object.entries((own ? machine.nodeTaints : undefined) ?? {}).map(([key, text]) => {
     const colon = text.indexOf(":");
     return {
       key,
@@ -201,6 +214,7 @@ export function nodeSettings(documents: readonly ConfigDocument[]): NodeSettings
       effect: colon < 0 ? text : text.slice(colon + 1),
     };
   });
+  const taints = [...set, ...(machine.kubelet?.extraConfig?.registerWithTaints ?? [])];
   if (controlPlane && cluster.allowSchedulingOnControlPlanes !== true) {
     taints.unshift({ key: "node-role.kubernetes.io/control-plane", value: "", effect: "NoSchedule" });
   }

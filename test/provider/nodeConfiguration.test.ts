@@ -175,6 +175,15 @@ describe("the preview", () => {
     expect(await warnings("w1", "present:NoSchedule", "NoSchedule")).toMatch(warned);
     expect(await warnings("w1", "present:NoSchedule")).toMatch(warned);
     expect(await warnings("w1", "NoSchedule", "NoSchedule")).toBe("");
+    const joining = wantedOf("w1", (config) => {
+      config.machine["kubelet"] = {
+        ...(config.machine["kubelet"] as object),
+        extraConfig: { registerWithTaints: [{ key: "nvidia.com/gpu", effect: "NoSchedule" }] },
+      };
+    });
+    const own = createHarness();
+    await check(own, {}, inputsOf("w1", joining));
+    expect(own.warnings.join()).toMatch(/cannot change its own taints \(NodeRestriction\) \[node-taints\]/);
     expect(await warnings("cp1", undefined, "NoSchedule")).toBe("");
   });
 

@@ -263,8 +263,8 @@ describe.each(names)("examples/%s", (name) => {
       const { name: cluster, endpoint, nodes } = parseSettings(settingsIn(example)).cluster;
       const dir = mkdtempSync(join(tmpdir(), "talos-iscsi-example-"));
       try {
-        for (const { labels, taints, patches } of nodes.filter(({ pool }) => pool !== undefined)) {
-          const own = nodePatch({ labels, taints, contract: "v1.13" }) ?? "";
+        for (const { role, labels, taints, patches } of nodes.filter(({ pool }) => pool !== undefined)) {
+          const own = nodePatch({ role, labels, taints, contract: "v1.13" }) ?? "";
           const flags = [own, ...patches].flatMap((patch) => ["--config-patch-worker", patch]);
           await run(tools.talosctl, [
             "gen",
@@ -279,7 +279,7 @@ describe.each(names)("examples/%s", (name) => {
           const file = join(dir, "worker.yaml");
           const { stdout } = await run(tools.talosctl, ["validate", "--mode", "metal", "--config", file]);
           expect(stdout).toBe(`${file} is valid for metal mode\n`);
-          expect(readFileSync(file, "utf8")).toContain(Object.values(taints)[0]);
+          expect(readFileSync(file, "utf8")).toContain(`key: ${Object.keys(taints)[0]}`);
         }
       } finally {
         rmSync(dir, { recursive: true, force: true });

@@ -7,6 +7,7 @@ import { canonicalText, sameMeaning } from "../../talos/configMeaning.ts";
 import { configText, parseConfig } from "../../talos/configTree.ts";
 import { mergeConfig, MergeError } from "../../talos/mergeConfig.ts";
 import { dropKnownParts } from "../../talos/dropKnownParts.ts";
+import { nodePatch } from "../../talos/nodePatch.ts";
 import { modulePatch, securityPatch } from "../../talos/patches.ts";
 
 const base = `version: v1alpha1
@@ -102,6 +103,20 @@ describe("the changes that a configuration makes on a node", () => {
       },
     ]);
     expect(compare({ running, wanted: mergeConfig(base, [label]), patches: [label] }).lines).toEqual([]);
+  });
+
+  it("show the key of a taint that a worker joins with", () => {
+    const taint = nodePatch({
+      role: "worker",
+      taints: { "nvidia.com/gpu": "NoSchedule" },
+      contract: "v1.13",
+    });
+    const wanted = mergeConfig(base, [taint ?? ""]);
+    expect(compare({ wanted, patches: [taint ?? ""] }).lines).toEqual([
+      "+ machine.kubelet.extraConfig.registerWithTaints[].key: nvidia.com/gpu",
+      "+ machine.kubelet.extraConfig.registerWithTaints[].effect: NoSchedule",
+    ]);
+    expect(dropKnownParts(wanted, [taint ?? ""])).toEqual([]);
   });
 
   it("disturb nothing if only an installer reads them", () => {

@@ -118,6 +118,19 @@ describe("the lab's Kubernetes settings from a machine configuration", () => {
     expect(nodeSettings(schedulable).taints.map(({ key }) => key)).toEqual(["dedicated"]);
   });
 
+  it("include the taints that a worker joins with, and before contract 1.14 no others", () => {
+    const joins = { extraConfig: { registerWithTaints: [{ key: "gpu", effect: "NoSchedule" }] } };
+    const worker = structuredClone(upTo113);
+    const { machine } = worker[0] as { machine: Record<string, unknown> };
+    Object.assign(machine, { type: "worker", kubelet: joins });
+    expect(nodeSettings(worker).taints).toEqual([{ key: "gpu", value: "", effect: "NoSchedule" }]);
+    const newer = [
+      { version: "v1alpha1", machine: { type: "worker" } },
+      { kind: "KubeNodeConfig", taints: { gpu: "NoSchedule" } },
+    ];
+    expect(nodeSettings(newer).taints).toEqual([{ key: "gpu", value: "", effect: "NoSchedule" }]);
+  });
+
   it("name the missing fields that a control plane requires", () => {
     const broken = structuredClone(upTo113);
     const { cluster } = broken[0] as { cluster: Record<string, unknown> };

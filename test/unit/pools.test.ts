@@ -262,15 +262,53 @@ describe("labels and taints", () => {
 
   it("are written in the form of the contract", () => {
     const spec = { labels: { rack: "r1" }, taints: { x: "y:NoSchedule" } };
-    expect(parse(nodePatch({ ...spec, contract: "v1.13" }) ?? "")).toEqual({
+    const written = (role: "controlplane" | "worker", contract: string): unknown =>
+      parse(nodePatch({ role, ...spec, contract }) ?? "");
+    expect(written("controlplane", "v1.13")).toEqual({
       machine: { nodeLabels: spec.labels, nodeTaints: spec.taints },
     });
-    expect(parse(nodePatch({ ...spec, contract: "v1.14" }) ?? "")).toEqual({
-      apiVersion: "v1alpha1",
-      kind: "KubeNodeConfig",
-      ...spec,
+    for (const role of ["controlplane", "worker"] as const)
+      expect(written(role, "v1.14")).toEqual({ apiVersion: "v1alpha1", kind: "KubeNodeConfig", ...spec });
+    expect(nodePatch({ role: "worker", contract: "v1.13" })).toBeUndefined();
+  });
+
+  // siderolabs/talos#13443: Talos 1.13 sets nodeTaints with the kubelet's credentials, and fails together with the labels.
+  it("are given to a worker's kubelet before contract 1.14, which registers the node with them", () => {
+    const taints = { a: "x:NoSchedule", b: "NoExecute", c: ":PreferNoSchedule" };
+    const patch = nodePatch({ role: "worker", labels: { rack: "r1" }, taints, contract: "v1.13" });
+    expect(parse(patch ?? "")).toEqual({
+      machine: {
+        nodeLabels: { rack: "r1" },
+        kubelet: {
+          extraConfig: {
+            registerWithTaints: [
+              { key: "a", value: "x", effect: "NoSchedule" },
+              { key: "b", effect: "NoExecute" },
+              { key: "c", effect: "PreferNoSchedule" },
+            ],
+          },
+        },
+      },
     });
-    expect(nodePatch({ contract: "v1.13" })).toBeUndefined();
+  });
+
+  it.each([
+    [
+      { kubelet: { extraConfig: { registerWithTaints: [{ key: "nvidia.com/gpu", effect: "NoSchedule" }] } } },
+      /Kubernetes refuses a node with the same taint twice/,
+    ],
+    [
+      { kubelet: { extraArgs: { "register-with-taints": "nvidia.com/gpu=:NoSchedule" } } },
+      /has no effect with machine\.kubelet\.extraArgs\.register-with-taints/,
+    ],
+  ])("of a pool are refused if a patch keeps its workers from joining with them: %j", (machine, reason) => {
+    const { problems } = parseOutcome(pooled({ "cluster.patches.worker": [{ machine }] }));
+    expect(problems).toEqual([
+      {
+        path: "cluster.pools.gpu.taints.nvidia.com/gpu",
+        reason: expect.stringMatching(reason) as string,
+      },
+    ]);
   });
 });
 
@@ -289,12 +327,14 @@ describe("a program with pools", () => {
     for (const part of [
       "rack: r2",
       "example.com/gpu: a100",
-      "nvidia.com/gpu: present:NoSchedule",
+      "registerWithTaints:\n        - key: nvidia.com/gpu\n          value: present\n",
       "vm.nr_hugepages",
       "vm.max_map_count",
     ])
       expect(w2).toContain(part);
-    expect(patches.find((text) => text.includes("hostname: w4\n"))).not.toMatch(/nodeLabels|nodeTaints/);
+    expect(patches.find((text) => text.includes("hostname: w4\n"))).not.toMatch(
+      /nodeLabels|nodeTaints|registerWithTaints/,
+    );
   });
 
   it("creates a new cluster with a contract that the oldest release of a pool can read", async () => {
