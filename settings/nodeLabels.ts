@@ -1,6 +1,9 @@
 import type { Problem } from "../components/csi/problems.ts";
+import { Configuration } from "../talos/configuration.ts";
+import { isTreeMap, treeAt, type TreeMap } from "../talos/configTree.ts";
+import { joinsWithTaints } from "../talos/features.ts";
 import { withoutIscsiLabel } from "../talos/iscsi.ts";
-import { givenNodes, givenTexts, type GivenSettings } from "./given.ts";
+import { givenNodes, givenTexts, type GivenNode, type GivenSettings } from "./given.ts";
 
 /** Labels and taints that Talos sets on its own Kubernetes node: what it can set, and what Kubernetes refuses. */
 
@@ -55,6 +58,31 @@ export function checkLabels(given: GivenSettings, problems: Problem[]): void {
       if (reason !== undefined) problems.push({ path: `${path}.taints.${key}`, reason });
     }
   });
+}
+
+/**
+ * Why Talos may not set the labels that the settings give a worker: it sets all labels and taints in one update, which NodeRestriction refuses as a whole.
+ * What the node already has is no change, so these are warnings. @param merged the node's configuration, with all patches
+ */
+export function refusedUpdates(node: GivenNode, contract: string, merged: readonly TreeMap[]): string[] {
+  const needsLabels = Object.keys(node.labels ?? {}).length > 0 || node.iscsi === false;
+  if (node.role !== "worker" || !needsLabels) return [];
+  const config = new Configuration(merged);
+  const [document] = config.of("KubeNodeConfig");
+  const labels = document === undefined ? config.at("machine", "nodeLabels") : treeAt(document, "labels");
+  const refused = isTreeMap(labels) ? [...labels.keys()].filter((key) => !workerMayLabel(key)) : [];
+  const taints = joinsWithTaints(contract) ? undefined : config.at("machine", "nodeTaints");
+  const consequence = "and with it every label of the settings, unless the node has it already";
+  return [
+    ...refused.map(
+      (key) =>
+        `NodeRestriction refuses the label ${key} of a patch or file, ${consequence}; remove it there, and use kubectl label`,
+    ),
+    ...(isTreeMap(taints) ? [...taints.keys()] : []).map(
+      (key) =>
+        `NodeRestriction refuses the taint ${key} in machine.nodeTaints, ${consequence}; move it to the node's or pool's taints`,
+    ),
+  ];
 }
 
 function labelProblem(key: string, text: string, worker: boolean): string | undefined {

@@ -7,6 +7,7 @@ import { baseShape, type PatchSetting } from "./schema.ts";
 import { diskSelectorSchema } from "./disk.ts";
 import { documentProblems, type LocatedText, type OurDocuments } from "./documents.ts";
 import { networkSchema, vipSchema } from "./network.ts";
+import { refusedUpdates } from "./nodeLabels.ts";
 import { givenInstaller, usesIscsi } from "./images.ts";
 import { contractOfSettings } from "./contract.ts";
 import { givenNodes, givenTexts, type GivenNode, type GivenSettings } from "./given.ts";
@@ -65,7 +66,10 @@ export function checkPatches(
     if (verdict.merged !== undefined) problems.push(...taintProblems(settings, index, verdict.merged));
     for (const warning of verdict.merged === undefined
       ? []
-      : kernelArgumentWarnings(settings, node, verdict.merged)) {
+      : [
+          ...kernelArgumentWarnings(settings, node, verdict.merged),
+          ...labelWarnings(settings, node, verdict.merged),
+        ]) {
       concerned.set(warning, [...(concerned.get(warning) ?? []), node.name ?? `nodes[${index}]`]);
     }
   });
@@ -258,6 +262,11 @@ function taintProblems(settings: GivenSettings, index: number, merged: readonly 
     const reason = registrationProblem(merged, key);
     return reason === undefined ? [] : [{ path: `cluster.nodes[${index}].taints.${key}`, reason }];
   });
+}
+
+function labelWarnings(settings: GivenSettings, node: GivenNode, merged: readonly TreeMap[]): string[] {
+  const contract = contractOfSettings(settings);
+  return contract === undefined ? [] : refusedUpdates(node, contract, merged);
 }
 
 /** Warnings about kernel arguments in `machine.install`. How a node boots is unknown here; the preflight refuses arguments that it would lose. */

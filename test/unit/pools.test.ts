@@ -312,6 +312,33 @@ describe("labels and taints", () => {
   });
 });
 
+describe("labels of a worker that Talos could not set", () => {
+  const warned = (machine: object, more: Record<string, unknown> = {}) =>
+    parseOutcome(
+      withValues(usualSettings(), {
+        "cluster.patches.worker": [{ machine }],
+        "cluster.nodes[3].labels": { rack: "r1" },
+        ...more,
+      }),
+    ).settings?.warnings;
+
+  it.each([
+    [{ nodeLabels: { "node-role.kubernetes.io/worker": "" } }, /the label node-role\.kubernetes\.io\/worker/],
+    [{ nodeTaints: { dedicated: "x:NoSchedule" } }, /the taint dedicated in machine\.nodeTaints/],
+  ])("cause a warning, because of %j", (machine, reason) => {
+    expect(warned(machine)).toEqual([
+      { path: "cluster.nodes", reason: expect.stringMatching(/^w1: /) as string },
+    ]);
+    expect(warned(machine)?.[0]?.reason).toMatch(reason);
+    expect(warned(machine, { "cluster.nodes[4].iscsi": false })?.[0]?.reason).toMatch(/^w1, w2: /);
+    expect(warned(machine, { "cluster.nodes[3].labels": {} })).toEqual([]);
+  });
+
+  it("cause none for labels that a worker may set", () => {
+    expect(warned({ nodeLabels: { "topology.kubernetes.io/zone": "a" } })).toEqual([]);
+  });
+});
+
 describe("a program with pools", () => {
   it("gives each node the labels, taints, patches, release and image of its pool", async () => {
     const { resources } = await runProgram(pooled());
