@@ -4,6 +4,7 @@ import { isTreeMap, treeAt, type TreeMap } from "../talos/configTree.ts";
 import { joinsWithTaints } from "../talos/features.ts";
 import { withoutIscsiLabel } from "../talos/iscsi.ts";
 import { givenNodes, givenTexts, type GivenNode, type GivenSettings } from "./given.ts";
+import { poolsWithoutNodes } from "./pools.ts";
 
 /** Labels and taints that Talos sets on its own Kubernetes node: what it can set, and what Kubernetes refuses. */
 
@@ -44,10 +45,11 @@ function workerMayLabel(key: string): boolean {
   return !within("kubernetes.io") && !within("k8s.io");
 }
 
-/** Checks the labels and taints of nodes. @param given settings with pools expanded */
+/** Checks the labels and taints of nodes, and of pools without any. @param given settings with pools expanded */
 export function checkLabels(given: GivenSettings, problems: Problem[]): void {
-  givenNodes(given).forEach((node, index) => {
-    const path = `cluster.nodes[${index}]`;
+  const nodes = givenNodes(given).map((node, index) => ({ path: `cluster.nodes[${index}]`, node }));
+  const pools = poolsWithoutNodes(given).map(({ path, pool }) => ({ path, node: pool }));
+  for (const { path, node } of [...nodes, ...pools]) {
     const worker = node.role === "worker";
     for (const [key, text] of Object.entries(givenTexts(node.labels))) {
       const reason = labelProblem(key, text, worker);
@@ -57,7 +59,7 @@ export function checkLabels(given: GivenSettings, problems: Problem[]): void {
       const reason = taintProblem(key, text);
       if (reason !== undefined) problems.push({ path: `${path}.taints.${key}`, reason });
     }
-  });
+  }
 }
 
 /**

@@ -171,6 +171,8 @@ describe("pools in the settings", () => {
   it.each([
     ["an image is not there", { image: "pi" }, "image", /no images\.pi/],
     ["a release is bad", { talosVersion: "v1.12.5" }, "talosVersion", /v1\.12\.5/],
+    ["a label is none", { labels: { rack: "-1-" } }, "labels.rack", /not a valid label value/],
+    ["a taint is none", { taints: { gpu: "present" } }, "taints.gpu", /must end with an effect/],
   ])("without nodes are refused as well, if %s", (_, spare, key, reason) => {
     const { problems } = parseOutcome(pooled({ "cluster.pools.spare": spare }));
     const path = `cluster.pools.spare.${key}`;
