@@ -84,7 +84,7 @@ export function ownPatches(spec: MachineConfigPatchSpec, base?: string): string[
     role === "controlplane" && admission
       ? securityPatch({ namespaces: spec.exemptNamespaces, ...shape })
       : undefined,
-    nodePatch({ ...spec, ...shape }),
+    nodePatch({ ...spec, ...shape, base: documents }),
     modulePatch({ modules: spec.kernelModules, ...shape, talosVersion }),
   ];
   return ours.filter((patch) => patch !== undefined);

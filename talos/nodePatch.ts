@@ -14,12 +14,15 @@ export function nodePatch({
   taints = {},
   contract,
   forms = configurationForms(contract),
+  base = [],
 }: {
   readonly role: "controlplane" | "worker";
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly taints?: Readonly<Record<string, string>> | undefined;
   readonly contract: string;
   readonly forms?: ConfigurationForms | undefined;
+  /** The configuration that it is for, if it exists. */
+  readonly base?: readonly TreeMap[] | undefined;
 }): string | undefined {
   const has = { labels: Object.keys(labels).length > 0, taints: Object.keys(taints).length > 0 };
   if (!has.labels && !has.taints) return undefined;
@@ -31,7 +34,9 @@ export function nodePatch({
       ...(has.taints ? { taints } : {}),
     });
   }
-  const byKubelet = role === "worker" && !joinsWithTaints(contract);
+  // A kubelet with its own document has no other section, and Talos 1.14 or newer.
+  const joins = joinsWithTaints(contract) || new Configuration(base).of("KubeletConfig").length > 0;
+  const byKubelet = role === "worker" && !joins;
   const registerWithTaints = Object.entries(taints).map(([key, text]) => parseTaint(key, text));
   return stringify({
     machine: {

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { laneCount, planUpgradeLanes, groupWorkers, type OrderedNode } from "../../talos/lanes.ts";
+import { parseConfig } from "../../talos/configTree.ts";
 import { nodePatch } from "../../talos/nodePatch.ts";
 import { runProgram } from "./components/program.ts";
 import { ofType, onlyResource } from "./components/recorder.ts";
@@ -292,6 +293,15 @@ describe("labels and taints", () => {
         },
       },
     });
+  });
+
+  it("are left to Talos where the owner's file has the kubelet's own document, as from Talos 1.14 on", () => {
+    const base = "machine:\n  type: worker\n---\napiVersion: v1alpha1\nkind: KubeletConfig\nimage: x\n";
+    const patch = nodePatch({
+      ...{ role: "worker", taints: { a: "NoExecute" }, contract: "v1.13" },
+      base: parseConfig(base),
+    });
+    expect(parse(patch ?? "")).toEqual({ machine: { nodeTaints: { a: "NoExecute" } } });
   });
 
   it.each([
