@@ -11,20 +11,22 @@ interface Toleration {
 }
 
 /**
- * Lets driver controllers and storage probe pods run on control planes if the cluster has no workers or only tainted ones. Otherwise the pods would stay
- * Pending and `pulumi up` would wait for them in vain.
+ * Lets driver controllers and storage probe pods run on control planes if the cluster has no workers or only tainted ones; for a probe, no others with iSCSI.
+ * Otherwise the pods would stay Pending and `pulumi up` would wait for them in vain, or nothing would be probed.
  */
 export function addControlPlaneTolerations(
   settings: CsiSettings & { cluster: ClusterSettings },
 ): Pick<CsiSettings, "joviandss" | "synology" | "snapshotController"> {
   const { joviandss, synology, snapshotController } = settings;
-  if (settings.cluster.nodes.some(({ role, taints }) => role === "worker" && !keepsPodsOff(taints))) {
-    return { joviandss, synology, snapshotController };
-  }
+  const open = settings.cluster.nodes.filter(
+    ({ role, taints }) => role === "worker" && !keepsPodsOff(taints),
+  );
+  const needs = { controller: open.length === 0, probe: !open.some(({ iscsi }) => iscsi) };
   return {
-    joviandss: joviandss && withDriverTolerations(joviandss),
-    synology: synology && withDriverTolerations(synology),
-    snapshotController: snapshotController && withToleration(snapshotController),
+    joviandss: joviandss && withDriverTolerations(joviandss, needs),
+    synology: synology && withDriverTolerations(synology, needs),
+    snapshotController:
+      snapshotController && needs.controller ? withToleration(snapshotController) : snapshotController,
   };
 }
 
@@ -33,15 +35,14 @@ function keepsPodsOff(taints: Readonly<Record<string, string>>): boolean {
   return Object.values(taints).some((taint) => !taint.endsWith("PreferNoSchedule"));
 }
 
-/** The probe's pods need the toleration too. */
 function withDriverTolerations<
   Driver extends { controller: TolerantWorkload; probe?: TolerantWorkload | undefined },
->(driver: Driver): Driver {
+>(driver: Driver, needs: { controller: boolean; probe: boolean }): Driver {
   const { controller, probe } = driver;
   return {
     ...driver,
-    controller: withToleration(controller),
-    ...(probe === undefined ? {} : { probe: withToleration(probe) }),
+    controller: needs.controller ? withToleration(controller) : controller,
+    ...(probe === undefined || !needs.probe ? {} : { probe: withToleration(probe) }),
   };
 }
 

@@ -416,6 +416,18 @@ describe("a program with pools", () => {
   });
 });
 
+it("probes control planes if no other node that keeps pods has iSCSI", () => {
+  const tolerated = (change: Record<string, unknown>) => {
+    const settings = withValues(usualSettings(), { joviandss: { ...joviandss, probe: {} }, ...change });
+    const { controller, probe } = parseOutcome(settings).settings?.joviandss ?? {};
+    return [controller, probe].map((pods) => JSON.stringify(pods?.tolerations).includes("control-plane"));
+  };
+  const without = { "cluster.nodes[3].iscsi": false, "cluster.nodes[4].iscsi": false };
+  expect(tolerated({})).toEqual([false, false]);
+  expect(tolerated(without)).toEqual([false, true]);
+  expect(tolerated({ ...without, "cluster.nodes[4].iscsi": true })).toEqual([false, false]);
+});
+
 describe("the order of pools", () => {
   const cluster = fc.array(
     fc.record({
