@@ -89,9 +89,7 @@ export const installerFromFactory: ResourceValidationPolicy = {
       factory?: string;
       others?: string[];
     }>();
-    const [wanted = "", ...further] = [factory, ...others].map((url) =>
-      url.replace(/^https?:\/\//, "").replace(/\/+$/, ""),
-    );
+    const [wanted = "", ...further] = [factory, ...others].map(registryOf);
     for (const { path, value } of findInstallers(args)) {
       const registry = installerPartsOf(value)?.registry;
       if (registry !== wanted && !further.includes(registry ?? ""))
@@ -102,6 +100,12 @@ export const installerFromFactory: ResourceValidationPolicy = {
     }
   },
 };
+
+/** As in the installer images that the factory's URL leads to: in lower case, without the usual port. */
+function registryOf(url: string): string {
+  const whole = /^https?:\/\//.test(url) ? url : `https://${url}`;
+  return (URL.parse(whole)?.href ?? whole).replace(/^https?:\/\//, "").replace(/\/+$/, "");
+}
 
 interface FoundImage {
   path: string;

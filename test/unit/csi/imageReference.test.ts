@@ -10,6 +10,8 @@ describe("an image reference", () => {
     ["registry.k8s.io/sig-storage/x:v6.3.0", "registry.k8s.io", "sig-storage/x", "v6.3.0", undefined],
     ["localhost:5000/a/b-c_d", "localhost:5000", "a/b-c_d", undefined, undefined],
     ["localhost/a:1", "localhost", "a", "1", undefined],
+    ["[fd00::5]:8080/a/b:1", "[fd00::5]:8080", "a/b", "1", undefined],
+    ["[fd00::5]/a:1", "[fd00::5]", "a", "1", undefined],
     [`a.io/b:1@${digest}`, "a.io", "b", "1", digest],
   ])("%s", (reference, host, path, tag, expectedDigest) => {
     expect(parseImageReference(reference)).toEqual({ host, path, tag, digest: expectedDigest });
@@ -27,6 +29,8 @@ describe("an image reference", () => {
     "/a:1",
     "a/",
     "a.io:port/b:1",
+    "[a.io]/b:1",
+    "fd00::5/b:1",
   ])("%j is not one", (reference) => {
     expect(parseImageReference(reference)).toBeUndefined();
   });

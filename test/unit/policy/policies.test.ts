@@ -273,6 +273,11 @@ describe("images-pinned and no-latest", () => {
   });
 });
 
+test("images-pinned accepts an installer from a factory at an IPv6 address", async () => {
+  const image = `[fd00::5]:8080/metal-installer/${id}:v1.13.9`;
+  expect(await found("images-pinned", [node("cp1", { image })])).toEqual([]);
+});
+
 describe("installer-from-factory", () => {
   test.each([
     ["a node's image", node("cp1", { image: "ghcr.io/siderolabs/installer:v1.13.9" })],
@@ -299,6 +304,10 @@ describe("installer-from-factory", () => {
     expect(await found("installer-from-factory", nodes, config)).toHaveLength(2);
     const own = node("cp1", { image: `factory.example.com/metal-installer/${id}:v1.13.9` });
     expect(await found("installer-from-factory", [own], config)).toEqual([]);
+    for (const factory of ["https://Factory.Example.com:443", "factory.example.com"])
+      expect(await found("installer-from-factory", [own], { "installer-from-factory": { factory } })).toEqual(
+        [],
+      );
     // A node's image from another factory than the cluster's.
     const both = { "installer-from-factory": { others: ["https://factory.example.com/"] } };
     expect(await found("installer-from-factory", [...nodes, own], both)).toEqual([]);
