@@ -151,9 +151,13 @@ export class GrpcTalosReader implements TalosReader {
       listResources(this.transport, "runtime", "SystemDisks.block.talos.dev", call),
       listResources(this.transport, "network", "LinkStatuses.net.talos.dev", call),
     ]);
-    const systemDisks = new Set(system.map(({ spec }) => spec["diskID"]));
+    const systemDisk = system[0]?.spec["diskID"];
     return {
-      disks: disks.map(({ id, spec }) => ({ id, isSystemDisk: systemDisks.has(id), fields: spec })),
+      disks: disks.map(({ id, spec }) => ({
+        id,
+        isSystemDisk: systemDisk === undefined ? undefined : id === systemDisk,
+        fields: spec,
+      })),
       links: links.map(({ id, spec }) => ({ id, fields: spec })),
     };
   }

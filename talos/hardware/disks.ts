@@ -35,6 +35,13 @@ const celEnvironment = new Environment({ unlistedVariablesAreDyn: true }).regist
 
 /** Whether a CEL expression, as in a VolumeConfig, selects the disk; undefined if that can't be evaluated here. */
 export function matchesExpression(expression: string, disk: ReportedDisk): boolean | undefined {
+  if (disk.isSystemDisk !== undefined) return evaluate(expression, disk, disk.isSystemDisk);
+  // The installation decides: `system_disk` will match the disk that it chooses.
+  const [installed, other] = [true, false].map((isSystemDisk) => evaluate(expression, disk, isSystemDisk));
+  return installed === other ? installed : undefined;
+}
+
+function evaluate(expression: string, disk: ReportedDisk, isSystemDisk: boolean): boolean | undefined {
   const fields: Record<string, unknown> = {
     ...Object.fromEntries(numberFields.map((key) => [key, new UnsignedInt(toBigInt(disk.fields[key]))])),
     ...Object.fromEntries(flagFields.map((key) => [key, disk.fields[key] === true])),
@@ -50,7 +57,7 @@ export function matchesExpression(expression: string, disk: ReportedDisk): boole
     const result: unknown = celEnvironment.evaluate(expression, {
       ...constants,
       disk: fields,
-      system_disk: disk.isSystemDisk,
+      system_disk: isSystemDisk,
     });
     return typeof result === "boolean" ? result : undefined;
   } catch {

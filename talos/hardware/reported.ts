@@ -8,8 +8,8 @@ export interface Hardware {
 export interface ReportedDisk {
   /** `sda` */
   readonly id: string;
-  /** Whether Talos is installed on it. */
-  readonly isSystemDisk: boolean;
+  /** Whether Talos is installed on it; undefined if it is installed on no disk yet. */
+  readonly isSystemDisk: boolean | undefined;
   /** The resource's own fields: `dev_path`, `size`, `transport`, … */
   readonly fields: Readonly<Record<string, unknown>>;
 }

@@ -204,6 +204,15 @@ describe("machines without the hardware that their configurations name", () => {
     expect(warnings).toEqual([]);
   });
 
+  it("may name the system disk, which a new machine does not have before it is installed", async () => {
+    const volume = (match: string) => ({ path: "UserVolumeConfig data", diskMatch: match });
+    const named = { new1: [volume("system_disk")], new2: [volume("system_disk && disk.size > 1u * TB")] };
+    const { reasons } = await looked({}, withNew({ named }));
+    expect(reasons).toHaveLength(1);
+    expect(reasons[0]).not.toContain("new1");
+    expect(reasons[0]).toContain("no disk matches `system_disk && disk.size > 1u * TB`");
+  });
+
   it.each([
     ["warn", 0, 2],
     ["refuse", 1, 0],

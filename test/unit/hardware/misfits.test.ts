@@ -181,6 +181,18 @@ describe("hardware that a configuration names", () => {
     expect(misfitsOf(configuration)).toEqual([]);
   });
 
+  it.each(["system_disk", "!system_disk", 'system_disk || disk.transport == "nvme"'])(
+    "may depend on the disk that Talos will be installed to: %s",
+    (match) => {
+      const waiting = {
+        ...hardware,
+        disks: hardware.disks.map((disk) => ({ ...disk, isSystemDisk: undefined })),
+      };
+      expect(misfitsOf(volume(match), waiting)).toEqual([]);
+      expect(misfitsOf(volume(`(${match}) && disk.size > 1u * TB`), waiting)).toHaveLength(1);
+    },
+  );
+
   it("must not be an alias for one link whose selector matches several", () => {
     const card = (id: string) => ({ id, fields: { type: "ether", kind: "", driver: "ice" } });
     const machine = { disks: [], links: [card("eno1"), card("eno2")] };
