@@ -5,6 +5,7 @@ import type { TalosCredentials } from "../talos/api/credentials.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
 import { reach, type Endpoints } from "../talos/endpoint.ts";
 import { findMissingHardware } from "../talos/hardware/missingHardware.ts";
+import { withoutInstallation, type NamedHardware } from "../talos/hardware/named.ts";
 import { withDefaults } from "../talos/inputs/defaults.ts";
 import { readinessSchema, type HardwareInput } from "../talos/inputs/rolloutReadiness.ts";
 import type { Hardware } from "../talos/hardware/reported.ts";
@@ -59,8 +60,7 @@ async function findMisfits(
     const found = await Promise.all(
       due.map(async ({ name, node }) => {
         const seen = await readMachine(looking, known?.to(node), () => asAnyone.to(node));
-        const misfits =
-          seen === undefined ? [] : findMissingHardware(wanted.named[name] ?? [], seen.hardware);
+        const misfits = seen === undefined ? [] : missingFor(wanted.named[name] ?? [], seen);
         const refused = (wanted.check ?? (seen?.isNew === true ? "refuse" : "warn")) === "refuse";
         return misfits.length === 0 ? [] : [{ label: nodeLabel({ name, node }), misfits, refused }];
       }),
@@ -97,12 +97,25 @@ function dueNodes(before: Properties, inputs: Properties, { check, named }: Hard
   });
 }
 
+/** A machine that answers. */
+interface SeenMachine {
+  readonly hardware: Hardware;
+  /** It waits for its first configuration. */
+  readonly isNew: boolean;
+}
+
+/** A running node's disk to install to is still compared: a reinstallation needs it. */
+function missingFor(named: readonly NamedHardware[], { hardware, isNew }: SeenMachine): string[] {
+  const isInstalled = hardware.disks.some(({ isSystemDisk }) => isSystemDisk === true);
+  return findMissingHardware(isNew && isInstalled ? withoutInstallation(named) : named, hardware);
+}
+
 /** What a machine reports; undefined if it doesn't answer. */
 async function readMachine(
   { surroundings, signal }: HardwareCall,
   known: TalosReader | undefined,
   anyone: () => TalosReader,
-): Promise<{ hardware: Hardware; isNew: boolean } | undefined> {
+): Promise<SeenMachine | undefined> {
   const limits = { deadlineMs: surroundings.timeouts.probeMs, signal };
   try {
     if (known !== undefined) return { hardware: await known.hardware(limits), isNew: false };

@@ -33,6 +33,16 @@ export function namedHardware(documents: readonly Section[]): NamedHardware[] {
   return [...documents.flatMap(namedDisks), ...namedLinks(documents)];
 }
 
+/**
+ * What else a configuration names if Talos is on the machine already, as with a disk image: it isn't installed again, whatever the configuration says
+ * (siderolabs/talos v1.13 v1alpha1_sequencer.go, Install).
+ */
+export function withoutInstallation(named: readonly NamedHardware[]): NamedHardware[] {
+  return named.filter(
+    ({ path }) => !path.startsWith("machine.install.") && !path.startsWith("UnattendedInstallConfig"),
+  );
+}
+
 function namedDisks(document: Section): NamedHardware[] {
   const install = sectionAt(document, "machine", "install");
   const selector = sectionAt(install, "diskSelector");

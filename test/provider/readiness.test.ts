@@ -213,6 +213,19 @@ describe("machines without the hardware that their configurations name", () => {
     expect(reasons[0]).toContain("no disk matches `system_disk && disk.size > 1u * TB`");
   });
 
+  it("may lack the disk to install to if a disk image was written to them: Talos is not installed again", async () => {
+    const unattended = { path: "UnattendedInstallConfig", diskMatch: "disk.size > 1u * TB" };
+    const named = { new1: [tooLarge, unattended, noLink], new2: [tooLarge] };
+    const flashed = machines.find(({ name }) => name === "new1")?.disk;
+    try {
+      if (flashed !== undefined) flashed.active = "A";
+      const { reasons } = await looked({}, withNew({ named }));
+      expect(reasons[0]).toMatch(/^new1 \(\S+\):\n.*there is no link.*\nnew2 \(\S+\):\n.*no disk matches/m);
+    } finally {
+      delete flashed?.active;
+    }
+  });
+
   it.each([
     ["warn", 0, 2],
     ["refuse", 1, 0],
