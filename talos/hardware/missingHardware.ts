@@ -16,7 +16,8 @@ import { textsIn, describeSection, type Section } from "./sections.ts";
  * Hardware that a machine configuration names but the machine lacks: disks, links and selectors without a match. One sentence each. Hardware that the node
  * doesn't report, or that only the node can evaluate, doesn't count.
  */
-export function findMissingHardware(named: readonly NamedHardware[], { disks, links }: Hardware): string[] {
+export function findMissingHardware(named: readonly NamedHardware[], reported: Hardware): string[] {
+  const { disks, links } = reported;
   return named.flatMap((one): string[] => {
     if ("link" in one || "linkSelector" in one || "linkMatch" in one) {
       const problem = links.length === 0 ? undefined : missingLink(one, links);
@@ -63,16 +64,25 @@ function missingLink(named: NamedLink, links: readonly ReportedLink[]): string |
   if ("linkMatch" in named) {
     const { linkMatch, isOne } = named;
     // Bonds and VLANs get no alias (siderolabs/talos v1.14 network/link_alias_config.go).
-    const verdicts = links.filter(isPhysical).map((link) => matchesLinkExpression(linkMatch, link));
-    if (verdicts.every((verdict) => verdict === false)) return `no link matches \`${linkMatch}\``;
+    const cards = links.filter(isPhysical);
+    const verdictsOn = (match: string) => cards.map((link) => matchesLinkExpression(match, link));
+    const verdicts = verdictsOn(linkMatch);
+    if (verdicts.every((verdict) => verdict === false))
+      return `no link matches \`${linkMatch}\`${caseHint(verdictsOn(linkMatch.toLowerCase()))}`;
     const count = verdicts.filter((verdict) => verdict === true).length;
     return isOne && count > 1
       ? `${count} links match \`${linkMatch}\`, but an alias must match exactly one`
       : undefined;
   }
   const { linkSelector } = named;
-  const isMet = links.some((link) => matchesLink(linkSelector, link) !== false);
-  return isMet ? undefined : `no link matches \`${describeSection(linkSelector)}\``;
+  if (links.some((link) => matchesLink(linkSelector, link) !== false)) return undefined;
+  const inAnyCase = links.map((link) => matchesLink(linkSelector, link, (text) => text.toLowerCase()));
+  return `no link matches \`${describeSection(linkSelector)}\`${caseHint(inAnyCase)}`;
+}
+
+/** Talos writes MAC addresses in lower case, and doesn't find others (siderolabs/talos#8176). */
+function caseHint(verdictsInAnyCase: readonly (boolean | undefined)[]): string {
+  return verdictsInAnyCase.includes(true) ? ": Talos distinguishes upper and lower case" : "";
 }
 
 function linkNames({ id, fields }: ReportedLink): string[] {
@@ -83,12 +93,16 @@ function linkNames({ id, fields }: ReportedLink): string[] {
 const comparedFields = ["busPath", "driver", "hardwareAddr", "pciID", "permanentAddr"];
 
 /** Undefined if the node doesn't report enough. */
-function matchesLink(selector: Section, link: ReportedLink): boolean | undefined {
+function matchesLink(
+  selector: Section,
+  link: ReportedLink,
+  fold: (text: string) => string = (text) => text,
+): boolean | undefined {
   const verdicts = Object.entries(selector).map(([key, value]): boolean | undefined => {
     if (key === "physical") return value === true ? isPhysical(link) : undefined;
     const reported = comparedFields.includes(key) ? link.fields[key] : undefined;
     if (typeof reported !== "string" || reported === "") return isPhysical(link) ? undefined : false;
-    return matchesGlob(String(value).toLowerCase(), reported.toLowerCase());
+    return matchesGlob(fold(String(value)), fold(reported));
   });
   if (verdicts.includes(false)) return false;
   return verdicts.includes(undefined) ? undefined : true;

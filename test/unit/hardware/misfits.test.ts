@@ -203,6 +203,25 @@ describe("hardware that a configuration names", () => {
     expect(misfitsOf(alias('link.driver == "ice"', "net%d"), machine)).toEqual([]);
   });
 
+  // siderolabs/talos#8176
+  it.each([
+    interfaces({ deviceSelector: { hardwareAddr: "52:54:00:AB:*" } }),
+    interfaces({ interface: "bond0", bond: { deviceSelectors: [{ permanentAddr: "52:54:00:AB:CD:EF" }] } }),
+    interfaces({ deviceSelector: { pciID: "8086:100e" } }),
+    alias('mac(link.hardware_addr) == "52:54:00:AB:CD:EF"'),
+  ])("must have the case of letters that the machine reports: %s", (configuration) => {
+    const card = { type: "ether", kind: "", hardwareAddr: "52:54:00:ab:cd:ef", pciID: "8086:100E" };
+    const machine = {
+      disks: [],
+      links: [{ id: "eno1", fields: { ...card, permanentAddr: card.hardwareAddr } }],
+    };
+    expect(misfitsOf(configuration, machine)).toEqual([
+      expect.stringMatching(
+        /: no link matches `.*`: Talos distinguishes upper and lower case; the node has eno1/,
+      ),
+    ]);
+  });
+
   it("is not judged if the machine reports nothing", () => {
     expect(misfitsOf(install({ disk: "/dev/sdz" }), { disks: [], links: [] })).toEqual([]);
   });
