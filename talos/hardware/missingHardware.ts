@@ -17,7 +17,8 @@ import { textsIn, describeSection, type Section } from "./sections.ts";
  * doesn't report, or that only the node can evaluate, doesn't count.
  */
 export function findMissingHardware(named: readonly NamedHardware[], reported: Hardware): string[] {
-  const { disks, links } = reported;
+  const { disks } = reported;
+  const links = reported.links.map(withOwnAddress);
   return named.flatMap((one): string[] => {
     if ("link" in one || "linkSelector" in one || "linkMatch" in one) {
       const problem = links.length === 0 ? undefined : missingLink(one, links);
@@ -83,6 +84,13 @@ function missingLink(named: NamedLink, links: readonly ReportedLink[]): string |
 /** Talos writes MAC addresses in lower case, and doesn't find others (siderolabs/talos#8176). */
 function caseHint(verdictsInAnyCase: readonly (boolean | undefined)[]): string {
   return verdictsInAnyCase.includes(true) ? ": Talos distinguishes upper and lower case" : "";
+}
+
+/** A running bond gives all members its own address. At the next boot, selectors find them by their permanent ones. */
+function withOwnAddress(link: ReportedLink): ReportedLink {
+  const { slaveKind, permanentAddr } = link.fields;
+  if (slaveKind !== "bond" || typeof permanentAddr !== "string" || permanentAddr === "") return link;
+  return { ...link, fields: { ...link.fields, hardwareAddr: permanentAddr } };
 }
 
 function linkNames({ id, fields }: ReportedLink): string[] {

@@ -222,6 +222,40 @@ describe("hardware that a configuration names", () => {
     ]);
   });
 
+  it.each([
+    interfaces({
+      interface: "bond0",
+      bond: {
+        deviceSelectors: [{ hardwareAddr: "52:54:00:00:00:01" }, { hardwareAddr: "52:54:00:00:00:02" }],
+      },
+    }),
+    alias('mac(link.hardware_addr) == "52:54:00:00:00:01"'),
+    alias('mac(link.hardware_addr) == "52:54:00:00:00:02"'),
+  ])("is found among the members of a running bond, which all have its address: %s", (configuration) => {
+    const member = (id: string, permanentAddr: string) => ({
+      id,
+      fields: {
+        type: "ether",
+        kind: "",
+        slaveKind: "bond",
+        hardwareAddr: "52:54:00:00:00:01",
+        permanentAddr,
+      },
+    });
+    const machine = {
+      disks: [],
+      links: [
+        { id: "bond0", fields: { type: "ether", kind: "bond", hardwareAddr: "52:54:00:00:00:01" } },
+        member("eno1", "52:54:00:00:00:01"),
+        member("eno2", "52:54:00:00:00:02"),
+      ],
+    };
+    expect(misfitsOf(configuration, machine)).toEqual([]);
+    expect(misfitsOf(configuration.replaceAll("00:0", "00:f"), machine)[0]).toContain(
+      "eno1 (52:54:00:00:00:01), eno2 (52:54:00:00:00:02)",
+    );
+  });
+
   it("is not judged if the machine reports nothing", () => {
     expect(misfitsOf(install({ disk: "/dev/sdz" }), { disks: [], links: [] })).toEqual([]);
   });
