@@ -35,7 +35,9 @@ function missingDisk(named: Exclude<NamedHardware, NamedLink>, disks: readonly R
   if ("disk" in named) return hasDisk(named.disk, disks) ? undefined : `there is no disk ${named.disk}`;
   if ("diskMatch" in named) {
     const { diskMatch } = named;
-    const isMet = disks.some((disk) => matchesExpression(diskMatch, disk) !== false);
+    // Volumes are not put on others (siderolabs/talos v1.13 block/internal/volumes/locate.go).
+    const writable = disks.filter(({ fields }) => fields["readonly"] !== true);
+    const isMet = writable.some((disk) => matchesExpression(diskMatch, disk) !== false);
     return isMet ? undefined : `no disk matches \`${diskMatch}\``;
   }
   const { diskSelector } = named;

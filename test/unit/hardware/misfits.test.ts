@@ -181,6 +181,13 @@ describe("hardware that a configuration names", () => {
     expect(misfitsOf(configuration)).toEqual([]);
   });
 
+  it("is not a volume's disk if it is read-only, as Talos's own images are", () => {
+    const one = { ...hardware, disks: hardware.disks.filter(({ id }) => id !== "nvme0n1") };
+    expect(misfitsOf(volume("!system_disk"), one)).toEqual([
+      "UserVolumeConfig data: no disk matches `!system_disk`; the node has sda 64 GB.",
+    ]);
+  });
+
   it.each(["system_disk", "!system_disk", 'system_disk || disk.transport == "nvme"'])(
     "may depend on the disk that Talos will be installed to: %s",
     (match) => {
