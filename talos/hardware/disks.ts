@@ -97,6 +97,15 @@ function isInstallable({ fields }: ReportedDisk): boolean {
   return fields["readonly"] !== true && fields["cdrom"] !== true && toText(fields["transport"]) !== "";
 }
 
+/** Whether the selector would match the disk if its transport were known: it is not behind some RAID controllers and on some hypervisors. */
+export function lacksOnlyTransport(
+  selector: Readonly<Record<string, unknown>>,
+  { fields, ...disk }: ReportedDisk,
+): boolean {
+  if (toText(fields["transport"]) !== "") return false;
+  return matchesSelector(selector, { ...disk, fields: { ...fields, transport: "unknown" } }) === true;
+}
+
 function matchesType(type: string, { fields }: ReportedDisk): boolean | undefined {
   switch (type.toLowerCase()) {
     case "nvme":

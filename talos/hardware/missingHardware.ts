@@ -1,4 +1,4 @@
-import { matchesExpression, matchesSelector } from "./disks.ts";
+import { lacksOnlyTransport, matchesExpression, matchesSelector } from "./disks.ts";
 import { matchesGlob } from "./glob.ts";
 import { matchesLinkExpression } from "./linkExpression.ts";
 import type { NamedHardware } from "./named.ts";
@@ -6,6 +6,7 @@ import {
   describeDisks,
   describeLinks,
   isPhysical,
+  isRealDisk,
   type Hardware,
   type ReportedDisk,
   type ReportedLink,
@@ -41,8 +42,13 @@ function missingDisk(named: Exclude<NamedHardware, NamedLink>, disks: readonly R
     return isMet ? undefined : `no disk matches \`${diskMatch}\``;
   }
   const { diskSelector } = named;
-  const isMet = disks.some((disk) => matchesSelector(diskSelector, disk) !== false);
-  return isMet ? undefined : `no disk matches \`${describeSection(diskSelector)}\``;
+  if (disks.some((disk) => matchesSelector(diskSelector, disk) !== false)) return undefined;
+  const skipped = disks.filter((disk) => isRealDisk(disk) && lacksOnlyTransport(diskSelector, disk));
+  const hint =
+    skipped.length === 0
+      ? ""
+      : `: Talos skips disks without a transport (${skipped.map(({ id }) => id).join(", ")}), so name one in machine.install.disk`;
+  return `no disk matches \`${describeSection(diskSelector)}\`${hint}`;
 }
 
 function hasDisk(device: string, disks: readonly ReportedDisk[]): boolean {

@@ -27,9 +27,13 @@ const virtualDisk = /^(loop|ram|zram|dm-|md|nbd|sr)\d*/;
 
 /** `sda 64 GB, nvme0n1 32 GB` */
 export function describeDisks(disks: readonly ReportedDisk[]): string {
-  const real = disks.filter(({ id, fields }) => !virtualDisk.test(id) && fields["cdrom"] !== true);
+  const real = disks.filter(isRealDisk);
   if (real.length === 0) return "no disk";
   return real.map(({ id, fields }) => `${id} ${prettySize(fields)}`.trimEnd()).join(", ");
+}
+
+export function isRealDisk({ id, fields }: ReportedDisk): boolean {
+  return !virtualDisk.test(id) && fields["cdrom"] !== true;
 }
 
 function prettySize(fields: Readonly<Record<string, unknown>>): string {

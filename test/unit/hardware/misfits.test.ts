@@ -181,6 +181,17 @@ describe("hardware that a configuration names", () => {
     expect(misfitsOf(configuration)).toEqual([]);
   });
 
+  // siderolabs/talos#10292
+  it("cannot be selected for the installation if its transport is unknown, as behind some RAID controllers", () => {
+    const raid = { dev_path: "/dev/sda", size: 480e9, pretty_size: "480 GB", model: "PERC H740P Adp" };
+    const machine = { disks: [{ id: "sda", isSystemDisk: undefined, fields: raid }], links: [] };
+    expect(misfitsOf(install({ diskSelector: { size: ">= 100GB" } }), machine)).toEqual([
+      "machine.install.diskSelector: no disk matches `size: >= 100GB`: Talos skips disks without a transport (sda), so name one in machine.install.disk; the node has sda 480 GB.",
+    ]);
+    expect(misfitsOf(install({ diskSelector: { size: ">= 1TB" } }), machine)[0]).not.toContain("transport");
+    expect(misfitsOf(install({ disk: "/dev/sda" }), machine)).toEqual([]);
+  });
+
   it("is not a volume's disk if it is read-only, as Talos's own images are", () => {
     const one = { ...hardware, disks: hardware.disks.filter(({ id }) => id !== "nvme0n1") };
     expect(misfitsOf(volume("!system_disk"), one)).toEqual([
