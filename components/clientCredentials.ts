@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { coded } from "../talos/errorCodes.ts";
 import type { ClientConfiguration } from "./machineConfiguration.ts";
 
 /** The CA of the cluster's Talos API, `certs.os` of its secrets. */
@@ -21,4 +22,27 @@ export function issueClientCredentials(
     { parent },
   );
   return pulumi.secret(issued.clientConfiguration);
+}
+
+/** A talosconfig's credentials. Its context, endpoints and nodes are not inputs of the provider's resources. Secret. */
+export function providedCredentials(
+  given: pulumi.Input<ClientConfiguration> | undefined,
+): pulumi.Output<ClientConfiguration> | undefined {
+  if (given === undefined) return undefined;
+  const credentials = pulumi.output(given).apply(({ caCertificate, clientCertificate, clientKey }) => ({
+    caCertificate,
+    clientCertificate,
+    clientKey,
+  }));
+  return pulumi.secret(credentials);
+}
+
+export function requireCredentials(
+  credentials: pulumi.Output<ClientConfiguration> | undefined,
+): pulumi.Output<ClientConfiguration> {
+  if (credentials !== undefined) return credentials;
+  throw new pulumi.InputPropertyError({
+    propertyPath: "existing.clientConfiguration",
+    reason: coded("arguments", "is missing; only renewCredentials: true does without"),
+  });
 }

@@ -11,7 +11,7 @@ import { formerConfiguration, NodeConfiguration } from "./machineConfiguration.t
 import type { ClientConfiguration, NodeConfigurationArgs } from "./machineConfiguration.ts";
 import { addressesOfRole, firstControlPlane, sortForApply } from "./applyOrder.ts";
 import { previewInputs } from "./clusterInputs.ts";
-import { issueClientCredentials } from "./clientCredentials.ts";
+import { issueClientCredentials, providedCredentials, requireCredentials } from "./clientCredentials.ts";
 import { withoutStackTraces } from "./stackTraces.ts";
 import { gatherNamed } from "./outputs.ts";
 import type { ConfirmedPlan } from "./rolloutReadiness.ts";
@@ -56,8 +56,8 @@ export interface TalosClusterNode {
 export interface ExistingCluster {
   /** Its secrets, as in `talosctl gen secrets` or its machine configurations. */
   machineSecrets: pulumi.Input<MachineSecrets>;
-  /** Credentials of its talosconfig, role os:admin. */
-  clientConfiguration: pulumi.Input<ClientConfiguration>;
+  /** Credentials of its talosconfig, role os:admin. Not needed with `renewCredentials`. */
+  clientConfiguration?: pulumi.Input<ClientConfiguration> | undefined;
 }
 
 /** A new or running cluster: its nodes and their machine configurations. */
@@ -166,10 +166,9 @@ export class TalosCluster extends pulumi.ComponentResource {
     this.cluster = name;
     const first = firstControlPlane(args.nodes);
     const own = this.identity(args);
-    const identity =
-      args.renewCredentials === true
-        ? { ...own, clientConfiguration: issueClientCredentials(talosAuthority(own), this) }
-        : own;
+    const issued =
+      args.renewCredentials === true ? issueClientCredentials(talosAuthority(own), this) : undefined;
+    const identity = { ...own, clientConfiguration: requireCredentials(issued ?? own.clientConfiguration) };
     this.clientConfiguration = identity.clientConfiguration;
     this.clusterId = identity.machineSecrets.apply((secrets) => unwrapSecrets(secrets).cluster.id);
     const { configurations, look } = withoutStackTraces(() => this.applyConfigurations(args, identity));
@@ -194,20 +193,11 @@ export class TalosCluster extends pulumi.ComponentResource {
   }
 
   /** The cluster's secrets and the contract they were generated for: provided, or generated once and kept in the state. */
-  private identity(args: TalosClusterArgs): Identity {
+  private identity(args: TalosClusterArgs): ProvidedIdentity {
     if (args.existing !== undefined) {
       return {
         machineSecrets: pulumi.secret(args.existing.machineSecrets),
-        clientConfiguration: pulumi.secret(
-          // Only these three: a talosconfig's context, endpoints and nodes are not inputs of the provider's resources.
-          pulumi
-            .output(args.existing.clientConfiguration)
-            .apply(({ caCertificate, clientCertificate, clientKey }) => ({
-              caCertificate,
-              clientCertificate,
-              clientKey,
-            })),
-        ),
+        clientConfiguration: providedCredentials(args.existing.clientConfiguration),
         contract: pulumi.output(args.contract ?? args.initialContract),
       };
     }
@@ -336,13 +326,17 @@ function unwrapSecrets(secrets: MachineSecrets): MachineSecrets {
 }
 
 /** The CA of the cluster's Talos API. */
-function talosAuthority({ machineSecrets }: Identity): pulumi.Output<{ cert: string; key: string }> {
+function talosAuthority({ machineSecrets }: ProvidedIdentity): pulumi.Output<{ cert: string; key: string }> {
   return machineSecrets.apply((secrets) => unwrapSecrets(secrets).certs.os);
 }
 
-interface Identity {
-  machineSecrets: pulumi.Output<MachineSecrets>;
+interface Identity extends ProvidedIdentity {
   clientConfiguration: pulumi.Output<ClientConfiguration>;
+}
+
+interface ProvidedIdentity {
+  machineSecrets: pulumi.Output<MachineSecrets>;
+  clientConfiguration: pulumi.Output<ClientConfiguration> | undefined;
   contract: pulumi.Output<string>;
   /** The contract the secrets were generated for, if they were generated here. */
   createdWith?: pulumi.Output<string>;

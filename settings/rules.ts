@@ -84,7 +84,10 @@ export function completeSettings(
 }
 
 /** The secrets of a running cluster, if they are well formed. */
-const secretsOnly = z.object({ cluster: z.object({ secrets: baseShape.cluster.shape.secrets }) });
+const { secrets: secretsSchema, renewCredentials: renewSchema } = baseShape.cluster.shape;
+const secretsOnly = z.object({
+  cluster: z.object({ secrets: secretsSchema, renewCredentials: renewSchema.catch(false) }),
+});
 
 /** @param given for the rules. @param raw the same settings as written, for the drivers' schemas */
 function checkAndComplete(
@@ -115,9 +118,11 @@ function checkAndComplete(
   const ownOfControlPlane = sources.find(
     (source, index) => source !== undefined && nodes[index]?.role === "controlplane",
   );
-  const secrets = secretsOnly.safeParse(raw).data?.cluster.secrets;
+  const { secrets, renewCredentials } = secretsOnly.safeParse(raw).data?.cluster ?? {};
   const existing =
-    secrets === undefined ? undefined : readExistingSecrets(secrets, readFile, ownOfControlPlane);
+    secrets === undefined
+      ? undefined
+      : readExistingSecrets(secrets, readFile, ownOfControlPlane, renewCredentials);
   problems.push(...(existing?.problems ?? []));
   const contract = textIfParsable(given.talosContract, parseContract);
   problems.push(...checkBaseFiles(given, sources, existing?.secrets?.machineSecrets, contract));

@@ -15,7 +15,8 @@ import {
 /** The parsed secrets of a running cluster. */
 export interface ExistingSecrets {
   machineSecrets: MachineSecrets;
-  clientConfiguration: ClientCredentials;
+  /** Absent only if the program issues credentials itself. */
+  clientConfiguration?: ClientCredentials;
 }
 
 const base = "cluster.secrets";
@@ -23,11 +24,13 @@ const base = "cluster.secrets";
 /**
  * Reads `cluster.secrets`, inline or from files. Messages never contain a secret's value.
  * @param own a control plane's machine configuration, which provides the secrets if nothing else does
+ * @param renewCredentials whether a talosconfig may be missing, as after its loss: it is not used
  */
 export function readExistingSecrets(
   setting: SecretsSetting,
   readFile: ReadFile,
   own?: Source,
+  renewCredentials = false,
 ): { secrets?: ExistingSecrets; problems: Problem[] } {
   const problems: Problem[] = [];
   const parsed = <T>(source: Source | undefined, parse: (text: string) => T): T | undefined => {
@@ -53,10 +56,12 @@ export function readExistingSecrets(
         "has no secrets: set bundleFile (secrets.yaml) or controlplaneFile (controlplane.yaml), or their contents",
     });
   }
-  if (!givesSource(setting, "talosconfig")) {
+  const isGiven = givesSource(setting, "talosconfig");
+  if (!isGiven && !renewCredentials) {
     problems.push({
       path: base,
-      reason: "has no talosconfig: set talosconfigFile or, as a secret, talosconfig",
+      reason:
+        "has no talosconfig: set talosconfigFile or, as a secret, talosconfig; or cluster.renewCredentials: true, which issues one",
     });
   }
   const config = read("controlplane") ?? (bundle || machineConfig ? undefined : own);
@@ -64,8 +69,9 @@ export function readExistingSecrets(
     parsed(read("bundle"), parseSecretsBundle) ?? parsed(config, secretsFromMachineConfig);
   const talosconfig = read("talosconfig");
   const clientConfiguration = parsed(talosconfig, parseTalosconfig);
-  if (problems.length > 0 || machineSecrets === undefined || clientConfiguration === undefined)
-    return { problems };
+  if (problems.length > 0 || machineSecrets === undefined) return { problems };
+  if (clientConfiguration === undefined)
+    return isGiven ? { problems } : { secrets: { machineSecrets }, problems };
   const foreign = talosconfigMismatch(
     clientConfiguration,
     machineSecrets.certs.os.cert,

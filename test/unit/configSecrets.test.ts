@@ -96,6 +96,13 @@ describe("the secrets of a running cluster", () => {
     );
   });
 
+  it("need no talosconfig if the program issues the credentials, as after its loss", () => {
+    const lost = { "cluster.secrets": { bundle }, "cluster.renewCredentials": true };
+    const { settings, problems } = parseOutcome(withValues(adoptedSettings(), lost), adoptedFiles);
+    expect(problems).toEqual([]);
+    expect(settings?.cluster.secrets).not.toHaveProperty("clientConfiguration");
+  });
+
   it("must not have both a path and the contents of a file", () => {
     expect(
       problemsWith({ bundle, bundleFile: "secrets.yaml", talosconfig, talosconfigFile: "talosconfig" }),

@@ -295,10 +295,11 @@ describe("the program", () => {
     expect(await kubernetes({})).toMatchObject({ pinned: {} });
   });
 
-  it("uses credentials from the cluster's CA everywhere with renewCredentials", async () => {
+  it("uses credentials from the cluster's CA everywhere with renewCredentials, and needs no others", async () => {
     const plain = await runProgram(dev());
     expect(plain.calls.map(({ token }) => token)).not.toContain("talos-node:index:clientCredentials");
-    const { resources, calls } = await runProgram(withValues(dev(), { "cluster.renewCredentials": true }));
+    const lost = { "cluster.secrets": { bundle }, "cluster.renewCredentials": true };
+    const { resources, calls } = await runProgram(withValues(dev(), lost));
     const issuing = calls.filter(({ token }) => token === "talos-node:index:clientCredentials");
     expect(issuing).toHaveLength(1);
     expect(issuing[0]?.inputs["authority"]).toHaveProperty("key");

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
+import { providedCredentials, requireCredentials } from "../../components/clientCredentials.ts";
 import { TalosCluster, type TalosClusterArgs, type TalosClusterNode } from "../../components/talosCluster.ts";
 import { parseSecretsBundle, parseTalosconfig } from "../../talos/secretsBundle.ts";
 import {
@@ -554,6 +555,15 @@ describe("the outputs", () => {
         expect(kubeconfig.start).toBeGreaterThan(end);
     },
   );
+
+  it("need the credentials of a running cluster, unless they are issued", () => {
+    expect(() => requireCredentials(providedCredentials(undefined))).toThrow(
+      expect.objectContaining({
+        propertyPath: "existing.clientConfiguration",
+        reason: expect.stringMatching(/^is missing; only renewCredentials/) as string,
+      }),
+    );
+  });
 
   it("no input of any resource has a secret in plain text", async () => {
     for (const changes of [{}, running]) {
