@@ -35,11 +35,15 @@ type NamedLink = Extract<NamedHardware, { link: string } | { linkSelector: Secti
 function missingDisk(named: Exclude<NamedHardware, NamedLink>, disks: readonly ReportedDisk[]) {
   if ("disk" in named) return hasDisk(named.disk, disks) ? undefined : `there is no disk ${named.disk}`;
   if ("diskMatch" in named) {
-    const { diskMatch } = named;
+    const { diskMatch, isOne } = named;
     // Volumes are not put on others (siderolabs/talos v1.13 block/internal/volumes/locate.go).
     const writable = disks.filter(({ fields }) => fields["readonly"] !== true);
-    const isMet = writable.some((disk) => matchesExpression(diskMatch, disk) !== false);
-    return isMet ? undefined : `no disk matches \`${diskMatch}\``;
+    const verdicts = writable.map((disk) => matchesExpression(diskMatch, disk));
+    if (verdicts.every((verdict) => verdict === false)) return `no disk matches \`${diskMatch}\``;
+    const count = verdicts.filter((verdict) => verdict === true).length;
+    return isOne === true && count > 1
+      ? `${count} disks match \`${diskMatch}\`, but a volume of type disk needs exactly one`
+      : undefined;
   }
   const { diskSelector } = named;
   if (disks.some((disk) => matchesSelector(diskSelector, disk) !== false)) return undefined;

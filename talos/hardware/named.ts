@@ -5,7 +5,8 @@ import { sectionsIn, nameOf, sectionAt, textsIn, type Section } from "./sections
 export type NamedHardware = { readonly path: string } & (
   | { readonly disk: string }
   | { readonly diskSelector: Section }
-  | { readonly diskMatch: string }
+  /** `isOne`: the volume takes a whole disk, and is not created if several match. */
+  | { readonly diskMatch: string; readonly isOne?: true }
   | { readonly link: string }
   | { readonly linkSelector: Section }
   /** `isOne`: the alias applies only if exactly one link matches. */
@@ -50,6 +51,7 @@ function namedDisks(document: Section): NamedHardware[] {
     typeof value === "string" && value !== "" ? [{ path, disk: value }] : [];
   const match = sectionAt(document, "provisioning", "diskSelector")["match"];
   const kind = document["kind"];
+  const wholeDisk = document["volumeType"] === "disk" ? { isOne: true as const } : {};
   return [
     // A selector takes precedence over the disk (siderolabs/talos v1.13 v1alpha1_types.go, InstallConfig).
     ...(Object.keys(selector).length === 0
@@ -59,7 +61,7 @@ function namedDisks(document: Section): NamedHardware[] {
       disk(`machine.disks[${index}].device`, entry["device"]),
     ),
     ...(typeof kind === "string" && typeof match === "string"
-      ? [{ path: `${kind}${nameOf(document)}`, diskMatch: match.trim() }]
+      ? [{ path: `${kind}${nameOf(document)}`, diskMatch: match.trim(), ...wholeDisk }]
       : []),
   ];
 }

@@ -274,6 +274,21 @@ describe("hardware that a configuration names", () => {
     );
   });
 
+  it("must be one disk for a volume that takes a whole disk", () => {
+    const whole = (match: string) =>
+      stringify({
+        kind: "UserVolumeConfig",
+        name: "data",
+        volumeType: "disk",
+        provisioning: { diskSelector: { match } },
+      });
+    expect(misfitsOf(whole("disk.size > 1u * GB"))).toEqual([
+      `UserVolumeConfig data: 2 disks match \`disk.size > 1u * GB\`, but a volume of type disk needs exactly one; ${disks}`,
+    ]);
+    expect(misfitsOf(whole('disk.transport == "nvme"'))).toEqual([]);
+    expect(misfitsOf(volume("disk.size > 1u * GB"))).toEqual([]);
+  });
+
   it("is not judged if the machine reports nothing", () => {
     expect(misfitsOf(install({ disk: "/dev/sdz" }), { disks: [], links: [] })).toEqual([]);
   });
