@@ -125,6 +125,12 @@ export type InstallDisk =
       readonly diskMatch: string;
     };
 
+/** A disk by its path or, below /dev/disk, by one of udev's links, which a disk's path never is. */
+function deviceExpression(device: string): string {
+  const quoted = JSON.stringify(device);
+  return device.startsWith("/dev/disk/") ? `${quoted} in disk.symlinks` : `disk.dev_path == ${quoted}`;
+}
+
 /** Sets the installer image and the install disk; undefined if neither is given. */
 export function installImagePatch({
   image,
@@ -148,7 +154,7 @@ export function installImagePatch({
         `contract ${contract} does not support diskSelector with properties; use diskMatch with an expression`,
       );
     }
-    const match = diskMatch ?? (disk === undefined ? undefined : `disk.dev_path == ${JSON.stringify(disk)}`);
+    const match = diskMatch ?? (disk === undefined ? undefined : deviceExpression(disk));
     const provisioning = {
       ...(match === undefined ? {} : { diskSelector: { match } }),
       ...(wipe === undefined ? {} : { wipe }),

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
+import { matchesExpression } from "../../talos/hardware/disks.ts";
 import {
   hostnamePatch,
   installImagePatch,
@@ -137,6 +138,21 @@ describe("the other patches", () => {
       provisioning: { diskSelector: { match: 'disk.dev_path == "/dev/vda"' } },
     });
     expect(installImagePatch({ contract: "v1.13" })).toBeUndefined();
+  });
+
+  test("find a disk that is named by one of udev's links", () => {
+    const disk = "/dev/disk/by-id/ata-WDC_WD640";
+    const { provisioning } = parse(installImagePatch({ disk, contract: "v1.14" }) ?? "") as {
+      provisioning: { diskSelector: { match: string } };
+    };
+    const found = (link: string) =>
+      matchesExpression(provisioning.diskSelector.match, {
+        id: "sda",
+        isSystemDisk: undefined,
+        fields: { dev_path: "/dev/sda", symlinks: [link] },
+      });
+    expect(found(disk)).toBe(true);
+    expect(found("/dev/disk/by-id/ata-OTHER")).toBe(false);
   });
 
   test("refuse a disk in another contract's form", () => {
