@@ -1,5 +1,5 @@
 import { coded } from "../../talos/errorCodes.ts";
-import { createPrivateKey, createPublicKey, hash, hkdfSync, webcrypto } from "node:crypto";
+import { createPrivateKey, createPublicKey, hash, hkdfSync, webcrypto, X509Certificate } from "node:crypto";
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 import { pemCredentials, type TalosCredentials } from "../../talos/api/credentials.ts";
@@ -81,6 +81,12 @@ function parseAuthority({ cert, key }: TalosAuthority, now: number) {
     throw new IssueError(
       `the CA of the cluster's Talos API has a key of type ${String(signing.asymmetricKeyType)}; cluster.renewCredentials supports Ed25519 keys, which Talos generates`,
       "Provide a new talosconfig (cluster.secrets.talosconfig) instead.",
+    );
+  // Nodes would reject what it signs.
+  if (!new X509Certificate(pem.ca).checkPrivateKey(signing))
+    throw new IssueError(
+      "cluster.renewCredentials needs the CA of the cluster's Talos API, and its key does not belong to its certificate in the cluster's secrets (certs.os)",
+      "Take both from one file, as after a rotation (docs/adopt.md).",
     );
   if (ca.notAfter.getTime() <= now)
     throw new IssueError(

@@ -89,10 +89,15 @@ describe("issued credentials", () => {
     const result = await provider.invoke(token, wrap({ authority: { ...authority } }, ["authority"]));
     expect([...unwrap(result.outputs as Properties).secrets]).toEqual(["clientConfiguration"]);
     const rsa = await createAuthority("talos", "ecdsa");
+    const other = await createAuthority("talos", "ed25519");
     for (const [given, reason] of [
       [{ cert: base64(rsa.pem), key: base64(await keyOf(rsa, "PRIVATE KEY")) }, /type ec; .*new talosconfig/],
       [{ cert: authority.cert, key: base64("CANARYc4n4ry") }, /its key .*\[renew-credentials\]/],
       [{ cert: "", key: authority.key }, /its certificate .*\[renew-credentials\]/],
+      [
+        { cert: base64(other.pem), key: authority.key },
+        /key does not belong to its certificate.*\[renew-cred/,
+      ],
     ] as const) {
       const { failures } = await provider.invoke(token, { authority: given });
       expect(failures?.[0]?.reason).toMatch(reason);
