@@ -13,12 +13,14 @@ interface ExpiryCheck {
   readonly name: string;
   readonly certificate: string | undefined;
   readonly fix: string;
+  /** If there is another one after the expiry. */
+  readonly lateFix?: string;
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly sink: StatusSink;
 }
 
-function checkExpiry({ name, certificate, fix, now, sink }: ExpiryCheck): CheckFailure[] {
+function checkExpiry({ name, certificate, fix, lateFix = fix, now, sink }: ExpiryCheck): CheckFailure[] {
   const expiry = expiryNotice(certificate, now);
   if (expiry === undefined) return [];
   if (!expiry.isOver) {
@@ -35,10 +37,13 @@ function checkExpiry({ name, certificate, fix, now, sink }: ExpiryCheck): CheckF
   const reason = coded(
     "certificate-expired",
     `the client certificate of the ${name} expired on ${expiry.on}; the cluster cannot be managed with it`,
-    fix,
+    lateFix,
   );
   return [{ property: "", reason }];
 }
+
+const renewal =
+  "Set cluster.renewCredentials: true, which issues new credentials from the cluster's CA without touching a node, or provide a new talosconfig";
 
 /** The credentials for the Talos API. */
 export function checkTalosconfigExpiry(
@@ -50,7 +55,9 @@ export function checkTalosconfigExpiry(
   return checkExpiry({
     name: "talosconfig",
     certificate: (clientConfiguration as TalosCredentials | undefined)?.clientCertificate,
-    fix: "Set cluster.renewCredentials: true, which issues new credentials from the cluster's CA without touching a node, or provide a new talosconfig (talosctl config new, cluster.secrets.talosconfig).",
+    fix: `${renewal} (talosctl config new, cluster.secrets.talosconfig).`,
+    // `talosctl config new` asks a node, which rejects the expired certificate.
+    lateFix: `${renewal} (talosctl gen config --with-secrets secrets.yaml --output-types talosconfig, cluster.secrets.talosconfig).`,
     ...{ now, sink },
   });
 }

@@ -156,6 +156,10 @@ describe("with a running cluster", () => {
     const over = await preview(366, year);
     expect(over.reasons).toHaveLength(1);
     expect(over.reasons[0]).toMatch(/talosconfig expired on .*renewCredentials.*new talosconfig/);
+    // `talosctl config new` would ask a node.
+    expect(soon.warnings[0]).toContain("talosctl config new");
+    expect(over.reasons[0]).toContain("talosctl gen config --with-secrets");
+    expect(over.reasons[0]).not.toContain("config new");
     // No node was contacted: the hardware mismatch is not among the warnings.
     expect(over.warnings).toEqual([]);
   });
