@@ -79,8 +79,14 @@ export function readExistingSecrets(
   );
   if (foreign !== undefined) {
     const [key, where] = [talosconfig?.path ?? base, config?.path ?? `${base}.bundle`];
+    const context = JSON.stringify(clientConfiguration.context);
     return {
-      problems: [{ path: key, reason: `${foreign} (${where}): the files belong to different clusters` }],
+      problems: [
+        {
+          path: key,
+          reason: `${foreign} (${where}): one of the files, or the current context ${context}, belongs to another cluster`,
+        },
+      ],
     };
   }
   return { secrets: { machineSecrets, clientConfiguration }, problems };

@@ -240,7 +240,7 @@ describe("a talosconfig", () => {
       {
         path: "cluster.secrets.talosconfig",
         reason:
-          "its client certificate was not signed by the cluster's machine CA (cluster.secrets.bundle): the files belong to different clusters",
+          'its client certificate was not signed by the cluster\'s machine CA (cluster.secrets.bundle): one of the files, or the current context "dev", belongs to another cluster',
       },
     ]);
     const cp = configOf(controlplane, foreign);
