@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { matchesGlob } from "./glob.ts";
 import { sectionsIn, nameOf, sectionAt, textsIn, type Section } from "./sections.ts";
 
@@ -72,7 +73,7 @@ function namedLinks(documents: readonly Section[]): NamedHardware[] {
   );
   const made = new Set([...interfaces.flatMap(linksMadeBy), ...documents.flatMap(linksMadeByDocument)]);
   // `net%d` names any number of links.
-  const patterns = [...made].filter((name) => name.includes("%d")).map((name) => name.replace("%d", "*"));
+  const patterns = [...made].map((name) => name.replace("%d", "*")).filter((name) => name.includes("*"));
   const link = (path: string, name: unknown): NamedHardware[] =>
     typeof name !== "string" || made.has(name) || patterns.some((pattern) => matchesGlob(pattern, name))
       ? []
@@ -114,17 +115,24 @@ function namedLinks(documents: readonly Section[]): NamedHardware[] {
   ];
 }
 
-/** Names of links that an entry of `machine.network.interfaces` creates, VLANs included. */
+/** Names of links that an entry of `machine.network.interfaces` creates, VLANs included; `*.7` if it selects the VLAN's link by its properties. */
 function linksMadeBy(entry: Section): string[] {
-  const name = entry["interface"];
-  if (typeof name !== "string") return [];
+  const name = textsIn([entry["interface"]])[0];
   const isNew = ["bond", "bridge", "wireguard"].some(
     (kind) => Object.keys(sectionAt(entry, kind)).length > 0,
   );
   return [
-    ...(isNew || entry["dummy"] === true ? [name] : []),
-    ...sectionsIn(entry["vlans"]).map(({ vlanId }) => `${name}.${String(vlanId)}`),
+    ...(name !== undefined && (isNew || entry["dummy"] === true) ? [name] : []),
+    ...sectionsIn(entry["vlans"]).map(({ vlanId }) =>
+      name === undefined ? `*.${String(vlanId)}` : vlanName(name, String(vlanId)),
+    ),
   ];
+}
+
+/** Talos shortens the names of VLANs of links with long names (siderolabs/talos v1.13 nethelpers/vlan.go). */
+function vlanName(link: string, vlanId: string): string {
+  const short = link.length <= 10 ? link : `${link.slice(0, 4)}${hash("sha256", link).slice(0, 6)}`;
+  return `${short}.${vlanId}`;
 }
 
 function linksMadeByDocument(document: Section): string[] {

@@ -168,6 +168,15 @@ describe("hardware that a configuration names", () => {
     interfaces({ interface: "bond0", bond: { interfaces: ["enp1s0"] } }, { interface: "bond0", dhcp: true }),
     interfaces({ deviceSelector: { hardwareAddr: "52:54:00:*", driver: "virtio*" } }),
     interfaces({ deviceSelector: { physical: true } }),
+    // VLANs of a selected link, and of one with a long name (siderolabs/talos nethelpers/vlan_test.go).
+    interfaces(
+      { deviceSelector: { driver: "virtio*" }, vlans: [{ vlanId: 7 }] },
+      { interface: "br0", bridge: { interfaces: ["enp9s0.7"] } },
+    ),
+    interfaces(
+      { interface: "enx12545f8c99cd", ignore: true, vlans: [{ vlanId: 25 }] },
+      { interface: "br0", bridge: { interfaces: ["enx1ee6413.25"] } },
+    ),
     // Older releases do not report this field.
     interfaces({ deviceSelector: { permanentAddr: "52:54:00:00:00:01" } }),
     alias('glob("52:54:00:*", mac(link.hardware_addr)) && link.driver == "virtio_net"'),
