@@ -56,9 +56,11 @@ function missingDisk(named: Exclude<NamedHardware, NamedLink>, disks: readonly R
 }
 
 function hasDisk(device: string, disks: readonly ReportedDisk[]): boolean {
-  // An older release doesn't report udev's disk links.
+  // Of all links, nodes report only udev's below /dev/disk, and not in older releases.
+  const isLink = device.lastIndexOf("/") > "/dev".length;
   const reportsLinks = disks.some(({ fields }) => Array.isArray(fields["symlinks"]));
-  return disks.some((disk) => isDiskAt(disk, device)) || (device.startsWith("/dev/disk/") && !reportsLinks);
+  const isReported = !isLink || (device.startsWith("/dev/disk/") && reportsLinks);
+  return !isReported || disks.some((disk) => isDiskAt(disk, device));
 }
 
 /** By its path, or by one of udev's links. */

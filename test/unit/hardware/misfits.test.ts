@@ -177,6 +177,8 @@ describe("hardware that a configuration names", () => {
       { interface: "enx12545f8c99cd", ignore: true, vlans: [{ vlanId: 25 }] },
       { interface: "br0", bridge: { interfaces: ["enx1ee6413.25"] } },
     ),
+    // Not reported by the node: only links below /dev/disk are.
+    stringify({ machine: { disks: [{ device: "/dev/mapper/data" }, { device: "/dev/md/data" }] } }),
     // Older releases do not report this field.
     interfaces({ deviceSelector: { permanentAddr: "52:54:00:00:00:01" } }),
     alias('glob("52:54:00:*", mac(link.hardware_addr)) && link.driver == "virtio_net"'),
