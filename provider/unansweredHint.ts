@@ -5,7 +5,14 @@ const otherAuthorityPattern = /self.signed|unable to (verify|get)|unknown author
 const clientRefusedPattern = /does not accept the client certificate/i;
 // The transport's wording when no endpoint for the node answers (talos/api/transport.ts).
 const endpointsDownPattern = /its endpoint .* does not answer|none of its endpoints answers/;
+// siderolabs/talos v1.13 pkg/grpc/middleware/authz
+const deniedPattern = /\bnot authorized\b/;
 const clockPattern = /expired|not yet valid|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/i;
+
+/** For a node that refuses what only the role os:admin may do; undefined for every other reason. */
+export function accessHint(reason: string): string | undefined {
+  return deniedPattern.test(reason) ? "The talosconfig needs the role os:admin." : undefined;
+}
 
 /**
  * What to do about a node that could not be reached, by the observed reason. A node that answers with the wrong certificate is up, so restarting it doesn't
@@ -14,6 +21,8 @@ const clockPattern = /expired|not yet valid|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/
 export function hintForUnanswered(reason: string): string {
   if (clientRefusedPattern.test(reason))
     return "The node is up. Check that the talosconfig belongs to this node's cluster and has not expired, and that the clocks of the node and this machine agree.";
+  const access = accessHint(reason);
+  if (access !== undefined) return access;
   if (clockPattern.test(reason))
     return "The node is up. Check that the clocks of the node and this machine agree, and when the certificates expire.";
   if (otherAuthorityPattern.test(reason))

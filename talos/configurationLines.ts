@@ -7,7 +7,7 @@ export const firstConfigurationLine = `${first} the machine waits for its first 
 
 /** @param label the node's name and address */
 export function unansweredLine(label: string): string {
-  return `${unanswered} ${label} did not answer`;
+  return `${unanswered} ${label} could not be read`;
 }
 
 /** The machine has no configuration yet. */

@@ -11,6 +11,7 @@ import { nodeLabel } from "../inputs.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import { hasUnknown, unwrap, wrap, type Properties } from "../secrets.ts";
 import { alwaysSecret } from "../state.ts";
+import { accessHint } from "../unansweredHint.ts";
 import { UnfinishedError } from "../unfinished.ts";
 import { applyConfiguration, type ApplyCall } from "./apply.ts";
 import {
@@ -131,6 +132,7 @@ async function lookBeforeApply(
         coded(
           "config-unreadable",
           `${nodeLabel(wanted)}: its configuration could not be read, so the changes there are unknown: ${found.reason}`,
+          accessHint(found.reason),
         ),
       );
       return { changes: [unansweredLine(nodeLabel(wanted))], failures: [] };

@@ -187,7 +187,9 @@ describe("a machine without a configuration at an endpoint's address", () => {
     const inputs = configurationInputs("w3", { endpoints: { "*": ["127.58.1.99"] } });
     const { provider, warnings } = createHarness();
     const checked = await provider.check(configurationUrn, {}, inputs);
-    expect((checked.inputs as Properties)["changes"]).toEqual(["not known: w3 (127.58.1.23) did not answer"]);
+    expect((checked.inputs as Properties)["changes"]).toEqual([
+      "not known: w3 (127.58.1.23) could not be read",
+    ]);
     expect(warnings.join()).toContain(
       "the endpoint 127.58.1.99 has a certificate that is not of this cluster",
     );

@@ -229,11 +229,24 @@ describe("the preview", () => {
     const given = inputsOf("w1", wantedOf("w1"), { node: "127.49.1.99" });
     const { inputs, failures } = await check(own, {}, given);
     expect(failures).toEqual([]);
-    expect(changesOf(inputs)).toEqual(["not known: w1 (127.49.1.99) did not answer"]);
+    expect(changesOf(inputs)).toEqual(["not known: w1 (127.49.1.99) could not be read"]);
     expect(own.warnings.join()).toContain("[config-unreadable]");
     const before = own.dials();
     await check(own, inputs, given);
     expect(own.dials()).toBeGreaterThan(before);
+  });
+
+  it("does not advise to switch on a node that refuses credentials without the role os:admin", async () => {
+    const own = acting((talos) => ({
+      machineConfiguration: async () => {
+        throw new TalosError("denied", talos.node, "State.Get", "not authorized");
+      },
+    }));
+    const { inputs } = await check(own, {}, inputsOf("w1", wantedOf("w1", withSysctl)));
+    expect(own.warnings.join()).toMatch(/not authorized.*needs the role os:admin/);
+    const { message } = await expectFailure(own.provider.create(urn, inputs));
+    expect(message).toMatch(/not authorized.*\[config-unreadable\].*needs the role os:admin/);
+    expect(message).not.toContain("Check that the node is on");
   });
 
   it("shows what only the deployment can know as unknown, and contacts no node for it", async () => {

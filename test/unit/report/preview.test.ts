@@ -162,7 +162,7 @@ describe("the nodes of a preview", () => {
       inputsOf(step)["changes"] = [line];
     };
     changes("w2", "+ everything: the machine waits for its first configuration");
-    changes("w4", "not known: w4 (10.0.0.5) did not answer");
+    changes("w4", "not known: w4 (10.0.0.5) could not be read");
     inputsOf(steps[0])["plan"] = [
       "cp1: v1.12.7 with no schematic -> v1.13.9 with schematic c9078f941996…, one reboot",
       "w1: new in this stack -> v1.13.9 with schematic c9078f941996…",
