@@ -121,10 +121,10 @@ function matchesType(type: string, { fields }: ReportedDisk): boolean | undefine
   }
 }
 
-/** `>= 100GB`, `<= 2TiB`, `1600GB`; undefined if invalid. */
+/** `>= 100GB`, `<= 2TiB`, `1600gb`; undefined if invalid. Talos ignores case here (github.com/dustin/go-humanize, ParseBytes). */
 function matchesSize(condition: string, size: bigint): boolean | undefined {
   const [, operator = "==", amount = "", unit = ""] =
-    /^\s*(>=|<=|==|>|<)?\s*(\d+(?:\.\d+)?)\s*([kKMGTP]?i?B?)\s*$/.exec(condition) ?? [];
+    /^\s*(>=|<=|==|>|<)?\s*(\d+(?:\.\d+)?)\s*((?:[kmgtp]i?)?b?)\s*$/i.exec(condition) ?? [];
   const factor = unitFactor(unit);
   if (amount === "" || factor === undefined) return undefined;
   const [actual, wanted] = [Number(size), Number(amount) * Number(factor)];
@@ -143,9 +143,11 @@ function matchesSize(condition: string, size: bigint): boolean | undefined {
 }
 
 function unitFactor(unit: string): bigint | undefined {
-  if (unit === "" || unit === "B") return 1n;
-  const full = unit.endsWith("B") ? unit : `${unit}B`;
-  return units[full] ?? units[full.replace("K", "k")];
+  const short = unit.toLowerCase().replace(/b$/, "");
+  const names = Object.entries(units).map(
+    ([name, factor]) => [name.toLowerCase().slice(0, -1), factor] as const,
+  );
+  return short === "" ? 1n : new Map(names).get(short);
 }
 
 function toBigInt(value: unknown): bigint {

@@ -78,6 +78,10 @@ describe("hardware that a configuration names", () => {
       install({ disk: "/dev/sda", diskSelector: { size: ">= 100GB" } }),
       `machine.install.diskSelector: no disk matches \`size: >= 100GB\`; ${disks}`,
     ],
+    ...["> 100gb", "100 gib", "== 1t", ">= 90Gi", "64.5gb"].map((size): [string, string] => [
+      install({ diskSelector: { size } }),
+      `machine.install.diskSelector: no disk matches \`size: ${size}\`; ${disks}`,
+    ]),
     [
       install({ diskSelector: { type: "nvme", model: "Samsung*" } }),
       `machine.install.diskSelector: no disk matches \`type: nvme, model: Samsung*\`; ${disks}`,
