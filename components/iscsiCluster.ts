@@ -146,6 +146,7 @@ export function declareCluster(
       // Stacks from before the setting stay unchanged.
       configurationTimeoutSeconds:
         upgrade.configurationTimeout === 600 ? undefined : upgrade.configurationTimeout,
+      checkHardware: wanted.checkHardware,
       kubeletRestart: { drain: drainUnlessDefault(drain), storageGate },
       look: ({ clientConfiguration, configurations, contract, named: hardware }) => {
         const readiness = new RolloutReadiness(

@@ -52,6 +52,8 @@ export interface NodeConfigurationArgs {
   drain?: DrainArgs | undefined;
   /** Time limit for storage to recover after such a drain, in seconds. Default: 300. */
   storageGate?: StorageGateArgs | undefined;
+  /** What to do if a machine lacks hardware that its first configuration names. Default: refuse. */
+  checkHardware?: "refuse" | "warn" | "off" | undefined;
   /** As for a NodeUpgrade, for a change of the configuration. Default: no approval is required. */
   approval?: pulumi.Input<Record<string, unknown>> | undefined;
 }

@@ -108,6 +108,8 @@ export interface TalosClusterArgs {
   kubeletRestart?: Pick<NodeConfigurationArgs, "drain" | "storageGate"> | undefined;
   /** Time limit for the control planes to be healthy (the others before a node's configuration changes, all of them after it), in seconds. Default: 600. */
   configurationTimeoutSeconds?: number | undefined;
+  /** What to do if a machine lacks hardware that its first configuration names. Default: refuse. */
+  checkHardware?: NodeConfigurationArgs["checkHardware"];
   /** Creates the resource that checks the nodes before the first one gets its configuration. Default: nothing. */
   look?: ((cluster: ClusterToBe) => Look) | undefined;
 }
@@ -257,6 +259,7 @@ export class TalosCluster extends pulumi.ComponentResource {
           contract: identity.contract,
           createdWith: identity.createdWith,
           timeoutSeconds: args.configurationTimeoutSeconds,
+          checkHardware: args.checkHardware,
           ...args.kubeletRestart,
           approval: look?.approval,
         },

@@ -16,7 +16,7 @@ import { nodesByName } from "../talos/nodesByName.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 import type { Surroundings } from "./session.ts";
 
-type HardwareCall = { surroundings: Surroundings; urn: string; signal: AbortSignal };
+export type HardwareCall = { surroundings: Surroundings; urn: string; signal: AbortSignal };
 
 /**
  * Compares the hardware that configurations name with what the machines report, up to 100 nodes at a time. A machine waiting for its first configuration would

@@ -30,6 +30,7 @@ import {
   reinstallRefusal,
   type FoundConfiguration,
 } from "./look.ts";
+import { requireHardware } from "./firstHardware.ts";
 import { hintForUnanswered } from "../unansweredHint.ts";
 
 /** The caller, and where its messages go. */
@@ -131,6 +132,7 @@ class ConfigurationApply {
     if (found.state === "maintenance") {
       if (!isNew) throw new ConfigurationError(reinstallRefusal(wanted, this.#call.urn));
       requireConfigurationApproval(wanted, this.#gate);
+      await requireHardware(this.#call, wanted);
       await this.#applyFirst();
       return { applied: true };
     }

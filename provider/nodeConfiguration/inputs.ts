@@ -13,7 +13,7 @@ import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
 
 /** Read when a change needs them: changing these alone doesn't change the node. */
-export const policyProperties = ["drain", "storageGate", "timeoutSeconds"];
+export const policyProperties = ["drain", "storageGate", "timeoutSeconds", "checkHardware"];
 
 /** Added to the inputs by `check`: the lines that this stack's applies change on the node, newest last. */
 export const changesProperty = "changes";

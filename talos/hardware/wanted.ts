@@ -74,7 +74,7 @@ function hardwareInPatched(
     if (text === undefined) continue;
     try {
       const patches = [...ownPatches(spec, isFile ? text : undefined), ...spec.user];
-      return namedHardware(documentsOf(mergeConfig(text, patches)));
+      return hardwareInConfiguration(mergeConfig(text, patches));
     } catch (error) {
       const isKnown =
         error instanceof MergeError || error instanceof PatchError || error instanceof ConfigTextError;
@@ -104,6 +104,11 @@ function keepHardwareFields(document: TreeMap): TreeMap {
     ...[...document].filter(([key]) => key === "version"),
     ["machine", new Map(kept)] as const,
   ]);
+}
+
+/** The hardware that a complete configuration names. */
+export function hardwareInConfiguration(configuration: string): NamedHardware[] {
+  return namedHardware(documentsOf(configuration));
 }
 
 function documentsOf(configuration: string) {

@@ -49,6 +49,8 @@ export const nodeConfigurationSchema = z.strictObject({
   drain: drainSchema.prefault({}),
   /** Time limit for storage to recover after that. */
   storageGate: storageGateSchema.prefault({}),
+  /** What to do if a machine lacks hardware that its first configuration names. Absent: refuse. */
+  checkHardware: z.enum(["refuse", "warn", "off"], must('"refuse", "warn" or "off"')).exactOptional(),
   /** As for a NodeUpgrade. */
   approval: recordSchema.exactOptional(),
 });

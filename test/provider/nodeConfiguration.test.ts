@@ -549,6 +549,43 @@ describe("a machine in maintenance mode", () => {
       await machine.stop();
     }
   });
+
+  it("that lacks named hardware gets no configuration, although it was off when all machines were checked", async () => {
+    const machine = await fresh("late", "127.49.1.33");
+    try {
+      const wanted = wantedOf("w1", (config) => {
+        config.machine["network"] = { interfaces: [{ interface: "eno9", dhcp: true }] };
+      });
+      const own = createHarness();
+      const given = inputsOf("w1", wanted, { name: "late", node: machine.address });
+      const { message } = await expectFailure(own.provider.create(urn, given));
+      expect(message).toMatch(/late \(\S+\):\n {2}machine\.network\.interfaces\[0\]: there is no link eno9/);
+      expect(machine.snapshot().appliedConfigs).toEqual([]);
+      await own.provider.create(urn, { ...given, checkHardware: "warn" });
+      expect(own.warnings.join("\n")).toContain("there is no link eno9");
+      expect(machine.snapshot().appliedConfigs).toHaveLength(1);
+    } finally {
+      await machine.stop();
+    }
+  });
+
+  it("is not compared with its hardware by checkHardware: off, which changes no configured node", async () => {
+    const machine = await fresh("any", "127.49.1.34");
+    try {
+      const wanted = wantedOf("w1", (config) => {
+        config.machine["install"] = { disk: "/dev/sdz" };
+      });
+      const own = createHarness();
+      const plain = inputsOf("w1", wanted, { name: "any", node: machine.address });
+      const given = { ...plain, checkHardware: "off" };
+      await own.provider.create(urn, given);
+      expect(own.warnings.join("\n")).not.toContain("hardware-missing");
+      expect(machine.snapshot().appliedConfigs).toHaveLength(1);
+      expect(await own.provider.diff("any", urn, plain, given, plain)).toMatchObject({ changes: false });
+    } finally {
+      await machine.stop();
+    }
+  });
 });
 
 describe("a change by hand", () => {

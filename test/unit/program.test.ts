@@ -272,6 +272,9 @@ describe("the program", () => {
     const hardware = async (checkHardware?: string) => {
       const config = withValues(fresh(), { "cluster.checkHardware": checkHardware });
       const { resources } = await runProgram(config, true);
+      // Each node's first configuration compares it again.
+      for (const { inputs } of ofType(resources, "talos-node:index:NodeConfiguration"))
+        expect(inputs["checkHardware"]).toBe(checkHardware);
       return onlyResource(resources, "talos-node:index:RolloutReadiness").inputs["hardware"];
     };
     const path = "machine.install.disk";
