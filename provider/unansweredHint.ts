@@ -20,7 +20,7 @@ export function accessHint(reason: string): string | undefined {
  */
 export function hintForUnanswered(reason: string): string {
   if (clientRefusedPattern.test(reason))
-    return "The node is up. Check that the talosconfig belongs to this node's cluster and has not expired, and that the clocks of the node and this machine agree.";
+    return "The node is up. Check that the talosconfig, or with cluster.renewCredentials the CA in cluster.secrets, belongs to this node's cluster and has not expired, and that the clocks of the node and this machine agree.";
   const access = accessHint(reason);
   if (access !== undefined) return access;
   if (clockPattern.test(reason))

@@ -10,6 +10,8 @@ it.each([
   ["certificate has expired (CERT_HAS_EXPIRED)", /clock/],
   ["certificate is not yet valid (CERT_NOT_YET_VALID)", /clock/],
   ["the node does not accept the client certificate: tlsv1 alert unknown ca", /talosconfig/],
+  // Issued from the secrets of before a CA rotation.
+  ["the node does not accept the client certificate: tlsv1 alert unknown ca", /the CA in cluster\.secrets/],
 ])("%s: the advice fits a node that is up", (reason, advice) => {
   expect(hintForUnanswered(reason)).toMatch(advice);
   expect(hintForUnanswered(reason)).not.toMatch(away);
