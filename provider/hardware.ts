@@ -107,7 +107,7 @@ interface SeenMachine {
 /** A running node's disk to install to is still compared: a reinstallation needs it. */
 function missingFor(named: readonly NamedHardware[], { hardware, isNew }: SeenMachine): string[] {
   const isInstalled = hardware.disks.some(({ isSystemDisk }) => isSystemDisk === true);
-  return findMissingHardware(isNew && isInstalled ? withoutInstallation(named) : named, hardware);
+  return findMissingHardware(isNew && isInstalled ? withoutInstallation(named) : named, hardware, !isNew);
 }
 
 /** What a machine reports; undefined if it doesn't answer. */

@@ -16,18 +16,29 @@ import { textsIn, describeSection, type Section } from "./sections.ts";
 /**
  * Hardware that a machine configuration names but the machine lacks: disks, links and selectors without a match. One sentence each. Hardware that the node
  * doesn't report, or that only the node can evaluate, doesn't count.
+ * @param isRunning the machine has its configuration: its iSCSI disks may be volumes of pods
  */
-export function findMissingHardware(named: readonly NamedHardware[], reported: Hardware): string[] {
-  const { disks } = reported;
+export function findMissingHardware(
+  named: readonly NamedHardware[],
+  reported: Hardware,
+  isRunning = false,
+): string[] {
+  const local = isRunning ? reported.disks.filter(isLocal) : reported.disks;
   const links = reported.links.map(withOwnAddress);
   return named.flatMap((one): string[] => {
     if ("link" in one || "linkSelector" in one || "linkMatch" in one) {
       const problem = links.length === 0 ? undefined : missingLink(one, links);
       return problem === undefined ? [] : [`${one.path}: ${problem}; the node has ${describeLinks(links)}.`];
     }
+    const disks = "diskMatch" in one && one.diskMatch.includes("iscsi") ? reported.disks : local;
     const problem = disks.length === 0 ? undefined : missingDisk(one, disks);
     return problem === undefined ? [] : [`${one.path}: ${problem}; the node has ${describeDisks(disks)}.`];
   });
+}
+
+/** Volumes of pods come and go, and Talos must not partition them. */
+function isLocal({ isSystemDisk, fields }: ReportedDisk): boolean {
+  return isSystemDisk === true || fields["transport"] !== "iscsi";
 }
 
 type NamedLink = Extract<NamedHardware, { link: string } | { linkSelector: Section } | { linkMatch: string }>;

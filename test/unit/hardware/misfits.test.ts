@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseAllDocuments, stringify } from "yaml";
+import { parse, parseAllDocuments, stringify } from "yaml";
 import { findMissingHardware } from "../../../talos/hardware/missingHardware.ts";
 import { namedHardware } from "../../../talos/hardware/named.ts";
 import type { Hardware } from "../../../talos/hardware/reported.ts";
@@ -302,6 +302,24 @@ describe("hardware that a configuration names", () => {
     ]);
     expect(misfitsOf(whole('disk.transport == "nvme"'))).toEqual([]);
     expect(misfitsOf(volume("disk.size > 1u * GB"))).toEqual([]);
+  });
+
+  it("is not an iSCSI disk of a running node, which is some pod's volume, unless the selector asks for it", () => {
+    const lun = { dev_path: "/dev/sdb", size: 500e9, pretty_size: "500 GB", transport: "iscsi" };
+    const [system] = hardware.disks;
+    const machine = {
+      links: [],
+      disks: [...(system === undefined ? [] : [system]), { id: "sdb", isSystemDisk: false, fields: lun }],
+    };
+    const missing = (configuration: string) =>
+      findMissingHardware(namedHardware([parse(configuration) as Record<string, unknown>]), machine, true);
+    expect(missing(volume("!system_disk"))).toEqual([
+      "UserVolumeConfig data: no disk matches `!system_disk`; the node has sda 64 GB.",
+    ]);
+    expect(missing(install({ diskSelector: { size: ">= 100GB" } }))).toHaveLength(1);
+    expect(missing(volume('disk.transport == "iscsi"'))).toEqual([]);
+    // Before the first configuration only firmware and adapters attach any.
+    expect(misfitsOf(volume("!system_disk"), machine)).toEqual([]);
   });
 
   it("is not judged if the machine reports nothing", () => {
