@@ -100,8 +100,14 @@ function missingLink(named: NamedLink, links: readonly ReportedLink[]): string |
       ? `${count} links match \`${linkMatch}\`, but an alias must match exactly one`
       : undefined;
   }
-  const { linkSelector } = named;
-  if (links.some((link) => matchesLink(linkSelector, link) !== false)) return undefined;
+  const { linkSelector, isOne } = named;
+  if (links.some((link) => matchesLink(linkSelector, link) !== false)) {
+    // A VLAN has its link's address, so it matches, too.
+    const count = links.filter((link) => isPhysical(link) && matchesLink(linkSelector, link) === true).length;
+    return isOne === true && count > 1
+      ? `${count} links match \`${describeSection(linkSelector)}\`, and all would get its addresses`
+      : undefined;
+  }
   const inAnyCase = links.map((link) => matchesLink(linkSelector, link, (text) => text.toLowerCase()));
   return `no link matches \`${describeSection(linkSelector)}\`${caseHint(inAnyCase)}`;
 }

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { matchesGlob } from "./glob.ts";
-import { sectionsIn, nameOf, sectionAt, textsIn, type Section } from "./sections.ts";
+import { isSection, sectionsIn, nameOf, sectionAt, textsIn, type Section } from "./sections.ts";
 
 /** Hardware that a machine configuration names, and where. A plain value: it is passed from the program to the provider. */
 export type NamedHardware = { readonly path: string } & (
@@ -9,7 +9,8 @@ export type NamedHardware = { readonly path: string } & (
   /** `isOne`: the volume takes a whole disk, and is not created if several match. */
   | { readonly diskMatch: string; readonly isOne?: true }
   | { readonly link: string }
-  | { readonly linkSelector: Section }
+  /** `isOne`: all links that match get the same addresses. */
+  | { readonly linkSelector: Section; readonly isOne?: true }
   /** `isOne`: the alias applies only if exactly one link matches. */
   | { readonly linkMatch: string; readonly isOne: boolean }
 );
@@ -78,15 +79,15 @@ function namedLinks(documents: readonly Section[]): NamedHardware[] {
     typeof name !== "string" || made.has(name) || patterns.some((pattern) => matchesGlob(pattern, name))
       ? []
       : [{ path, link: name }];
-  const selector = (path: string, value: Section): NamedHardware[] =>
-    Object.keys(value).length === 0 ? [] : [{ path, linkSelector: value }];
+  const selector = (path: string, value: Section, more = {}): NamedHardware[] =>
+    Object.keys(value).length === 0 ? [] : [{ path, linkSelector: value, ...more }];
   return [
     ...interfaces.flatMap((entry, index) => {
       const path = `machine.network.interfaces[${index}]`;
       if (entry["ignore"] === true) return [];
       return [
         ...link(path, entry["interface"]),
-        ...selector(`${path}.deviceSelector`, sectionAt(entry, "deviceSelector")),
+        ...selector(`${path}.deviceSelector`, sectionAt(entry, "deviceSelector"), oneIfAddressed(entry)),
         ...["bond", "bridge"].flatMap((kind) => [
           ...textsIn(sectionAt(entry, kind)["interfaces"]).flatMap((name) =>
             link(`${path}.${kind}.interfaces`, name),
@@ -113,6 +114,11 @@ function namedLinks(documents: readonly Section[]): NamedHardware[] {
       ];
     }),
   ];
+}
+
+function oneIfAddressed(entry: Section): { isOne?: true } {
+  const hasAddress = textsIn(entry["addresses"]).length > 0 || isSection(entry["vip"]);
+  return hasAddress ? { isOne: true } : {};
 }
 
 /** Names of links that an entry of `machine.network.interfaces` creates, VLANs included; `*.7` if it selects the VLAN's link by its properties. */

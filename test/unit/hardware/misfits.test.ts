@@ -236,6 +236,33 @@ describe("hardware that a configuration names", () => {
     expect(misfitsOf(alias('link.driver == "ice"', "net%d"), machine)).toEqual([]);
   });
 
+  it("must not be selected several times for one address; VLANs and DHCP are no problem", () => {
+    const hardwareAddr = "52:54:00:00:00:01";
+    const card = (id: string, kind = "") => ({
+      id,
+      fields: {
+        type: "ether",
+        kind,
+        driver: "ice",
+        hardwareAddr: kind === "" ? `${hardwareAddr}${id}` : hardwareAddr,
+      },
+    });
+    const machine = { disks: [], links: [card("eno1"), card("eno2"), card("eno1.7", "vlan")] };
+    const addresses = ["10.0.0.11/24"];
+    const deviceSelector = { driver: "ice" };
+    expect(misfitsOf(interfaces({ deviceSelector, addresses }), machine)).toEqual([
+      expect.stringMatching(
+        /deviceSelector: 2 links match `driver: ice`, and all would get its addresses; .*eno2/,
+      ),
+    ]);
+    expect(misfitsOf(interfaces({ deviceSelector, vip: { ip: "10.0.0.10" } }), machine)).toHaveLength(1);
+    expect(misfitsOf(interfaces({ deviceSelector, dhcp: true, addresses: [] }), machine)).toEqual([]);
+    const one = { deviceSelector: { hardwareAddr: `${hardwareAddr}*1` }, addresses };
+    expect(misfitsOf(interfaces(one), machine)).toEqual([]);
+    const bond = { interface: "bond0", bond: { deviceSelectors: [deviceSelector] }, addresses };
+    expect(misfitsOf(interfaces(bond), machine)).toEqual([]);
+  });
+
   // siderolabs/talos#8176
   it.each([
     interfaces({ deviceSelector: { hardwareAddr: "52:54:00:AB:*" } }),
