@@ -15,7 +15,7 @@ import { nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { missingMinors, upgradeLegs, type NodeWithHops, type UpgradeLeg } from "./path.ts";
 
-/** Known blockers at any later step of a node's upgrade path: a path that would stop halfway isn't started. The guard checks the next step. */
+/** Known blockers on a node's upgrade path: a path that would stop halfway isn't started. The guard checks the next step, except for its extensions. */
 export async function upgradePathProblem(
   context: UpgradeContext,
   { version }: Pick<NodeFacts, "version">,
@@ -26,7 +26,7 @@ export async function upgradePathProblem(
   if (legs.length === 0 && gaps.length === 0) return undefined;
   const findings = [
     ...(gaps.length === 0 ? [] : [gapFinding(version, node, gaps)]),
-    ...legs.slice(1).flatMap((leg) => legFindings(leg)),
+    ...legs.flatMap((leg, index) => (index === 0 ? extensionFindings(leg) : legFindings(leg))),
     ...kubernetesFindings(version, legs, await readRunningKubernetes(context), node),
   ];
   if (findings.length === 0) return undefined;
@@ -48,27 +48,30 @@ function gapFinding(version: string, { talosVersion }: NodeWithHops, gaps: reado
 }
 
 /** What the releases alone tell about a later step. Kubernetes is checked for the whole path. */
-function legFindings({ from, wanted }: UpgradeLeg): Finding[] {
-  const missing = wanted.extensions.filter(
-    (extension) => isExtensionAvailable(extension, wanted.talosVersion) === false,
-  );
+function legFindings(leg: UpgradeLeg): Finding[] {
+  const { from, wanted } = leg;
   const found = [
     ...releaseFindings(from, undefined, wanted),
-    ...(missing.length === 0
-      ? []
-      : [
-          permanentFinding(
-            "extension-unavailable",
-            `Talos ${wanted.talosVersion} has no extension ${missing.map(extensionName).join(", ")}`,
-            "Remove it from the schematic until the nodes run a release that has it.",
-          ),
-        ]),
     ...(wanted.role === "controlplane" ? etcdFindings(from, wanted) : []),
   ];
-  return found.map((finding) => ({
-    ...finding,
-    problem: `on the hop from ${from} to ${wanted.talosVersion}: ${finding.problem}`,
-  }));
+  return [...found.map((finding) => onHop(leg, finding)), ...extensionFindings(leg)];
+}
+
+function onHop({ from, wanted }: UpgradeLeg, finding: Finding): Finding {
+  return { ...finding, problem: `on the hop from ${from} to ${wanted.talosVersion}: ${finding.problem}` };
+}
+
+/** Extensions that a release doesn't have. The settings check only the desired release. */
+function extensionFindings(leg: UpgradeLeg): Finding[] {
+  const { talosVersion, extensions } = leg.wanted;
+  const missing = extensions.filter((extension) => isExtensionAvailable(extension, talosVersion) === false);
+  if (missing.length === 0) return [];
+  const finding = permanentFinding(
+    "extension-unavailable",
+    `Talos ${talosVersion} has no extension ${missing.map(extensionName).join(", ")}`,
+    "Remove it from the schematic until the nodes run a release that has it.",
+  );
+  return [onHop(leg, finding)];
 }
 
 /** By then all control planes run the etcd of the previous hop. */

@@ -239,6 +239,33 @@ describe("nodes that are several minor releases behind", () => {
     expect(upgrades()).toEqual(names.map(() => 0));
   });
 
+  it("are refused before the first hop if its release lacks an extension", async () => {
+    const multipath = "siderolabs/multipath-tools";
+    const { nodes, hops, ...shared } = inputsTo("v1.12.11");
+    const withMultipath = (given: Properties) => ({
+      ...given,
+      extensions: [...(given["extensions"] as string[]), multipath],
+    });
+    const { ways, nodes: turns } = hops as { ways: Record<string, Properties[]>; nodes: Properties };
+    const inputs = {
+      ...shared,
+      nodes: Object.fromEntries(
+        Object.entries(nodes as Record<string, Properties>).map(([name, one]) => [name, withMultipath(one)]),
+      ),
+      // v1.11 is the first hop, and the last release without it.
+      hops: { ways: { default: ways["default"]?.slice(-1).map(withMultipath) }, nodes: turns },
+    } as Properties;
+    await patient().provider.create(urn, inputsTo("v1.11.6"));
+    const told = /on the hop from v1\.10\.9 to v1\.11\.6: Talos v1\.11\.6 has no extension multipath-tools/;
+    const own = patient();
+    await checked(own, inputs);
+    expect(own.warnings.filter((line) => line.startsWith("the rollout would be refused"))).toEqual([
+      expect.stringMatching(told) as string,
+    ]);
+    expect((await expectFailure(patient().provider.create(urn, inputs))).message).toMatch(told);
+    expect(versions()).toEqual(names.map(() => "v1.10.9"));
+  });
+
   it("are reported by the doctor, with the hops in between", async () => {
     const addresses = names.map((name) => cluster.node(name).address);
     const talosconfig = {
