@@ -10,7 +10,7 @@ import { preflightNodes } from "./hops/hopInputs.ts";
 import { kubernetesAtNextStep, upgradeKubernetesForHops } from "./hops/kubernetes.ts";
 import { upgradePathProblem } from "./hops/obstacles.ts";
 import { runHops, type HopsOutcome } from "./hops/runHops.ts";
-import { nextHopStage, type NodeWithHops } from "./hops/path.ts";
+import { isNextIn, nextHopStage, type HopStage, type NodeWithHops } from "./hops/path.ts";
 import { requireGates } from "./rollout/gates.ts";
 import { nodeBudget, requireBudgetRoom } from "./rollout/budget.ts";
 import { whyWindowClosed } from "./rollout/window.ts";
@@ -124,8 +124,7 @@ export async function lookBeforeChanges(
   };
   const first = await withSurvey(wanted, call, async (survey) => {
     await survey.inspect(({ name }) => known.has(name));
-    await survey.ways();
-    const stage = nextHopStage(wanted, survey.found());
+    const stage = await survey.ways();
     if (stage === undefined) await guarded(survey);
     else survey.refuse();
     return stage;
@@ -226,12 +225,17 @@ class Survey {
     });
   }
 
-  /** Whether nodes several minor releases behind can reach their releases. */
-  async ways(): Promise<void> {
+  /** Whether nodes several minor releases behind, and those that wait for them, can reach their releases. Returns the next hop. */
+  async ways(): Promise<HopStage | undefined> {
+    const stage = nextHopStage(
+      this.nodes.map(({ node }) => node),
+      this.found(),
+    );
     await this.#forEachNode("guard", this.due(), Infinity, async (one) => {
-      const problem = await upgradePathProblem(one.context, one.facts, one.node);
+      const problem = await upgradePathProblem(one.context, one.facts, one.node, isNextIn(stage, one.node));
       if (problem !== undefined) throw problem;
     });
+    return stage;
   }
 
   /** What each answering node runs, by name. */

@@ -11,7 +11,7 @@ import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
 import { hopPreviewNotes } from "./hops/previewNotes.ts";
 import { upgradePathProblem } from "./hops/obstacles.ts";
 import { describeKubernetesHops, kubernetesAtNextStep } from "./hops/kubernetes.ts";
-import { upgradeLegs, nextHopStage, type NodeWithHops } from "./hops/path.ts";
+import { isNextIn, upgradeLegs, nextHopStage, type NodeWithHops } from "./hops/path.ts";
 import { fetchKubeconfig } from "./fetchKubeconfig.ts";
 import { untrustedServerCertificate } from "./maintenance.ts";
 import { groupedAdvisories } from "./upgradeAdvisories.ts";
@@ -76,10 +76,12 @@ export async function previewRollout(
   const all = looks.map(({ wanted }) => wanted);
   const stage = nextHopStage(all, found);
   // For a node that waits for others' hops, blockers of its step are unknown until those are done.
-  const isNext = ({ wanted, facts }: NodePreview): boolean =>
-    stage === undefined || facts === undefined || stage.nodes.some(({ name }) => name === wanted.name);
-  const obstacles = looks.flatMap((look) => [
-    ...(look.deadEnd === undefined ? [] : [look.deadEnd]),
+  const isNext = ({ wanted, facts }: NodePreview): boolean => facts === undefined || isNextIn(stage, wanted);
+  const deadEnds = await Promise.all(
+    looks.map((look) => findDeadEnd(impatient, urn, look, isNext(look), signal)),
+  );
+  const obstacles = looks.flatMap((look, index) => [
+    ...(deadEnds[index] ?? []),
     ...(look.obstacle === undefined || !isNext(look) ? [] : [look.obstacle]),
   ]);
   const kubernetes = await kubernetesHopLines({ surroundings: impatient, urn, nodes: all, signal }, due);
@@ -232,8 +234,6 @@ interface NodePreview {
   facts?: NodeFacts;
   /** What blocks its next step. */
   obstacle?: UpgradeError;
-  /** Why it can't reach its release, whatever its next step is. */
-  deadEnd?: UpgradeError;
   /** What it, and others, would have to wait for. */
   waits?: string[];
   /** etcd members that must be gone by then. */
@@ -279,8 +279,7 @@ async function previewNode(
     };
     const strays: string[] = [];
     const onStray = (finding: Finding): void => void strays.push(joinProblems([finding]));
-    const [deadEnd, obstacle, volumes, initiator] = await Promise.all([
-      upgradePathProblem(context, facts, wanted),
+    const [obstacle, volumes, initiator] = await Promise.all([
       guardNextStep(surroundings, urn, legs[0]?.wanted ?? wanted, quiet, facts, onStray),
       wanted.drain.enabled ? undefined : volumesAtRisk(context.storage),
       initiatorAfterUpgrade(context.talos, facts, wanted, {
@@ -290,7 +289,6 @@ async function previewNode(
     ]);
     return {
       ...{ wanted, facts, outlook: own, strays, waits: await previewWaits(quiet) },
-      ...(deadEnd === undefined ? {} : { deadEnd }),
       ...(obstacle === undefined ? {} : { obstacle }),
       ...(initiator === undefined ? {} : { initiator }),
       ...(volumes === undefined ? {} : { volumes: `${wanted.name}: is not drained and ${volumes}` }),
@@ -306,6 +304,24 @@ async function previewNode(
       outlook: !isListed && isTransient(error) ? asNew : { fate: "unread", to },
       obstacle: unreachableError(await diagnoseRefusal(error, context), context),
     };
+  } finally {
+    session.close();
+  }
+}
+
+/** Why a node can't reach its release. Which of its steps the guard has checked is known once all nodes are read. */
+async function findDeadEnd(
+  surroundings: Surroundings,
+  urn: string,
+  { wanted, facts }: NodePreview,
+  isNext: boolean,
+  signal: AbortSignal,
+): Promise<UpgradeError[]> {
+  if (facts === undefined || wanted.hops === undefined || runsWantedImage(facts, wanted)) return [];
+  const session = await Session.open(surroundings, urn, wanted, signal);
+  try {
+    const problem = await upgradePathProblem(session.context, facts, wanted, isNext);
+    return problem === undefined ? [] : [problem];
   } finally {
     session.close();
   }

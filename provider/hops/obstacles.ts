@@ -15,18 +15,28 @@ import { nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
 import { missingMinors, upgradeLegs, type NodeWithHops, type UpgradeLeg } from "./path.ts";
 
-/** Known blockers on a node's upgrade path: a path that would stop halfway isn't started. The guard checks the next step, except for its extensions. */
+/**
+ * Known blockers on a node's upgrade path: a path that would stop halfway isn't started. The guard checks the next step, except for its extensions.
+ * @param isNext false for a node that waits for the hops of others: nothing has checked its next step, which may be its only one
+ */
 export async function upgradePathProblem(
   context: UpgradeContext,
   { version }: Pick<NodeFacts, "version">,
   node: NodeWithHops,
+  isNext = true,
 ): Promise<UpgradeError | undefined> {
-  const legs = upgradeLegs({ version }, node);
+  const steps = upgradeLegs({ version }, node);
   const gaps = missingMinors(version, node);
+  const legs = steps.length > 0 || gaps.length > 0 || isNext ? steps : [{ from: version, wanted: node }];
   if (legs.length === 0 && gaps.length === 0) return undefined;
   const findings = [
     ...(gaps.length === 0 ? [] : [gapFinding(version, node, gaps)]),
-    ...legs.flatMap((leg, index) => (index === 0 ? extensionFindings(leg) : legFindings(leg))),
+    ...legs.flatMap((leg, index) => [
+      ...(index === 0 && isNext ? [] : releaseLegFindings(leg)),
+      // At its first step, the others decide which etcd a node finds: the guard asks them.
+      ...(index === 0 ? [] : etcdFindings(leg)),
+      ...extensionFindings(leg),
+    ]),
     ...kubernetesFindings(version, legs, await readRunningKubernetes(context), node),
   ];
   if (findings.length === 0) return undefined;
@@ -47,14 +57,9 @@ function gapFinding(version: string, { talosVersion }: NodeWithHops, gaps: reado
   );
 }
 
-/** What the releases alone tell about a later step. Kubernetes is checked for the whole path. */
-function legFindings(leg: UpgradeLeg): Finding[] {
-  const { from, wanted } = leg;
-  const found = [
-    ...releaseFindings(from, undefined, wanted),
-    ...(wanted.role === "controlplane" ? etcdFindings(from, wanted) : []),
-  ];
-  return [...found.map((finding) => onHop(leg, finding)), ...extensionFindings(leg)];
+/** What the releases alone tell about a step. Kubernetes is checked for the whole path. */
+function releaseLegFindings(leg: UpgradeLeg): Finding[] {
+  return releaseFindings(leg.from, undefined, leg.wanted).map((finding) => onHop(leg, finding));
 }
 
 function onHop({ from, wanted }: UpgradeLeg, finding: Finding): Finding {
@@ -75,7 +80,9 @@ function extensionFindings(leg: UpgradeLeg): Finding[] {
 }
 
 /** By then all control planes run the etcd of the previous hop. */
-function etcdFindings(from: string, wanted: NodeWithHops): Finding[] {
+function etcdFindings(leg: UpgradeLeg): Finding[] {
+  const { from, wanted } = leg;
+  if (wanted.role !== "controlplane") return [];
   const version = etcdBefore(from);
   const minor = etcdMinor(version ?? "");
   if (version === undefined || minor === undefined) return [];
@@ -87,7 +94,7 @@ function etcdFindings(from: string, wanted: NodeWithHops): Finding[] {
     downgrading: false,
     allowDowngrade: false,
     snapshot: wanted.etcdSnapshot !== undefined,
-  });
+  }).map((finding) => onHop(leg, finding));
 }
 
 function etcdBefore(release: string): string | undefined {

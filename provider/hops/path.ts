@@ -106,3 +106,8 @@ export function nextHopStage(
   const due = next.filter(({ talosVersion }) => talosMinor(talosVersion) === minor);
   return { release: [...new Set(due.map(({ talosVersion }) => talosVersion))].join(", "), nodes: due };
 }
+
+/** Whether a node goes now: it takes this hop, or no node has one left. */
+export function isNextIn(stage: HopStage | undefined, { name }: Pick<NodeWithHops, "name">): boolean {
+  return stage === undefined || stage.nodes.some((node) => node.name === name);
+}

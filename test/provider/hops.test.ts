@@ -266,6 +266,22 @@ describe("nodes that are several minor releases behind", () => {
     expect(versions()).toEqual(names.map(() => "v1.10.9"));
   });
 
+  it("are refused before the first hop if a node that waits for them cannot take its own step", async () => {
+    const { nodes, ...shared } = inputsTo("v1.11.6");
+    const { node, role } = inputsFor(cluster, "w1");
+    const { image, extensions, services, files } = inputsFor(cluster, "w1", { talosVersion: "v1.7.7" });
+    const back = { node, role, talosVersion: "v1.7.7", image, extensions, services, files };
+    const inputs = { ...shared, nodes: { ...(nodes as Properties), w1: back } } as Properties;
+    const told = /w1 .*on the hop from v1\.9\.6 to v1\.7\.7: .*nodes newer than v1\.8.*\[release-skew\]/;
+    const own = patient();
+    await checked(own, inputs);
+    expect(own.warnings.filter((line) => line.startsWith("the rollout would be refused"))).toEqual([
+      expect.stringMatching(told) as string,
+    ]);
+    expect((await expectFailure(patient().provider.create(urn, inputs))).message).toMatch(told);
+    expect(upgrades()).toEqual([0, 0]);
+  });
+
   it("are reported by the doctor, with the hops in between", async () => {
     const addresses = names.map((name) => cluster.node(name).address);
     const talosconfig = {
