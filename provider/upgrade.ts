@@ -89,11 +89,12 @@ type BeginStep = (step: StepName, detail?: string) => void;
 /**
  * Upgrades one node to the desired image and verifies it, or finds that it already runs it. Failures of the node are returned, never thrown; safe to call again
  * at any time after any failure.
+ * @param isHop the image is an intermediate one: the next may already be installed
  */
-export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
+export async function upgradeNode(context: UpgradeContext, isHop = false): Promise<Outcome> {
   const journal: Journal = { step: "inspect", committed: false, installed: false, cordoned: false };
   try {
-    const upgraded = await runAgainIfRebooted(context, journal);
+    const upgraded = await runAgainIfRebooted(context, journal, isHop);
     if (journal.facts === undefined || journal.before === undefined)
       throw new Error("an upgrade ended without a look at the node");
     const { facts, before, cordonedMs } = journal;
@@ -110,10 +111,14 @@ export async function upgradeNode(context: UpgradeContext): Promise<Outcome> {
 }
 
 /** A node found to be rebooting is checked once more when it has settled; it may be up to date then. */
-async function runAgainIfRebooted(context: UpgradeContext, journal: Journal): Promise<boolean> {
+async function runAgainIfRebooted(
+  context: UpgradeContext,
+  journal: Journal,
+  isHop: boolean,
+): Promise<boolean> {
   for (let round = 1; ; round++) {
     try {
-      return await runSteps(context, journal);
+      return await runSteps(context, journal, isHop);
     } catch (error) {
       if (!(error instanceof NodeRebooted) || round === maxReboots) throw error;
       context.talos.reconnect();
@@ -121,7 +126,7 @@ async function runAgainIfRebooted(context: UpgradeContext, journal: Journal): Pr
   }
 }
 
-async function runSteps(context: UpgradeContext, journal: Journal): Promise<boolean> {
+async function runSteps(context: UpgradeContext, journal: Journal, isHop: boolean): Promise<boolean> {
   const begin: BeginStep = (step, detail) => {
     journal.step = step;
     throwIfCancelled(context);
@@ -136,7 +141,8 @@ async function runSteps(context: UpgradeContext, journal: Journal): Promise<bool
 
   begin("settled?");
   if (runsWantedImage(before, context.wanted)) {
-    await refuseOtherInstall(context, before);
+    // The node's next step checks what is installed.
+    if (!isHop) await refuseOtherInstall(context, before);
     await verifyAndRelease(context, journal, before, begin);
     return false;
   }

@@ -155,7 +155,7 @@ async function upgradeNodeToHop(
   const session = await Session.open(prefixStatusWithNode(surroundings, wanted.name), urn, wanted, signal);
   const { progress } = session.context;
   try {
-    const outcome = await upgradeNode(session.context);
+    const outcome = await upgradeNode(session.context, true);
     if (!outcome.ok) throw outcome.error;
     const { facts, before, postponed } = outcome;
     if (postponed !== undefined) return { postponed };

@@ -7,7 +7,13 @@ import { realClock, type Clock } from "../../provider/clock.ts";
 import type { Properties } from "../../provider/secrets.ts";
 import { releasesBefore } from "../../talos/releases.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
-import { expectFailure, createHarness, inputsFor, type Harness } from "./nodeUpgradeHarness.ts";
+import {
+  expectFailure,
+  createHarness,
+  inputsFor,
+  urn as nodeUrn,
+  type Harness,
+} from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
@@ -132,6 +138,25 @@ describe("nodes that are several minor releases behind", () => {
     await patient().provider.create(urn, inputsTo("v1.12.11"));
     expect(versions()).toEqual(names.map(() => "v1.11.6"));
     expect(upgrades()).toEqual(names.map(() => 2));
+  });
+
+  it("resume on the last hop if the next image is installed and waits for a reboot", async () => {
+    await cluster.stop();
+    cluster = await SimulatedCluster.start({ subnet: "127.48.19", version: "v1.12.7", workers: 1 });
+    const inputs = inputsTo("v1.14.1");
+    await patient().provider.create(urn, inputs);
+    const own = patient();
+    const w1 = inputsFor(cluster, "w1", { talosVersion: "v1.14.1" });
+    const work = expectFailure(own.provider.create(nodeUrn, w1));
+    while (cluster.node("w1").snapshot().installs.length < 2)
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    await own.provider.cancel();
+    expect((await work).message).toMatch(/The new image is installed and starts with the next reboot/);
+
+    await patient().provider.create(urn, inputs);
+    await patient().provider.create(nodeUrn, w1);
+    expect(versions()).toEqual(["v1.13.9", "v1.14.1"]);
+    expect(cluster.node("w1").snapshot().installs).toHaveLength(2);
   });
 
   it("wait when the window closes within a hop, and continue in the next window", async () => {
