@@ -124,7 +124,7 @@ export async function lookBeforeChanges(
   };
   const first = await withSurvey(wanted, call, async (survey) => {
     await survey.inspect(({ name }) => known.has(name));
-    const stage = await survey.ways();
+    const stage = await survey.ways({ isConfigured: false });
     if (stage === undefined) await guarded(survey);
     else survey.refuse();
     return stage;
@@ -226,13 +226,14 @@ class Survey {
   }
 
   /** Whether nodes several minor releases behind, and those that wait for them, can reach their releases. Returns the next hop. */
-  async ways(): Promise<HopStage | undefined> {
+  async ways({ isConfigured = true } = {}): Promise<HopStage | undefined> {
     const stage = nextHopStage(
       this.nodes.map(({ node }) => node),
       this.found(),
     );
     await this.#forEachNode("guard", this.due(), Infinity, async (one) => {
-      const problem = await upgradePathProblem(one.context, one.facts, one.node, isNextIn(stage, one.node));
+      const isNext = isNextIn(stage, one.node);
+      const problem = await upgradePathProblem(one.context, one.facts, one.node, { isNext, isConfigured });
       if (problem !== undefined) throw problem;
     });
     return stage;

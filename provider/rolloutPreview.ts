@@ -320,7 +320,7 @@ async function findDeadEnd(
   if (facts === undefined || wanted.hops === undefined || runsWantedImage(facts, wanted)) return [];
   const session = await Session.open(surroundings, urn, wanted, signal);
   try {
-    const problem = await upgradePathProblem(session.context, facts, wanted, isNext);
+    const problem = await upgradePathProblem(session.context, facts, wanted, { isNext });
     return problem === undefined ? [] : [problem];
   } finally {
     session.close();

@@ -62,6 +62,11 @@ export function joinsWithTaints(contract: string): boolean {
   return contractAtLeast(contract, 14);
 }
 
+/** Whether a configuration of this release may have `machine.install.grubUseUKICmdline` (siderolabs/talos machinery v1.12.0, config/types/v1alpha1). */
+export function hasGrubUseUkiCmdline(version: string): boolean {
+  return versionAtLeast(version, 12);
+}
+
 /** Where kernel arguments must be set for a node to boot with them. */
 export interface KernelArguments {
   /** `install`: `machine.install.extraKernelArgs`. `schematic`: `customization.extraKernelArgs` of the image. */

@@ -65,15 +65,21 @@ function lostArgumentHint(node: string, args: readonly string[], staged: boolean
 
 const quoteArgument = (arg: string): string => scrubSecrets(arg, () => "[secret]");
 
-/** Reads what the rule needs. Values that the certificate's role may not read, or the release doesn't have, stay unknown. */
+/**
+ * Reads what the rule needs. Values that the certificate's role may not read, or the release doesn't have, stay unknown.
+ * @param isLater the node reboots before this upgrade: the configuration on disk counts
+ */
 export async function kernelArgumentFindings(
   node: string,
   talos: TalosReader,
   version: string,
   call: CallOptions,
+  isLater = false,
 ): Promise<Finding[]> {
   if (!upgradesByLifecycle(version)) return [];
-  const active = await unlessUnsupported(talos.activeConfiguration(call));
+  const active = await unlessUnsupported(
+    isLater ? talos.machineConfiguration(call) : talos.activeConfiguration(call),
+  );
   if (ignoredArguments(active).length === 0) return [];
   const [stored, cmdline, bootedWithUki] = await Promise.all([
     unlessUnsupported(talos.machineConfiguration(call)),

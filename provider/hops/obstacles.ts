@@ -1,6 +1,8 @@
+import { TalosError } from "../../talos/api/errors.ts";
 import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { isExtensionAvailable, extensionName } from "../../talos/extensions.ts";
 import { etcdMinor, etcdVersionOf } from "../../talos/etcdVersions.ts";
+import { hasGrubUseUkiCmdline } from "../../talos/features.ts";
 import { describeSteps, kubernetesSteps, releasesNotRunning } from "../../talos/kubernetesSteps.ts";
 import { kubernetesStops } from "../../talos/kubernetesPath.ts";
 import { supportedKubernetesRange } from "../../talos/releases.ts";
@@ -10,6 +12,7 @@ import { UpgradeError } from "../errors.ts";
 import type { NodeFacts } from "../facts.ts";
 import { etcdVersionFindings } from "../guards/etcdVersion.ts";
 import { joinHints, joinProblems, type Finding } from "../guards/finding.ts";
+import { kernelArgumentFindings } from "../guards/kernelArguments.ts";
 import { releaseFindings } from "../guards/release.ts";
 import { nodeLabel } from "../inputs.ts";
 import { KubernetesError } from "../kubernetes.ts";
@@ -18,12 +21,13 @@ import { missingMinors, upgradeLegs, type NodeWithHops, type UpgradeLeg } from "
 /**
  * Known blockers on a node's upgrade path: a path that would stop halfway isn't started. The guard checks the next step, except for its extensions.
  * @param isNext false for a node that waits for the hops of others: nothing has checked its next step, which may be its only one
+ * @param isConfigured false if this deployment may still change the node's configuration
  */
 export async function upgradePathProblem(
   context: UpgradeContext,
   { version }: Pick<NodeFacts, "version">,
   node: NodeWithHops,
-  isNext = true,
+  { isNext = true, isConfigured = true }: { isNext?: boolean; isConfigured?: boolean } = {},
 ): Promise<UpgradeError | undefined> {
   const steps = upgradeLegs({ version }, node);
   const gaps = missingMinors(version, node);
@@ -37,6 +41,7 @@ export async function upgradePathProblem(
       ...(index === 0 ? [] : etcdFindings(leg)),
       ...extensionFindings(leg),
     ]),
+    ...(isConfigured ? await lostArgumentFindings(context, version, legs.slice(isNext ? 1 : 0)) : []),
     ...kubernetesFindings(version, legs, await readRunningKubernetes(context), node),
   ];
   if (findings.length === 0) return undefined;
@@ -77,6 +82,32 @@ function extensionFindings(leg: UpgradeLeg): Finding[] {
     "Remove it from the schematic until the nodes run a release that has it.",
   );
   return [onHop(leg, finding)];
+}
+
+/** Kernel arguments of the configuration are lost on the first hop that LifecycleService makes: nodes keep their bootloader. */
+async function lostArgumentFindings(
+  { talos, wanted, timeouts, signal }: UpgradeContext,
+  version: string,
+  legs: readonly UpgradeLeg[],
+): Promise<Finding[]> {
+  const call = { deadlineMs: timeouts.probeMs, signal };
+  for (const leg of legs) {
+    try {
+      const found = await kernelArgumentFindings(wanted.node, talos, leg.from, call, true);
+      if (found.length === 0) continue;
+      // With SecureBoot, nodes booted a UKI before 1.10, the first release that reports it (siderolabs/talos v1.9, v1.10 runtime/security_status.go).
+      if ((await talos.secureBoot(call)) === true) return [];
+      const first = hasGrubUseUkiCmdline(version)
+        ? ""
+        : ` Talos ${version} does not have that key yet: set talosVersion to ${leg.from} first.`;
+      return found.map((one) => onHop(leg, { ...one, hint: `${one.hint}${first}` }));
+    } catch (error) {
+      if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+      // The guard of that hop asks again.
+      return [];
+    }
+  }
+  return [];
 }
 
 /** By then all control planes run the etcd of the previous hop. */

@@ -145,6 +145,38 @@ describe("kernel arguments in the machine configurations, on 1.12", () => {
   beforeAll(async () => start("127.50.2", "v1.12.7"));
   afterAll(async () => cluster?.stop());
 
+  it("stop several minor releases at once before the first hop, which the preview shows", async () => {
+    const of = (version: string) => {
+      const { image, extensions, services, files } = inputsFor(cluster, "w1", { talosVersion: version });
+      return { talosVersion: version, image, extensions, services, files };
+    };
+    const { nodes, ...shared } = preflightInputs();
+    const each = (make: (node: { name: string }) => Properties): Properties =>
+      Object.fromEntries((nodes as { name: string }[]).map((node) => [node.name, make(node)]));
+    const inputs = {
+      ...shared,
+      nodes: each(({ name: _name, ...node }) => ({ ...node, ...of("v1.14.1") })),
+      hops: {
+        ways: { default: [of("v1.13.9")] },
+        nodes: each(() => ({ way: "default", after: [] })),
+      },
+    } as Properties;
+    const before = cluster.nodes.map(touched);
+    const own = createHarness();
+    await own.provider.check(preflightUrn, {}, inputs);
+    const { message } = await expectFailure(createHarness().provider.create(preflightUrn, inputs));
+    for (const text of [own.warnings.join("\n"), message]) {
+      expect(text).toMatch(
+        /w1 .*on the hop from v1\.13\.9 to v1\.14\.1: .*lose the kernel arguments pcie_aspm=off/,
+      );
+      expect(text).not.toMatch(/(w2|cp1) \([\d.]+\).*lose the kernel arguments/);
+    }
+    // The configuration may still change before the first hop.
+    const readiness = preflightUrn.replace("RolloutPreflight", "RolloutReadiness");
+    await createHarness().provider.create(readiness, inputs);
+    expect(cluster.nodes.map(touched)).toEqual(before);
+  });
+
   it("are carried over by the older API", async () => {
     await createHarness().provider.create(urn, inputsFor(cluster, "w1"));
     expect(cluster.node("w1").version).toBe("v1.13.9");
