@@ -1,9 +1,12 @@
 import type { NodeUpgradeInputs } from "../talos/inputs/nodeUpgrade.ts";
 import { advisories } from "../talos/advisories.ts";
-import { contractOf, VersionError } from "../talos/version.ts";
+import { contractOf, oldestOf, VersionError } from "../talos/version.ts";
 import type { NodeFacts } from "./facts.ts";
 
-/** Known issues between two releases, one line each. The configuration's contract is unknown here; the settings report what depends on it. */
+/**
+ * Known issues between two releases, one line each. The configuration's contract is unknown here; the settings report what depends on it. It is no newer than
+ * either release, or the nodes would not run: on the way back, that is the desired one.
+ */
 export function upgradePathAdvisories(
   from: string,
   to: string,
@@ -15,7 +18,7 @@ export function upgradePathAdvisories(
     const found = advisories({
       from,
       to,
-      contract: contractOf(from),
+      contract: contractOf(oldestOf([from, to])),
       extensions: names,
       ...(typeof image === "string" ? { image } : {}),
     });

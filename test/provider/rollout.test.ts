@@ -73,6 +73,12 @@ describe("a preview of a rollout", () => {
     expect(await warned(preflightInputs({ talosVersion: "v1.12.8" }))).toBe(false);
   });
 
+  it("warns of no contract when going back a minor release", async () => {
+    const own = createHarness();
+    await checked(own, {}, preflightInputs({ talosVersion: "v1.11.6" }));
+    expect(own.warnings).toEqual([expect.stringContaining("no snapshot of etcd") as string]);
+  });
+
   it("warns of what would stop the rollout right now, and still succeeds", async () => {
     await notReady("cp3");
     cluster.node("w1").faults.set("permission-denied");
