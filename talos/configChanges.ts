@@ -25,7 +25,7 @@ export interface ConfigComparison {
 }
 
 export interface ConfigChanges {
-  /** One line each: `+ path: value`, `~ path: old -> new`, `- path: value`. Redacted. */
+  /** One line each: `+ path: value`, `~ path: old -> new`, `~ path: items in another order: 2, 1`, `- path: value`. Redacted. */
   readonly lines: readonly string[];
   /** SHA-256 of the lines before long values are shortened; redacted values contribute only their marks. */
   readonly digest: string;
@@ -57,6 +57,7 @@ export function configChanges({
   const dropped = differences.filter(
     (difference) =>
       difference.change !== "gained" &&
+      difference.change !== "reordered" &&
       byHand(difference) &&
       !meant(difference) &&
       !accepted.some((section) => isWithin(difference.path, section)),
@@ -93,7 +94,7 @@ function describePlace(path: string, value: Leaf | undefined): string {
   return `${path}\0${value?.text ?? ""}`;
 }
 
-const changeMarks = { gained: "+", changed: "~", lost: "-" } as const;
+const changeMarks = { gained: "+", changed: "~", lost: "-", reordered: "~" } as const;
 
 function lineFormatter(
   redactor: ConfigRedactor,
@@ -102,6 +103,8 @@ function lineFormatter(
   return ({ path, change, keys, kind, before, after }) => {
     const shown = (leaf: Leaf | undefined): string =>
       leaf === undefined ? "" : isEmptySection(leaf) ? leaf.text : cut(redactor.value(leaf, keys, kind));
+    if (change === "reordered")
+      return `${changeMarks[change]} ${redactor.path(path)}: items in another order: ${after?.text ?? ""}`;
     const values = change === "changed" ? `${shown(before)} -> ${shown(after)}` : shown(after ?? before);
     return `${changeMarks[change]} ${redactor.path(path)}: ${values}`;
   };

@@ -4,6 +4,7 @@ import { canonicalText, isNothingAt } from "./configMeaning.ts";
 import {
   documentLabel,
   isLeaf,
+  isNull,
   isTreeList,
   isTreeMap,
   textOf,
@@ -13,16 +14,17 @@ import {
 } from "./configTree.ts";
 import { documentShape, itemShape, shapeAt, type Shape } from "./mergeRules.ts";
 
-/** A value that is in one configuration and missing or different in the other. */
+/** A value that is in one configuration and missing or different in the other, or a list whose items are only in another order. */
 export interface Difference {
   /** `machine.network.interfaces[eth0].mtu`, `HostnameConfig.hostname`, `UserVolumeConfig[data].provisioning.minSize`. */
   readonly path: string;
-  readonly change: "gained" | "changed" | "lost";
+  readonly change: "gained" | "changed" | "lost" | "reordered";
   /** The keys that lead to the value, which tell its type. */
   readonly keys: readonly string[];
   /** Its document's kind; undefined for the v1alpha1 one. */
   readonly kind: string | undefined;
   readonly before: Leaf | undefined;
+  /** Of a reordered list: where its items were before, `2, 1`. */
   readonly after: Leaf | undefined;
 }
 
@@ -41,8 +43,52 @@ export function configDifferences(before: readonly TreeMap[], after: readonly Tr
       documents.find((document) => documentLabel(document) === label),
     );
     const kind = textOf(wanted ?? old, "kind");
-    return compareTrees(old, wanted, { path: label, shape: documentShape(kind ?? ""), keys: [], kind });
+    const where = { path: label, shape: documentShape(kind ?? ""), keys: [], kind };
+    const isAsWritten =
+      canonicalText(old, where.shape, "as written") === canonicalText(wanted, where.shape, "as written");
+    return isAsWritten && (old === undefined) === (wanted === undefined)
+      ? []
+      : [...compareTrees(old, wanted, where), ...orderDifferences(old, wanted, where)];
   });
+}
+
+/** Lists that Talos and Kubernetes read as sets. In any other, places may matter: name servers, mirrors, mounts, subnets of two families. */
+const sets: ReadonlySet<string> = new Set([
+  ...["certSANs", "modules", "namespaces", "usernames", "runtimeClasses"],
+  ...["allowedRoles", "allowedKubernetesNamespaces"],
+]);
+
+function isSet({ shape, keys }: Where): boolean {
+  if (sets.has(keys.at(-1) ?? "")) return true;
+  // Found by their names, such as interfaces.
+  return shape?.kind === "list" && shape.items?.then === "merge";
+}
+
+/** Lists with the same items in another order. */
+function orderDifferences(before: Tree | undefined, after: Tree | undefined, where: Where): Difference[] {
+  if (isTreeMap(before) && isTreeMap(after))
+    return [...after].flatMap(([key, value]) => orderDifferences(before.get(key), value, inKey(where, key)));
+  if (!isTreeList(before) || !isTreeList(after)) return [];
+  const shape = itemShape(where.shape);
+  const [had, gets] = [before, after].map((list) =>
+    list.filter((item) => !isNull(item)).map((item) => canonicalText(item, shape)),
+  ) as [string[], string[]];
+  const isReordered =
+    !isSet(where) && had.join() !== gets.join() && [...had].sort().join() === [...gets].sort().join();
+  if (!isReordered)
+    return pairItems(before, after, where.shape).flatMap(([a, b]) =>
+      orderDifferences(a, b, inItem(where, b ?? a)),
+    );
+  const { shape: _shape, ...rest } = where;
+  const left: (string | undefined)[] = [...had];
+  const places = gets.map((item) => {
+    const place = left.indexOf(item);
+    left[place] = undefined;
+    return place + 1;
+  });
+  return [
+    { ...rest, change: "reordered", before: undefined, after: { text: places.join(", "), plain: true } },
+  ];
 }
 
 function compareTrees(before: Tree | undefined, after: Tree | undefined, where: Where): Difference[] {
@@ -86,13 +132,24 @@ function mapDifferences(before: Tree | undefined, after: Tree | undefined, where
       return isNothingAt(value, where.shape, key) ? undefined : value;
     });
     if (own === undefined && other === undefined) return [];
-    return compareTrees(own, other, {
-      ...where,
-      path: pathOf(where.path, key),
-      shape: shapeAt(where.shape, key),
-      keys: [...where.keys, key],
-    });
+    return compareTrees(own, other, inKey(where, key));
   });
+}
+
+function inKey(where: Where, key: string): Where {
+  return {
+    ...where,
+    path: pathOf(where.path, key),
+    shape: shapeAt(where.shape, key),
+    keys: [...where.keys, key],
+  };
+}
+
+function inItem(where: Where, item: Tree | undefined): Where {
+  const label = item === undefined || isLeaf(item) ? "" : (listItemLabel(item, where.shape) ?? "");
+  // An item's name tells the type of its value, too: { name: API_TOKEN, value: … }.
+  const keys = label === "" ? where.keys : [...where.keys, label];
+  return { ...where, path: `${where.path}[${label}]`, shape: itemShape(where.shape), keys };
 }
 
 function listDifferences(before: Tree | undefined, after: Tree | undefined, where: Where): Difference[] {
@@ -101,13 +158,7 @@ function listDifferences(before: Tree | undefined, after: Tree | undefined, wher
   const rest = pairItems(old ?? [], wanted ?? [], where.shape).filter(
     ([a, b]) => a === undefined || b === undefined || canonicalText(a, shape) !== canonicalText(b, shape),
   );
-  return rest.flatMap(([a, b]) => {
-    const item = b ?? a;
-    const label = item === undefined || isLeaf(item) ? "" : (listItemLabel(item, where.shape) ?? "");
-    // An item's name tells the type of its value, too: { name: API_TOKEN, value: … }.
-    const keys = label === "" ? where.keys : [...where.keys, label];
-    return compareTrees(a, b, { ...where, path: `${where.path}[${label}]`, shape, keys });
-  });
+  return rest.flatMap(([a, b]) => compareTrees(a, b, inItem(where, b ?? a)));
 }
 
 /** Pairs the corresponding items of two lists, in the order of the second, then those only in the first. */

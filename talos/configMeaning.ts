@@ -36,27 +36,31 @@ export function sameMeaning(a: Tree | undefined, b: Tree | undefined, shape?: Sh
   return canonicalText(a, shape) === canonicalText(b, shape);
 }
 
-/** One text for all trees of the same meaning. */
-export function canonicalText(tree: Tree | undefined, shape?: Shape): string {
+/**
+ * One text for all trees of the same meaning.
+ * @param lists `as written`: the order of list items counts, too
+ */
+export function canonicalText(
+  tree: Tree | undefined,
+  shape?: Shape,
+  lists: "sorted" | "as written" = "sorted",
+): string {
   if (tree === undefined || isNothing(tree, shape)) return "null";
   if (isTreeList(tree)) {
     const of = itemShape(shape);
-    const items = tree.filter((item) => !isNull(item));
-    return `[${items
-      .map((item) => canonicalItem(item, of))
-      .sort()
-      .join(",")}]`;
+    const items = tree.filter((item) => !isNull(item)).map((item) => canonicalItem(item, of, lists));
+    return `[${(lists === "sorted" ? items.sort() : items).join(",")}]`;
   }
   if (!isTreeMap(tree)) return JSON.stringify(scalarMeaning(tree, shape));
   const entries = [...tree]
     .filter(([key, value]) => !isNothingAt(value, shape, key))
-    .map(([key, value]) => `${JSON.stringify(key)}:${canonicalItem(value, shapeAt(shape, key))}`);
+    .map(([key, value]) => `${JSON.stringify(key)}:${canonicalItem(value, shapeAt(shape, key), lists)}`);
   return `{${entries.sort().join(",")}}`;
 }
 
 /** A list item counts even if it is empty. */
-function canonicalItem(tree: Tree, shape: Shape | undefined): string {
-  const text = canonicalText(tree, shape);
+function canonicalItem(tree: Tree, shape: Shape | undefined, lists: "sorted" | "as written"): string {
+  const text = canonicalText(tree, shape, lists);
   return text === "null" && isLeaf(tree) ? JSON.stringify(scalarMeaning(tree, shape)) : text;
 }
 

@@ -48,6 +48,34 @@ describe("the changes that a configuration makes on a node", () => {
     expect(compare({ running, wanted: other })).toMatchObject({ lines: [], dropped: [], disturbs: false });
   });
 
+  it("show a list in another order, which may restart what reads it, and drop nothing", () => {
+    const ordered = base
+      .replace(
+        "  certSANs",
+        "  time: { servers: [a, b, c] }\n  kubelet: { extraMounts: [{ source: /a }, { source: /b }] }\n  certSANs",
+      )
+      .replace(
+        "[{ url: https://mirror.example.com }]",
+        "[{ url: https://a.example }, { url: https://b.example }]",
+      );
+    const wanted = ordered
+      .replace("[a, b, c]", "[c, a, b]")
+      .replace("[{ source: /a }, { source: /b }]", "[{ source: /b }, { source: /a }]")
+      .replace(
+        "[{ url: https://a.example }, { url: https://b.example }]",
+        "[{ url: https://b.example }, { url: https://a.example }]",
+      );
+    expect(compare({ running: ordered, wanted })).toMatchObject({
+      lines: [
+        "~ machine.time.servers: items in another order: 3, 1, 2",
+        "~ machine.kubelet.extraMounts: items in another order: 2, 1",
+        "~ RegistryMirrorConfig[docker.io].endpoints: items in another order: 2, 1",
+      ],
+      dropped: [],
+      disturbs: true,
+    });
+  });
+
   it("distinguish an empty section from a missing one, as in disk encryption keys", () => {
     const keys = (key: string): string =>
       base.replace(
