@@ -115,16 +115,13 @@ export class ReadinessResource implements PluginResource {
         ? undefined
         : { digest: approvedPlan.digest, plan: planFromInput(approvedPlan.plan) };
     if (hashes === undefined && approved === undefined) return { added, dropped: [...notKept] };
-    const isChanged =
-      leaving.length > 0 ||
-      isLookDue(before, inputs) ||
-      configurationsDiffer(before["configurations"], hashes) ||
-      before["nodes"] === undefined;
+    const isListChanged = leaving.length > 0 || isLookDue(before, inputs) || before["nodes"] === undefined;
+    const isChanged = isListChanged || configurationsDiffer(before["configurations"], hashes);
     const withoutPlan = { added, dropped: [...notKept], secret: ["configurations"] };
     if (!isChanged && approved === undefined) return withoutPlan;
     const plan = isListed ? await this.#planDeployment(urn, before, inputs, leaving) : undefined;
-    // Nothing to do and nothing to approve.
-    if (!isChanged && plan !== undefined && isEmptyPlan(plan)) return withoutPlan;
+    // Nothing to do and nothing to approve. Configurations may be written in another way.
+    if (!isListChanged && plan !== undefined && isEmptyPlan(plan)) return withoutPlan;
     added[planProperty] = plan === undefined ? unknownValue : canonicalPlan(plan);
     added[digestProperty] = plan === undefined ? unknownValue : planDigest(plan);
     // A saved plan from a preview that approved nothing fits the approved deployment: only the deployment knows this value.

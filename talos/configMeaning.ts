@@ -1,6 +1,15 @@
 /** What parts of a machine configuration mean to Talos, however they are written: equal texts for equal meanings. */
-import { isLeaf, isNull, isTreeList, isTreeMap, type Leaf, type Tree } from "./configTree.ts";
-import { itemShape, shapeAt, type Shape } from "./mergeRules.ts";
+import {
+  isLeaf,
+  isNull,
+  isTreeList,
+  isTreeMap,
+  textOf,
+  type Leaf,
+  type Tree,
+  type TreeMap,
+} from "./configTree.ts";
+import { documentShape, itemShape, shapeAt, type Shape } from "./mergeRules.ts";
 import { durationText, integerText, isZero, scalarText } from "./scalars.ts";
 
 /**
@@ -62,6 +71,14 @@ export function canonicalText(
 function canonicalItem(tree: Tree, shape: Shape | undefined, lists: "sorted" | "as written"): string {
   const text = canonicalText(tree, shape, lists);
   return text === "null" && isLeaf(tree) ? JSON.stringify(scalarMeaning(tree, shape)) : text;
+}
+
+/** One text for all machine configurations of the same meaning: comments, the order of keys and notations don't count. */
+export function configMeaning(documents: readonly TreeMap[]): string {
+  const meanings = documents.map((document) =>
+    canonicalText(document, documentShape(textOf(document, "kind") ?? ""), "as written"),
+  );
+  return meanings.sort().join("\n");
 }
 
 /** A scalar's meaning, as one text for all notations: `0o644` and `420`, `5m` and `5m0s`. */

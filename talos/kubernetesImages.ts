@@ -1,4 +1,5 @@
 /** The images of Kubernetes components in a machine configuration: which ones there are, and how to read and set their releases. */
+import { configMeaning } from "./configMeaning.ts";
 import {
   configText,
   isLeaf,
@@ -11,7 +12,6 @@ import {
   type TreeMap,
 } from "./configTree.ts";
 import { pointerKeys } from "./jsonPatch.ts";
-import { machineryText } from "./machineryText.ts";
 
 /** A component whose release the machine configuration names. */
 export type KubernetesComponent =
@@ -146,11 +146,11 @@ export function useClusterReleases(wanted: string, running: string, patches: rea
   return setImages(wanted, Object.fromEntries(moved));
 }
 
-/** Whether two configurations differ only in images that no patch pins, and in how the same values are written. */
+/** Whether two configurations mean the same, but for images that no patch pins. */
 export function differOnlyInImages(one: string, other: string, patches: readonly string[]): boolean {
   if (one === other) return true;
   const without = Object.fromEntries(unpinnedComponents(patches).map((component) => [component, undefined]));
-  const bare = (text: string): string => machineryText(parseConfig(setImages(text, without)));
+  const bare = (text: string): string => configMeaning(parseConfig(setImages(text, without)));
   return bare(one) === bare(other);
 }
 

@@ -5,10 +5,10 @@
 import { isTreeList, isTreeMap, textOf, type Tree, type TreeMap } from "./configTree.ts";
 import { GoPlain, GoStruct, marshalGoYaml, type GoValue } from "./goYaml.ts";
 import { asTalosWrites } from "./jsonForm.ts";
-import { documentRule, itemShape, NEWEST_LINE, shapeAt, type Line, type Shape } from "./mergeRules.ts";
+import { documentRule, itemShape, shapeAt, type Line, type Shape } from "./mergeRules.ts";
 
 /** Writes documents, the main one first, each with the fields of its type in their order. */
-export function machineryText(documents: readonly TreeMap[], line: Line = NEWEST_LINE): string {
+export function machineryText(documents: readonly TreeMap[], line: Line): string {
   return [...documents.filter(isMain), ...documents.filter((document) => !isMain(document))]
     .map((document) => {
       const shape = documentRule(textOf(document, "kind") ?? "", line)?.shape;

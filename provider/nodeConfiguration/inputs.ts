@@ -5,7 +5,8 @@ import {
 } from "../../talos/inputs/nodeConfiguration.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import type { KnownSecret } from "../../talos/secrecy/known.ts";
-import { ConfigTextError } from "../../talos/configTree.ts";
+import { canonicalText } from "../../talos/configMeaning.ts";
+import { ConfigTextError, parseTree } from "../../talos/configTree.ts";
 import { differOnlyInImages } from "../../talos/kubernetesImages.ts";
 import { contractChange } from "../../talos/contractChange.ts";
 import { inputFailures, type CheckFailure } from "../check.ts";
@@ -80,10 +81,29 @@ export function withRedacted(inputs: Properties): Properties {
 /** Whether an earlier check already compared this node with this configuration. */
 export function isSameLook(olds: Properties, news: Properties): boolean {
   return (
-    ["node", "endpoint", "patches", "acceptDropped"].every(
+    ["node", "endpoint", "acceptDropped"].every(
       (property) => JSON.stringify(olds[property]) === JSON.stringify(news[property]),
-    ) && isSameConfiguration(olds, news, "machineConfiguration")
+    ) &&
+    samePatches(olds, news) &&
+    isSameConfiguration(olds, news, "machineConfiguration")
   );
+}
+
+/** Whether the patches say the same, whatever their comments and the order of their keys. */
+export function samePatches(olds: Properties, news: Properties): boolean {
+  const [before, after] = [olds["patches"], news["patches"]];
+  if (JSON.stringify(before) === JSON.stringify(after)) return true;
+  if (hasUnknown([before, after])) return false;
+  const meaning = (inputs: Properties): string[][] =>
+    linesOfProperty(inputs, "patches").map((patch) =>
+      parseTree(patch).map((tree) => canonicalText(tree, undefined, "as written")),
+    );
+  try {
+    return JSON.stringify(meaning(olds)) === JSON.stringify(meaning(news));
+  } catch (error) {
+    if (error instanceof ConfigTextError) return false;
+    throw error;
+  }
 }
 
 /** Whether the configurations match, apart from Kubernetes images, which this resource never changes on a node. */

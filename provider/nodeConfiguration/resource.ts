@@ -27,6 +27,7 @@ import {
   policyProperties,
   isSameLook,
   isSameConfiguration,
+  samePatches,
   withRedacted,
 } from "./inputs.ts";
 import { iscsiRemovalProblem } from "./iscsiRemoval.ts";
@@ -208,7 +209,8 @@ export function diffConfiguration(
   const same = (["machineConfiguration", "configuration"] as const).filter((key) =>
     isSameConfiguration(before, after, key),
   );
-  const others = changedInputs(before, after, [...detailed, ...same]);
+  const unchanged = [...detailed, ...same, ...(samePatches(before, after) ? ["patches"] : [])];
+  const others = changedInputs(before, after, unchanged);
   const changed = Object.keys(others);
   const [history, lines] = [
     linesOfProperty(oldInputs, changesProperty),

@@ -148,6 +148,20 @@ describe("a preview's plan", () => {
       unknownValue,
     );
   });
+
+  it("is not shown if a configuration is only written in another way", async () => {
+    await patient().provider.create(upgradeUrn, inputsFor(cluster, "w1", { talosVersion: "v1.13.7" }));
+    const written = (text: string): Properties => {
+      const { nodes, ...shared } = inputs("v1.13.7");
+      const { w1 } = nodes as Properties;
+      return { ...shared, nodes: { w1 }, configurations: { w1: { text, patches: [] } } };
+    };
+    const { inputs: last } = await checked({}, written(has("w1")));
+    const keys = Object.entries(parse(has("w1")) as Properties);
+    const { inputs: made } = await checked(last, written(stringify(Object.fromEntries(keys.reverse()))));
+    expect(made).not.toHaveProperty("planDigest");
+    expect((await patient().provider.diff("readiness", urn, last, made, last)).changes).toBe(false);
+  });
 });
 
 /** A CA that no node trusts. To a client with this CA, every node looks like one in maintenance mode. */

@@ -8,6 +8,7 @@ import { hasUnknown, unwrap, type Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
 import { TalosError } from "../../talos/api/errors.ts";
 import type { TalosActor } from "../../talos/api/talosClient.ts";
+import { mergeConfig } from "../../talos/mergeConfig.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { expectFailure, createHarness, type Harness } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster, waitingMachine } from "./simulatedCluster.ts";
@@ -213,6 +214,25 @@ describe("the preview", () => {
     expect(own.dials()).toBe(before);
     expect(second).toEqual(first);
     expect(await own.provider.diff("w1", urn, first, second)).toEqual({ changes: false });
+  });
+
+  it("shows nothing if a patch only gets another comment or order of keys, and contacts no node", async () => {
+    const own = counted();
+    const patch = 'machine:\n  sysctls:\n    vm.nr_hugepages: "1024"\n    net.core.somaxconn: "4096"\n';
+    const inputsWith = (text: string) =>
+      inputsOf("w1", mergeConfig(wantedOf("w1"), [text]), { patches: [text] });
+    const first = (await check(own, {}, inputsWith(patch))).inputs;
+    const before = own.dials();
+    const [head = "", ...keys] = patch.split("    ");
+    const rewritten = `# why\n${head}${keys
+      .reverse()
+      .map((line) => `    ${line}`)
+      .join("")}`;
+    for (const text of [`# why\n${patch}`, rewritten]) {
+      const second = (await check(own, first, inputsWith(text))).inputs;
+      expect(await own.provider.diff("w1", urn, first, second, first)).toEqual({ changes: false });
+    }
+    expect(own.dials()).toBe(before);
   });
 
   it("removes what it had added itself without asking", async () => {
