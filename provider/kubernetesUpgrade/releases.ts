@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { compare, parse } from "semver";
 import { describeSteps, stepsForBothUpgrades } from "../../talos/kubernetesSteps.ts";
-import { kubernetesReleasesBetween } from "../../talos/kubernetesPath.ts";
+import { kubernetesReleasesBetween, oldestKubernetesFor } from "../../talos/kubernetesPath.ts";
 import { kubernetesProblem } from "../../talos/releases.ts";
 import type { Finding } from "../guards/finding.ts";
 import { nodeLabel } from "../inputs.ts";
@@ -100,14 +100,18 @@ function describeWhoRuns({ nodes }: ClusterLook, release: string): string {
   return "a node";
 }
 
-/** Every node's Talos must support the release. */
+/**
+ * Every node's Talos must support the release. A node whose Talos needs a newer one, such as a node that has just joined with the desired release, has none
+ * that it supports until Kubernetes gets there: a step on that path is no obstacle.
+ */
 function talosFindings({ nodes }: ClusterLook, target: string, planned: boolean): Finding[] {
   const problems = new Map<string, string[]>();
   for (const { node, talosVersion } of nodes) {
     const judged = planned ? (node.talosVersion ?? talosVersion) : talosVersion;
     let problem: string | undefined;
     try {
-      problem = kubernetesProblem(judged, target);
+      const isOnTheWay = !planned && minorOf(target) < (oldestKubernetesFor(judged) ?? 0);
+      problem = isOnTheWay ? undefined : kubernetesProblem(judged, target);
     } catch {
       // A custom Talos build whose tag is no release.
     }

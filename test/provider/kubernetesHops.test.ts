@@ -137,6 +137,22 @@ it("resumes after a kill at any step: nothing is done twice, and every pair of r
   });
 });
 
+it("goes on while a node already runs a Talos release that needs the last Kubernetes release", async () => {
+  const { nodes, hops, kubeconfig: _kubeconfig, ...shared } = inputsTo("v1.13.9");
+  const { w1 } = nodes as Properties;
+  const { kubernetes: _kubernetes, ...ways } = hops as Properties;
+  await run().provider.create(urn, { ...shared, nodes: { w1 }, hops: ways });
+  const upgradeUrn = urn.replace("RolloutPreflight", "NodeUpgrade");
+  await run().provider.create(upgradeUrn, inputsFor(own.cluster, "w1", { talosVersion: "v1.13.9" }));
+
+  await run().provider.create(urn, inputsTo("v1.13.9"));
+  expect(versions()).toEqual(["v1.12.11", "v1.13.9"]);
+  expect(own.configured()).toEqual({
+    cp1: componentReleases("v1.31.2", "controlplane"),
+    w1: componentReleases("v1.31.2", "worker"),
+  });
+});
+
 it("stops where Kubernetes cannot be upgraded, and is refused before the first hop if a release is not known", async () => {
   const gap = inputsTo("v1.13.9", { kubernetes: { releases: ["v1.31.2"] } });
   const refused = await expectFailure(run().provider.create(urn, gap));
