@@ -1,4 +1,5 @@
 import type { StackValidationPolicy } from "@pulumi/policy";
+import { kubernetesReleasesBetween } from "../talos/kubernetesPath.ts";
 import { versionSkew } from "../talos/releases.ts";
 import { compareVersions, contractOf, parseVersion, VersionError } from "../talos/version.ts";
 import { isRecord } from "../talos/values.ts";
@@ -52,7 +53,7 @@ export const upgradeSkew: StackValidationPolicy = {
 };
 
 /** Kubernetes is upgraded one minor release at a time, and never downgraded. The running release is known from a state or a saved preview. */
-function kubernetesProblems({ kubernetesVersion, running }: Record<string, unknown>): string[] {
+function kubernetesProblems({ kubernetesVersion, running, through }: Record<string, unknown>): string[] {
   const wanted = kubernetesRelease(kubernetesVersion);
   if (wanted === undefined || !isRecord(running)) return [];
   const releases = Object.values(running)
@@ -67,7 +68,9 @@ function kubernetesProblems({ kubernetesVersion, running }: Record<string, unkno
     return [
       `Kubernetes would go from ${newest} to ${wanted}: downgrades by a minor release are not possible.`,
     ];
-  return minor(wanted) > minor(oldest) + 1
+  // upgrade.through: automatic goes through each of them, a complete upgrade each.
+  const known = Array.isArray(through) ? through.map(String) : [];
+  return kubernetesReleasesBetween(oldest, wanted, known) === undefined
     ? [`Kubernetes would go from ${oldest} to ${wanted}, skipping minor releases. Go through each of them.`]
     : [];
 }

@@ -334,6 +334,16 @@ describe("upgrade-skew", () => {
     expect(await found("upgrade-skew", [kubernetes])).toHaveLength(violations);
   });
 
+  test("accepts a Kubernetes upgrade that goes through every release in between", async () => {
+    const to = (kubernetesVersion: string, through: string[]) =>
+      resource("talos-node:index:KubernetesUpgrade", "kubernetes-upgrade", {
+        ...{ kubernetesVersion, through },
+        running: { cp1: { kubelet: "v1.33.2" } },
+      });
+    expect(await found("upgrade-skew", [to("v1.36.1", ["v1.34.13", "v1.35.10"])])).toEqual([]);
+    expect(await found("upgrade-skew", [to("v1.36.1", ["v1.35.10"])])).toHaveLength(1);
+  });
+
   test.each([
     ["v1.11.6", "v1.13.9", "Go through v1.12, one rollout each."],
     ["v1.13.9", "v1.10.7", "refuses to downgrade"],
