@@ -30,7 +30,7 @@ import { unknownValue } from "../talos/secrecy/engineValues.ts";
 import { unwrap, wrap, type Properties } from "./secrets.ts";
 import { preflight } from "./preflight.ts";
 import { parseRefusals } from "./refusals.ts";
-import { diffRollout, rolloutPlanInput } from "./rollout.ts";
+import { diffRollout, readRollout, rolloutPlanInput } from "./rollout.ts";
 import { ReadinessResource, readinessType } from "./readinessResource.ts";
 import { sameButForPolicy } from "./rollout/policy.ts";
 import { Session, type Surroundings } from "./session.ts";
@@ -216,8 +216,8 @@ export class TalosNodeProvider implements DetailingProvider {
       return { id, inputs: wrap(other.inputsOf(live), marked), props: wrap(live, marked) };
     }
     if (typeOf(urn) === preflightType) {
-      const { due: _due, postponed: _postponed, hopsTaken: _hopsTaken, ...inputs } = values;
-      return { id, inputs: wrap(inputs, marked), props: wrap(values, marked) };
+      const { inputs, props } = await readRollout(this.#reading, urn, values, this.#stop.signal);
+      return { id, inputs: wrap(inputs, marked), props: wrap(props, marked) };
     }
     if (values["clientConfiguration"] === undefined) {
       throw new Error(importRefused(id));

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { approvalProperty } from "./approval.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "./detailedDiff.ts";
 import { nodesByName } from "../talos/nodesByName.ts";
+import { describeHopsLeft } from "./hops/hopsLeft.ts";
 import { previewRollout } from "./rolloutPreview.ts";
 import { rolloutPolicySchema } from "../talos/inputs/rolloutPolicy.ts";
 import { unknownValue } from "../talos/secrecy/engineValues.ts";
@@ -67,6 +68,20 @@ export function diffRollout(olds: Properties, news: Properties, isPostponed = fa
   // Without details, the engine lists all inputs; this one is hidden.
   if (Object.keys(details).length === 0) details["nodes"] = "update";
   return { changes: true, changed, details };
+}
+
+/** A preflight after a refresh. If nodes have fallen behind since, such as one that was restored, it has hops left, and its plan is outdated. */
+export async function readRollout(
+  surroundings: Surroundings,
+  urn: string,
+  state: Properties,
+  signal: AbortSignal,
+): Promise<{ inputs: Properties; props: Properties }> {
+  const { due: _due, postponed, hopsTaken: _hopsTaken, ...inputs } = state;
+  const left = postponed ?? (await describeHopsLeft(surroundings, urn, inputs, signal));
+  if (left === postponed) return { inputs, props: state };
+  const { plan: _plan, ...rest } = inputs;
+  return { inputs: rest, props: { ...state, postponed: left } };
 }
 
 /** A node's path among a property's values: names with dots are quoted. */

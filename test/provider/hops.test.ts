@@ -63,8 +63,8 @@ const patient = (clock?: Clock) => createHarness(undefined, { probeMs: 5_000 }, 
 const versions = () => names.map((name) => cluster.node(name).snapshot().version);
 const upgrades = () => names.map((name) => cluster.node(name).snapshot().upgrades);
 
-async function checked(own: Harness, news: Properties): Promise<Properties> {
-  const result = await own.provider.check(urn, {}, news);
+async function checked(own: Harness, news: Properties, olds: Properties = {}): Promise<Properties> {
+  const result = await own.provider.check(urn, olds, news);
   expect(result.failures).toEqual([]);
   return result.inputs as Properties;
 }
@@ -207,6 +207,26 @@ describe("nodes that are several minor releases behind", () => {
     expect(upgrades()).toEqual([1, 1]);
     expect(after).toMatchObject({ due: names });
     expect(after).not.toHaveProperty("postponed");
+  });
+
+  it("are taken after a refresh that finds a node several minor releases behind", async () => {
+    const state = {
+      ...inputsTo("v1.12.11"),
+      due: [],
+      plan: { cp1: "old, one reboot", w1: "old, one reboot" },
+    };
+    const own = patient();
+    const { inputs, props } = await own.provider.read("preflight", urn, state);
+    expect(props["postponed"]).toBe("cp1 (127.48.19.11) runs v1.9.6, w1 (127.48.19.21) runs v1.9.6");
+    const again = await checked(own, inputsTo("v1.12.11"), inputs);
+    expect((again["plan"] as Properties)["w1"]).toMatch(/^v1\.9\.6 .*, 3 reboots$/);
+    expect(await own.provider.diff("preflight", urn, props, again, inputs)).toMatchObject({ changes: true });
+    const { outs } = await own.provider.update("preflight", urn, props, again);
+    expect(versions()).toEqual(names.map(() => "v1.11.6"));
+    expect(outs).not.toHaveProperty("postponed");
+
+    const none = await own.provider.read("preflight", urn, { ...outs, ...inputsTo("v1.12.11") });
+    expect(none.props).not.toHaveProperty("postponed");
   });
 
   it("report which hop did not begin, if it is not the first", async () => {
