@@ -1,12 +1,12 @@
 import { TalosError } from "../../talos/api/errors.ts";
 import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { isExtensionAvailable, extensionName } from "../../talos/extensions.ts";
-import { etcdMinor, etcdVersionOf } from "../../talos/etcdVersions.ts";
+import { compareEtcdMinors, describeEtcdMinor, etcdMinor, etcdVersionOf } from "../../talos/etcdVersions.ts";
 import { hasGrubUseUkiCmdline } from "../../talos/features.ts";
 import { describeSteps, kubernetesSteps, releasesNotRunning } from "../../talos/kubernetesSteps.ts";
 import { kubernetesStops } from "../../talos/kubernetesPath.ts";
 import { supportedKubernetesRange } from "../../talos/releases.ts";
-import { VersionError } from "../../talos/version.ts";
+import { compareVersions, talosMinor, VersionError } from "../../talos/version.ts";
 import type { UpgradeContext } from "../context.ts";
 import { UpgradeError } from "../errors.ts";
 import type { NodeFacts } from "../facts.ts";
@@ -110,22 +110,36 @@ async function lostArgumentFindings(
   return [];
 }
 
-/** By then all control planes run the etcd of the previous hop. */
+/** By then all control planes run the etcd of the previous hop, or of their own release if that is older. */
 function etcdFindings(leg: UpgradeLeg): Finding[] {
   const { from, wanted } = leg;
   if (wanted.role !== "controlplane") return [];
-  const version = etcdBefore(from);
-  const minor = etcdMinor(version ?? "");
-  if (version === undefined || minor === undefined) return [];
-  const member = { address: wanted.node, version, storageVersion: `${minor.major}.${minor.minor}.0` };
+  const behind = wanted.rollout.nodes.flatMap(({ node, talosVersion = from }) =>
+    node !== wanted.node && wanted.controlPlanes.includes(node) && isOlder(talosVersion, from)
+      ? [{ address: node, talosVersion }]
+      : [],
+  );
+  const members = [{ address: wanted.node, talosVersion: from }, ...behind].flatMap((member) => {
+    const version = etcdBefore(member.talosVersion);
+    const minor = etcdMinor(version ?? "");
+    return version === undefined || minor === undefined ? [] : [{ ...member, version, minor }];
+  });
+  const [lowest] = members.map(({ minor }) => minor).sort(compareEtcdMinors);
+  if (lowest === undefined) return [];
+  const storageVersion = `${describeEtcdMinor(lowest)}.0`;
   return etcdVersionFindings({
     self: wanted.node,
-    members: [member],
+    members: members.map(({ address, version }) => ({ address, version, storageVersion })),
     talosVersion: wanted.talosVersion,
     downgrading: false,
     allowDowngrade: false,
     snapshot: wanted.etcdSnapshot !== undefined,
   }).map((finding) => onHop(leg, finding));
+}
+
+function isOlder(release: string, than: string): boolean {
+  const [one, other] = [talosMinor(release), talosMinor(than)];
+  return one !== undefined && other !== undefined && compareVersions(release, than) < 0;
 }
 
 function etcdBefore(release: string): string | undefined {

@@ -57,6 +57,45 @@ test("from etcd 3.5.21 to 3.6 is refused, and names the Talos release to go thro
   expect(cluster.node("cp1").version).toBe("v1.11.6");
 });
 
+test("hops are refused before the first if etcd would skip a minor release beside a control plane with its own release", async () => {
+  const cluster = await started("127.45.48", "v1.10.9", 3);
+  const of = (name: string, talosVersion: string): Properties => {
+    const { image, extensions, services, files } = inputsFor(cluster, name, { talosVersion });
+    return { talosVersion, image, extensions, services, files };
+  };
+  const wanted = Object.entries({ cp1: "v1.14.1", cp2: "v1.14.1", cp3: "v1.10.9" });
+  const shared = inputsFor(cluster, "cp1");
+  const inputs: Properties = {
+    nodes: Object.fromEntries(
+      wanted.map(([name, release]) => {
+        const { node, role } = inputsFor(cluster, name);
+        return [name, { node, role, ...of(name, release) }];
+      }),
+    ),
+    hops: {
+      ways: { default: ["v1.11.6", "v1.12.11", "v1.13.9"].map((release) => of("cp1", release)) },
+      nodes: Object.fromEntries(wanted.map(([name]) => [name, { way: "default", after: [] }])),
+    },
+    rollout: {
+      nodes: wanted.map(([name, talosVersion]) => ({
+        ...{ name, node: cluster.node(name).address, talosVersion },
+      })),
+    },
+    schematicId: shared["schematicId"],
+    controlPlanes: shared["controlPlanes"],
+    clientConfiguration: shared["clientConfiguration"],
+    drain: { enabled: false },
+    timeoutSeconds: 60,
+  };
+  const { provider } = createHarness(undefined, { probeMs: 5_000 });
+  const preflightUrn = urn.replace("NodeUpgrade", "RolloutPreflight");
+  const { message } = await expectFailure(provider.create(preflightUrn, inputs));
+  expect(message).toMatch(
+    /cp1 .*on the hop from v1\.13\.9 to v1\.14\.1: v1\.14\.1 runs etcd 3\.7\.1, and etcd's data has version 3\.5.*\[etcd-skips-minor\]/,
+  );
+  expect(untouched(cluster)).toBe(true);
+});
+
 describe("three control planes on etcd 3.7", () => {
   let cluster: SimulatedCluster;
   beforeAll(async () => {
