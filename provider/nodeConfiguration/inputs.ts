@@ -5,9 +5,8 @@ import {
 } from "../../talos/inputs/nodeConfiguration.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import type { KnownSecret } from "../../talos/secrecy/known.ts";
-import { canonicalText } from "../../talos/configMeaning.ts";
-import { ConfigTextError, parseTree } from "../../talos/configTree.ts";
-import { differOnlyInImages } from "../../talos/kubernetesImages.ts";
+import { ConfigTextError } from "../../talos/configTree.ts";
+import { differOnlyInImages, pinnedComponents } from "../../talos/kubernetesImages.ts";
 import { contractChange } from "../../talos/contractChange.ts";
 import { inputFailures, type CheckFailure } from "../check.ts";
 import { unknownValue } from "../../talos/secrecy/engineValues.ts";
@@ -89,17 +88,15 @@ export function isSameLook(olds: Properties, news: Properties): boolean {
   );
 }
 
-/** Whether the patches say the same, whatever their comments and the order of their keys. */
+/** Whether the patches do the same in a configuration that is the same: beyond the result, only what they pin counts. */
 export function samePatches(olds: Properties, news: Properties): boolean {
   const [before, after] = [olds["patches"], news["patches"]];
   if (JSON.stringify(before) === JSON.stringify(after)) return true;
   if (hasUnknown([before, after])) return false;
-  const meaning = (inputs: Properties): string[][] =>
-    linesOfProperty(inputs, "patches").map((patch) =>
-      parseTree(patch).map((tree) => canonicalText(tree, undefined, "as written")),
-    );
+  const pinned = (inputs: Properties): string =>
+    [...pinnedComponents(linesOfProperty(inputs, "patches"))].sort().join();
   try {
-    return JSON.stringify(meaning(olds)) === JSON.stringify(meaning(news));
+    return pinned(olds) === pinned(news);
   } catch (error) {
     if (error instanceof ConfigTextError) return false;
     throw error;

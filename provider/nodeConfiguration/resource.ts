@@ -209,7 +209,8 @@ export function diffConfiguration(
   const same = (["machineConfiguration", "configuration"] as const).filter((key) =>
     isSameConfiguration(before, after, key),
   );
-  const unchanged = [...detailed, ...same, ...(samePatches(before, after) ? ["patches"] : [])];
+  const isSameResult = same.includes("machineConfiguration") && samePatches(before, after);
+  const unchanged = [...detailed, ...same, ...(isSameResult ? ["patches"] : [])];
   const others = changedInputs(before, after, unchanged);
   const changed = Object.keys(others);
   const [history, lines] = [

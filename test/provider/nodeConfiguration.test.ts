@@ -216,11 +216,11 @@ describe("the preview", () => {
     expect(await own.provider.diff("w1", urn, first, second)).toEqual({ changes: false });
   });
 
-  it("shows nothing if a patch only gets another comment or order of keys, and contacts no node", async () => {
+  it("shows nothing if patches are only written in another way, and contacts no node", async () => {
     const own = counted();
     const patch = 'machine:\n  sysctls:\n    vm.nr_hugepages: "1024"\n    net.core.somaxconn: "4096"\n';
-    const inputsWith = (text: string) =>
-      inputsOf("w1", mergeConfig(wantedOf("w1"), [text]), { patches: [text] });
+    const inputsWith = (...patches: string[]) =>
+      inputsOf("w1", mergeConfig(wantedOf("w1"), patches), { patches });
     const first = (await check(own, {}, inputsWith(patch))).inputs;
     const before = own.dials();
     const [head = "", ...keys] = patch.split("    ");
@@ -228,8 +228,9 @@ describe("the preview", () => {
       .reverse()
       .map((line) => `    ${line}`)
       .join("")}`;
-    for (const text of [`# why\n${patch}`, rewritten]) {
-      const second = (await check(own, first, inputsWith(text))).inputs;
+    const apart = keys.map((line) => `${head}    ${line}`);
+    for (const patches of [[`# why\n${patch}`], [rewritten], apart]) {
+      const second = (await check(own, first, inputsWith(...patches))).inputs;
       expect(await own.provider.diff("w1", urn, first, second, first)).toEqual({ changes: false });
     }
     expect(own.dials()).toBe(before);
