@@ -2,10 +2,17 @@ import type { NodeUpgradeInputs } from "../../talos/inputs/nodeUpgrade.ts";
 import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { findBadRelease } from "../../talos/extensions.ts";
 import { describeSteps, stepsForBothUpgrades } from "../../talos/kubernetesSteps.ts";
-import { kubernetesProblem, versionSkew } from "../../talos/releases.ts";
+import { kubernetesProblem, versionSkew, type VersionSkew } from "../../talos/releases.ts";
 import { VersionError } from "../../talos/version.ts";
 import { versionChangeVerb } from "../facts.ts";
 import type { Finding } from "./finding.ts";
+
+function skewHint({ direction, via }: VersionSkew): string {
+  const next = "talosVersion to the next release on the way";
+  return direction === "upgrade" && via.length > 0
+    ? `Set upgrade.through: automatic to go through ${via.length === 1 ? "it" : "them"} in one \`pulumi up\` of all nodes, or ${next}`
+    : `Set ${next}`;
+}
 
 /** Findings about the step from the running release to the desired one. */
 export function releaseFindings(
@@ -20,13 +27,12 @@ export function releaseFindings(
 
   try {
     const step = versionSkew(running, wanted.talosVersion);
-    if (!step.allowed)
-      refuse("release-skew", step.reason, "Set talosVersion to the next release on the way.");
+    if (!step.allowed) refuse("release-skew", step.reason, `${skewHint(step)}.`);
     else if (!step.adjacent && !wanted.allowSkew) {
       refuse(
         "release-skew",
         step.reason,
-        "Set talosVersion to the next release on the way, or upgrade.allowSkew: true if you accept the risk.",
+        `${skewHint(step)}, or upgrade.allowSkew: true if you accept the risk.`,
       );
     }
   } catch (error) {

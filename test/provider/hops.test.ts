@@ -280,7 +280,9 @@ describe("nodes that are several minor releases behind", () => {
     );
     const { hops: _hops, ...none } = inputsTo("v1.12.11");
     const refused = await expectFailure(patient().provider.create(urn, none));
-    expect(refused.message).toMatch(/Go through v1\.10, v1\.11 first/);
+    expect(refused.message).toMatch(
+      /Go through v1\.10, v1\.11 first .*upgrade\.through: automatic to go through them/,
+    );
     expect(upgrades()).toEqual(names.map(() => 0));
   });
 
