@@ -1,16 +1,20 @@
 import { coded } from "../talos/errorCodes.ts";
-import { TalosError } from "../talos/api/errors.ts";
 import { groupedAdvisories } from "./upgradeAdvisories.ts";
 import type { DeploymentChanges } from "./deploymentChanges.ts";
 import { throwIfCancelled, type UpgradeContext } from "./context.ts";
 import { NodeRebooted, PreflightError, type StepName, type UpgradeError } from "./errors.ts";
-import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
+import { runsWantedImage, type NodeFacts } from "./facts.ts";
 import type { Finding } from "./guards/finding.ts";
 import { preflightNodes } from "./hops/hopInputs.ts";
-import { kubernetesAtNextStep, upgradeKubernetesForHops } from "./hops/kubernetes.ts";
+import {
+  kubernetesAtNextStep,
+  kubernetesHopProblem,
+  upgradeKubernetesForHops,
+  type KubernetesHopCall,
+} from "./hops/kubernetes.ts";
 import { upgradePathProblem } from "./hops/obstacles.ts";
 import { runHops, type HopsOutcome } from "./hops/runHops.ts";
-import { isNextIn, nextHopStage, type HopStage, type NodeWithHops } from "./hops/path.ts";
+import { isNextIn, nextHopStage, releasesAhead, type HopStage, type NodeWithHops } from "./hops/path.ts";
 import { requireGates } from "./rollout/gates.ts";
 import { nodeBudget, requireBudgetRoom } from "./rollout/budget.ts";
 import { whyWindowClosed } from "./rollout/window.ts";
@@ -19,7 +23,7 @@ import { shareLists } from "./sharedLists.ts";
 import { stepPlace, StepProgress } from "./progress.ts";
 import { prefixStatusWithNode } from "./prefixedStatus.ts";
 import { guard } from "./steps/guard.ts";
-import { inspect } from "./steps/inspect.ts";
+import { inspect, readFactsOnce } from "./steps/inspect.ts";
 import { pull } from "./steps/pull.ts";
 import { toUpgradeError, maxReboots } from "./upgrade.ts";
 
@@ -63,7 +67,7 @@ export async function preflight(
     survey.refuse();
   };
   const hops = await runHops(surroundings, urn, wanted, signal, {
-    look: () => withSurvey(wanted, call, checkUpgradePaths),
+    look: () => withSurvey(wanted, call, (survey) => checkUpgradePaths(survey, { ...call, nodes: wanted })),
     survey: ({ release, nodes }) => withSurvey(nodes, { ...call, what: `the hop to ${release}` }, complete),
     done: ({ release }) => changed.noteHop(release),
     raise: async (talos) => {
@@ -89,10 +93,16 @@ export async function preflight(
 }
 
 /** What every node runs, after checking that all of them can reach their releases. */
-async function checkUpgradePaths(survey: Survey): Promise<ReadonlyMap<string, NodeFacts>> {
+async function checkUpgradePaths(
+  survey: Survey,
+  call: KubernetesHopCall,
+): Promise<ReadonlyMap<string, NodeFacts>> {
   await survey.inspect();
   await survey.ways();
   survey.refuse();
+  const ways = survey.due().map(({ node, facts }) => releasesAhead(facts, node));
+  const problem = await kubernetesHopProblem(call, ways);
+  if (problem !== undefined) throw problem;
   return survey.found();
 }
 
@@ -378,19 +388,5 @@ async function guardWhenRunning(
       context.talos.reconnect();
       node.facts = await inspect(context);
     }
-  }
-}
-
-async function readFactsOnce({
-  talos,
-  wanted,
-  timeouts,
-  signal,
-}: UpgradeContext): Promise<NodeFacts | undefined> {
-  try {
-    return await readFacts(talos, wanted, { deadlineMs: timeouts.probeMs * 2, signal });
-  } catch (error) {
-    if (error instanceof TalosError && error.kind !== "cancelled") return undefined;
-    throw error;
   }
 }

@@ -10,8 +10,8 @@ import { joinProblems, type Finding } from "./guards/finding.ts";
 import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
 import { hopPreviewNotes } from "./hops/previewNotes.ts";
 import { upgradePathProblem } from "./hops/obstacles.ts";
-import { describeKubernetesHops, kubernetesAtNextStep } from "./hops/kubernetes.ts";
-import { isNextIn, upgradeLegs, nextHopStage, type NodeWithHops } from "./hops/path.ts";
+import { describeKubernetesHops, kubernetesAtNextStep, kubernetesHopProblem } from "./hops/kubernetes.ts";
+import { isNextIn, releasesAhead, upgradeLegs, nextHopStage, type NodeWithHops } from "./hops/path.ts";
 import { fetchKubeconfig } from "./fetchKubeconfig.ts";
 import { untrustedServerCertificate } from "./maintenance.ts";
 import { groupedAdvisories } from "./upgradeAdvisories.ts";
@@ -84,11 +84,11 @@ export async function previewRollout(
     ...(deadEnds[index] ?? []),
     ...(look.obstacle === undefined || !isNext(look) ? [] : [look.obstacle]),
   ]);
-  const kubernetes = await kubernetesHopLines({ surroundings: impatient, urn, nodes: all, signal }, due);
+  const kubernetes = await previewKubernetesHops({ surroundings: impatient, urn, nodes: all, signal }, due);
   return {
     nodes: {
       ...Object.fromEntries(looks.map(({ wanted, outlook: seen }) => [wanted.name, outlookLine(seen)])),
-      ...kubernetes,
+      ...kubernetes.lines,
     },
     warnings: [
       ...missingSnapshotWarnings(due),
@@ -100,6 +100,7 @@ export async function previewRollout(
     obstacles: [
       ...new Set(looks.flatMap(({ waits = [] }) => waits)),
       ...problemLines(obstacles).map((line) => `the rollout would be refused right now: ${line}`),
+      ...kubernetes.obstacles,
       ...[...new Set(looks.flatMap(({ strays = [] }) => strays))].map(
         (stray) =>
           `${stray}: the rollout does not start unless this deployment removes it from the cluster first`,
@@ -115,21 +116,23 @@ export async function previewRollout(
 /** No node name contains a space. */
 const kubernetesHopKey = "Kubernetes on the way";
 
-/** Kubernetes upgrades before the last step; none if unknown right now, which the guards report. */
-async function kubernetesHopLines(
+/** Kubernetes upgrades before the last step, and what blocks them; none if unknown right now, which the guards report. */
+async function previewKubernetesHops(
   call: Parameters<typeof describeKubernetesHops>[0],
   due: readonly { context: { wanted: NodeWithHops }; facts: NodeFacts }[],
-): Promise<Record<string, string>> {
-  const ways = due.map(({ context: { wanted }, facts: { version } }): [string, ...string[]] => {
-    const legs = upgradeLegs({ version }, wanted).map((leg) => leg.wanted.talosVersion);
-    return [version, ...(legs.length === 0 ? [wanted.talosVersion] : legs)];
-  });
+): Promise<{ lines: Record<string, string>; obstacles: string[] }> {
+  const ways = due.map(({ context, facts }) => releasesAhead(facts, context.wanted));
   try {
     const line = await describeKubernetesHops(call, ways);
-    return line === undefined ? {} : { [kubernetesHopKey]: line };
+    if (line === undefined) return { lines: {}, obstacles: [] };
+    const problem = await kubernetesHopProblem(call, ways);
+    return {
+      lines: { [kubernetesHopKey]: line },
+      obstacles: problem === undefined ? [] : [`the rollout would be refused right now: ${problem.message}`],
+    };
   } catch (error) {
     if (error instanceof KubernetesError || (error instanceof TalosError && error.kind !== "cancelled"))
-      return {};
+      return { lines: {}, obstacles: [] };
     throw error;
   }
 }

@@ -1,8 +1,10 @@
 import { kubernetesMinor, kubernetesStops, oldestKubernetesFor } from "../../talos/kubernetesPath.ts";
 import type { KubernetesUpgradeInputs } from "../kubernetesUpgrade/inputs.ts";
 import { lookAtCluster, releasesIn } from "../kubernetesUpgrade/look.ts";
-import { upgradeThroughMinors } from "../kubernetesUpgrade/upgrade.ts";
-import { Work } from "../kubernetesUpgrade/work.ts";
+import { compareReleases } from "../kubernetesUpgrade/releases.ts";
+import { findObstacles, upgradeThroughMinors } from "../kubernetesUpgrade/upgrade.ts";
+import { refusedError, Work } from "../kubernetesUpgrade/work.ts";
+import type { ErrorCode } from "../../talos/errorCodes.ts";
 import type { Surroundings } from "../session.ts";
 import type { NodeWithHops } from "./path.ts";
 
@@ -46,8 +48,21 @@ export async function upgradeKubernetesForHops(
  */
 export async function describeKubernetesHops(
   call: KubernetesHopCall,
-  ways: readonly (readonly [string, ...string[]])[],
+  ways: Ways,
 ): Promise<string | undefined> {
+  const { runs, stops } = (await findStops(call, ways)) ?? {};
+  if (runs === undefined || stops === undefined || stops.size === 0) return undefined;
+  const steps = [...stops].map(([kubernetes, before]) => ` -> ${kubernetes} before Talos ${before}`);
+  return `${runs}${steps.join("")}, a complete upgrade each`;
+}
+
+type Ways = readonly (readonly [string, ...string[]])[];
+
+/** The Kubernetes upgrades on these ways, with the Talos release that each precedes. */
+async function findStops(
+  call: KubernetesHopCall,
+  ways: Ways,
+): Promise<{ runs: string; stops: Map<string, string> } | undefined> {
   const inputs = upgradeInputs(call.nodes);
   if (inputs === undefined || ways.length === 0) return undefined;
   const runs = await readOldestKubernetes(call, inputs);
@@ -59,9 +74,26 @@ export async function describeKubernetesHops(
     if ("problem" in found) return undefined;
     for (const { kubernetes, before } of found) if (!stops.has(kubernetes)) stops.set(kubernetes, before);
   }
-  if (stops.size === 0) return undefined;
-  const steps = [...stops].map(([kubernetes, before]) => ` -> ${kubernetes} before Talos ${before}`);
-  return `${runs}${steps.join("")}, a complete upgrade each`;
+  return { runs, stops };
+}
+
+/** Whether Talos and Kubernetes fit at each step is known from the ways themselves. */
+const judgedByWays: readonly ErrorCode[] = ["kubernetes-release", "kubernetes-step"];
+
+/** What blocks the Kubernetes upgrades on these ways for good, such as removed APIs: then no node takes its first hop. */
+export async function kubernetesHopProblem(call: KubernetesHopCall, ways: Ways): Promise<Error | undefined> {
+  const inputs = upgradeInputs(call.nodes);
+  const last = [...((await findStops(call, ways))?.stops.keys() ?? [])].sort(compareReleases).at(-1);
+  if (inputs === undefined || last === undefined) return undefined;
+  const { surroundings, urn, signal } = call;
+  const work = await Work.open(surroundings, urn, { ...inputs, kubernetesVersion: last }, signal);
+  try {
+    const findings = await findObstacles(work, await lookAtCluster(work.nodes), true);
+    const lasting = findings.filter(({ code, mayPass }) => !mayPass && !judgedByWays.includes(code));
+    return lasting.length === 0 ? undefined : refusedError(work, lasting);
+  } finally {
+    work.close();
+  }
 }
 
 /** The Kubernetes that a node's next Talos release finds, after the upgrade made for it. */

@@ -84,6 +84,14 @@ export function upgradeLegs(running: Pick<RunningImage, "version">, node: NodeWi
   return steps.map((wanted, index) => ({ from: steps[index - 1]?.talosVersion ?? running.version, wanted }));
 }
 
+/** What a node runs, and every release it still goes to. */
+export function releasesAhead(
+  { version }: Pick<RunningImage, "version">,
+  node: NodeWithHops,
+): [string, ...string[]] {
+  return [version, ...remainingHops({ version }, node).map((hop) => hop.talosVersion), node.talosVersion];
+}
+
 /** The next stage: the nodes that are furthest behind, and their next release. */
 export interface HopStage {
   /** `v1.10.9`; several if nodes have their own releases. */

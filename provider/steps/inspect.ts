@@ -98,3 +98,18 @@ export function unreachableError(error: TalosError, context: UpgradeContext): Up
     hint,
   );
 }
+
+/** Without waiting; undefined if the node doesn't answer. */
+export async function readFactsOnce({
+  talos,
+  wanted,
+  timeouts,
+  signal,
+}: UpgradeContext): Promise<NodeFacts | undefined> {
+  try {
+    return await readFacts(talos, wanted, { deadlineMs: timeouts.probeMs * 2, signal });
+  } catch (error) {
+    if (error instanceof TalosError && error.kind !== "cancelled") return undefined;
+    throw error;
+  }
+}
