@@ -31,6 +31,7 @@ import { unwrap, wrap, type Properties } from "./secrets.ts";
 import { preflight } from "./preflight.ts";
 import { parseRefusals } from "./refusals.ts";
 import { diffRollout, readRollout, rolloutPlanInput } from "./rollout.ts";
+import { ReadAhead } from "./readAhead.ts";
 import { ReadinessResource, readinessType } from "./readinessResource.ts";
 import { sameButForPolicy } from "./rollout/policy.ts";
 import { Session, type Surroundings } from "./session.ts";
@@ -60,6 +61,7 @@ export class TalosNodeProvider implements DetailingProvider {
   /** The same, for reads. */
   readonly #reading: Surroundings;
   readonly #stop = new AbortController();
+  readonly #ahead: ReadAhead;
   /** Running operations that change nodes. */
   readonly #underWay = new Set<Promise<unknown>>();
   /** Resources other than upgrades, by type. */
@@ -72,10 +74,11 @@ export class TalosNodeProvider implements DetailingProvider {
   constructor(surroundings: Surroundings) {
     this.#surroundings = { ...surroundings, statusOf: withoutRepeats((urn) => surroundings.statusOf(urn)) };
     this.#reading = { ...this.#surroundings, talos: shareConnections(() => surroundings.talos()) };
+    this.#ahead = new ReadAhead(this.#reading, this.#stop.signal);
     this.#others = new Map<string, PluginResource>([
       [membershipType, new MembershipResource(this.#surroundings, this.#stop.signal)],
       [confirmedSchematicType, new ConfirmedSchematicResource()],
-      [readinessType, new ReadinessResource(this.#surroundings, this.#stop.signal)],
+      [readinessType, new ReadinessResource(this.#surroundings, this.#stop.signal, this.#ahead)],
       [storageProbeType, new StorageProbeResource(this.#surroundings, this.#stop.signal)],
       [
         kubernetesUpgradeType,
@@ -204,7 +207,7 @@ export class TalosNodeProvider implements DetailingProvider {
   ): Promise<{ id: string; inputs: Properties; props: Properties }> => {
     if (typeOf(urn) === nodeConfigurationType) {
       const call = { ...this.#call(urn), surroundings: this.#reading };
-      return { id, ...(await readNodeConfiguration(call, state)) };
+      return { id, ...(await readNodeConfiguration(call, state, this.#ahead)) };
     }
     // A stack of 0.1.0 may be refreshed before it is deployed with this version.
     if (typeOf(urn) === guardType) return { id, inputs: state, props: state };
@@ -225,10 +228,9 @@ export class TalosNodeProvider implements DetailingProvider {
     const session = await Session.open(this.#reading, urn, nodeUpgradeInputs(values), this.#stop.signal);
     const { talos, timeouts, progress, wanted } = session.context;
     try {
-      const facts = await readStableFacts(talos, wanted, {
-        deadlineMs: timeouts.probeMs * 4,
-        signal: this.#stop.signal,
-      });
+      const limits = { deadlineMs: timeouts.probeMs * 4, signal: this.#stop.signal };
+      const facts = await (this.#ahead.takeFacts(session.connection, wanted) ??
+        readStableFacts(talos, wanted, limits));
       const inputs = observedInputs(inputsOf(values), facts);
       return {
         id,

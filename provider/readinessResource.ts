@@ -26,6 +26,8 @@ import { membershipInputs } from "./membership/members.ts";
 import { nodesByName } from "../talos/nodesByName.ts";
 import type { AddedInputs, PluginResource } from "./pluginResource.ts";
 import { checkKubernetesEarly } from "./kubernetesUpgrade/earlyCheck.ts";
+import { preflightNodes } from "./hops/hopInputs.ts";
+import type { ReadAhead } from "./readAhead.ts";
 import { lookBeforeChanges, nothingDeployedYet } from "./preflight.ts";
 import { refusedInput, refusedProperty } from "./refusals.ts";
 import { propertyPath } from "./rollout.ts";
@@ -46,12 +48,14 @@ const confirmedProperty = "confirmed";
 export class ReadinessResource implements PluginResource {
   readonly #surroundings: Surroundings;
   readonly #stop: AbortSignal;
+  readonly #ahead: ReadAhead | undefined;
 
   readonly secretInputs = ["hardware"];
 
-  constructor(surroundings: Surroundings, stop: AbortSignal) {
+  constructor(surroundings: Surroundings, stop: AbortSignal, ahead?: ReadAhead) {
     this.#surroundings = surroundings;
     this.#stop = stop;
+    this.#ahead = ahead;
   }
 
   check(inputs: Properties): CheckFailure[] {
@@ -195,6 +199,20 @@ export class ReadinessResource implements PluginResource {
     if (isLookDue(state, values))
       await lookBeforeChanges(this.#surroundings, urn, preflightInputs(values), known, this.#stop);
     return wrap({ ...values, ...confirmed }, [...secrets, ...alwaysSecret]);
+  }
+
+  /** A refresh: the engine will ask for every node. */
+  async read(_urn: string, state: Properties): Promise<Properties> {
+    void this.#readAhead(state);
+    return state;
+  }
+
+  async #readAhead(state: Properties): Promise<void> {
+    try {
+      await this.#ahead?.begin(preflightNodes(preflightInputs(state)));
+    } catch {
+      // Each node's resource reads its node itself, and reports what fails.
+    }
   }
 
   inputsOf({ [confirmedProperty]: _confirmed, ...inputs }: Properties): Properties {

@@ -42,9 +42,19 @@ export function askedApproval(
   return given === undefined ? undefined : { given, run };
 }
 
+/** The endpoints through which a node, or another one of its cluster, is reached. */
+export function endpointsOf(
+  { endpoint, endpoints, rollout }: Pick<NodeUpgradeInputs, "endpoint" | "endpoints" | "rollout">,
+  address: string,
+): readonly string[] {
+  return endpoint === undefined ? reach(address, { ...rollout.endpoints, ...endpoints }) : [endpoint];
+}
+
 /** One operation on one node: its connections, opened on first use and closed together. */
 export class Session {
   readonly context: UpgradeContext;
+  /** How the node is reached. */
+  readonly connection: TalosConnection;
   readonly #connections: Connections;
 
   /** @param progress the progress reporter. Default: the steps of an upgrade */
@@ -68,10 +78,9 @@ export class Session {
   ) {
     const { clock, timeouts } = surroundings;
     const connections = new Connections(connectTalos, wanted.clientConfiguration, (address) =>
-      wanted.endpoint === undefined
-        ? reach(address, { ...wanted.rollout.endpoints, ...wanted.endpoints })
-        : [wanted.endpoint],
+      endpointsOf(wanted, address),
     );
+    this.connection = connections.connectionTo(wanted.node);
     this.#connections = connections;
     let kubernetes: Promise<KubernetesClient> | undefined;
     const reader = (address: string): TalosReader => connections.to(address);

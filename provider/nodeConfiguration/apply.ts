@@ -267,7 +267,7 @@ class ConfigurationApply {
   async #configurationForJoining(): Promise<string> {
     const { wanted } = this.#order;
     for (const address of wanted.controlPlanes.filter((other) => other !== wanted.node)) {
-      const found = await findConfiguration({ ...this.#call, wanted }, this.#connections.to(address));
+      const found = await findConfiguration(this.#call, this.#connections.to(address));
       if (found.state === "configured") return configurationForJoining(wanted, found.configuration);
     }
     return wanted.machineConfiguration;

@@ -42,7 +42,7 @@ interface ConfigurationLook {
 
 /** Reads the node's configuration once. */
 export async function findConfiguration(
-  { surroundings, signal }: ConfigurationLook,
+  { surroundings, signal }: Pick<ConfigurationLook, "surroundings" | "signal">,
   client: TalosReader,
 ): Promise<FoundConfiguration> {
   try {

@@ -12,6 +12,7 @@ import { unknownValue } from "../../talos/secrecy/engineValues.ts";
 import { hasUnknown, unwrap, wrap, type Properties } from "../secrets.ts";
 import { alwaysSecret } from "../state.ts";
 import { accessHint } from "../unansweredHint.ts";
+import type { ReadAhead } from "../readAhead.ts";
 import { UnfinishedError } from "../unfinished.ts";
 import { applyConfiguration, type ApplyCall } from "./apply.ts";
 import {
@@ -127,7 +128,7 @@ async function lookBeforeApply(
   const wanted = configurationInputs(inputs);
   const sink = call.surroundings.statusOf(call.urn);
   return withConnections(call, inputs, async (connections): Promise<ConfigurationLookResult> => {
-    const found = await findConfiguration({ ...call, wanted }, connections.to(wanted.node));
+    const found = await findConfiguration(call, connections.to(wanted.node));
     if (found.state === "unreachable") {
       sink.warn(
         coded(
@@ -276,16 +277,24 @@ export async function deployConfiguration(
   );
 }
 
-/** The state with the node's actual configuration instead of the given one, and the lines that differ. */
+/**
+ * The state with the node's actual configuration instead of the given one, and the lines that differ.
+ * @param ahead what a refresh has read already
+ */
 export async function readNodeConfiguration(
   call: ApplyCall,
   state: Properties,
+  ahead?: Pick<ReadAhead, "takeConfiguration">,
 ): Promise<{ inputs: Properties; props: Properties }> {
   const { secrets } = unwrap(state);
   const values = outputsWithGiven(state);
   const wanted = configurationInputs(values);
-  const found = await withConnections(call, values, (connections) =>
-    findConfiguration({ ...call, wanted }, connections.to(wanted.node)),
+  const found = await withConnections(
+    call,
+    values,
+    (connections) =>
+      ahead?.takeConfiguration(connections.connectionTo(wanted.node)) ??
+      findConfiguration(call, connections.to(wanted.node)),
   );
   const marked = new Set([...secrets, ...configurationSecrets]);
   if (found.state !== "configured") {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
+import { TalosError } from "../../talos/api/errors.ts";
 import type { TalosConnection } from "../../talos/api/transport.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
@@ -97,3 +98,47 @@ it("queries each node only a few times, all nodes in parallel, and finds no drif
   const others = ["version", "extensions", "services", "kubernetesNode", "hasFile"];
   expect(ofOne.sort()).toEqual(["machineConfiguration", ...others, ...name].sort());
 }, 180_000);
+
+it("reads all nodes at once, however few resources the engine refreshes at a time", async () => {
+  const calls: string[] = [];
+  const asked = new Set<string>();
+  const gate = Promise.withResolvers<void>();
+  const connect = connecting(calls, async () => {
+    for (const call of calls) if (/ (?:machineConfiguration|version)$/.test(call)) asked.add(call);
+    if (asked.size === 2 * nodes) gate.resolve();
+    await gate.promise;
+  }, []);
+  const { provider, warnings } = createHarness(new FakeKubernetes(), { probeMs: 60_000 }, connect);
+  const states = Array.from({ length: nodes }, (_, index) => stateOf(index));
+  const { clientConfiguration } = states[0]?.upgrade ?? {};
+  const readiness: Properties = {
+    ...{ clientConfiguration, controlPlanes: ["10.0.1.1"] },
+    nodes: Object.fromEntries(states.map(({ upgrade }) => [String(upgrade["name"]), upgrade])),
+  };
+  await provider.read("readiness", urn("RolloutReadiness", "readiness"), readiness);
+  const inputs: Properties[] = [];
+  for (const [index, { configuration, upgrade }] of states.entries()) {
+    inputs.push((await provider.read("id", urn("NodeConfiguration", `c${index}`), configuration)).inputs);
+    inputs.push((await provider.read("id", urn("NodeUpgrade", `u${index}`), upgrade)).inputs);
+  }
+  expect(warnings).toEqual([]);
+  expect(inputs.every((one) => one["changedByHand"] === undefined)).toBe(true);
+  expect(calls.filter((call) => call === "10.0.0.7 machineConfiguration")).toHaveLength(1);
+  expect(calls.filter((call) => call === "10.0.0.7 version")).toHaveLength(1);
+  // An answer is used once: the next refresh of a resource asks its node.
+  await provider.read("id", urn("NodeUpgrade", "u7"), states[7]?.upgrade ?? {});
+  expect(calls.filter((call) => call === "10.0.0.7 version")).toHaveLength(2);
+}, 180_000);
+
+it("reports a node that a refresh could not read, by its own resource", async () => {
+  const refuse = async (): Promise<void> => {
+    throw new TalosError("unreachable", "10.0.0.3", "MachineService.Version", "no route to host");
+  };
+  const { provider, warnings } = createHarness(new FakeKubernetes(), {}, connecting([], refuse, []));
+  const { upgrade } = stateOf(3);
+  const readiness = { clientConfiguration: upgrade["clientConfiguration"], nodes: { w3: upgrade } };
+  await provider.read("readiness", urn("RolloutReadiness", "readiness"), readiness as Properties);
+  const { inputs } = await provider.read("id", urn("NodeUpgrade", "u3"), upgrade);
+  expect(inputs).toMatchObject({ talosVersion: upgrade["talosVersion"] });
+  expect(warnings.join("\n")).toMatch(/w3 \(10\.0\.0\.3\).*no route to host/s);
+});
