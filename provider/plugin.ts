@@ -229,8 +229,9 @@ export class TalosNodeProvider implements DetailingProvider {
     const { talos, timeouts, progress, wanted } = session.context;
     try {
       const limits = { deadlineMs: timeouts.probeMs * 4, signal: this.#stop.signal };
-      const facts = await (this.#ahead.takeFacts(session.connection, wanted) ??
-        readStableFacts(talos, wanted, limits));
+      const facts =
+        (await this.#ahead.takeFacts(session.connection, wanted)) ??
+        (await readStableFacts(talos, wanted, limits));
       const inputs = observedInputs(inputsOf(values), facts);
       return {
         id,

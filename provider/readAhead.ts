@@ -7,13 +7,13 @@ import { findConfiguration, type FoundConfiguration } from "./nodeConfiguration/
 import { endpointsOf, type Surroundings } from "./session.ts";
 
 /** How many nodes are read concurrently. All may be reached through one control plane. */
-const maxConcurrentReads = 50;
+const maxConcurrentReads = 32;
 /** Engines ask for all resources of a refresh within this time. */
 const maxAgeMs = 60_000;
 
 /**
  * Reads all nodes as soon as a refresh begins. Engines refresh four resources per processor at a time: one after the other, slow answers of many nodes add up.
- * Each answer is used once, by the node's own resource. Without one, the resource reads the node itself.
+ * Each answer is used once, by the node's own resource. Without one, the resource reads the node itself, and reports what fails.
  */
 export class ReadAhead {
   readonly #surroundings: Surroundings;
@@ -26,7 +26,7 @@ export class ReadAhead {
     this.#signal = signal;
   }
 
-  /** Resolves when every node has answered, or not. Whoever takes an answer gets its error. */
+  /** Resolves when every node has answered, or failed to. */
   async begin(nodes: readonly NodeWithHops[]): Promise<void> {
     const dial = await this.#surroundings.talos();
     const queue = nodes.map((node) => {
@@ -55,14 +55,15 @@ export class ReadAhead {
     await Promise.all(Array.from({ length: Math.min(maxConcurrentReads, queue.length) }, work));
   }
 
-  takeConfiguration(connection: TalosConnection): Promise<FoundConfiguration> | undefined {
-    return take(this.#configurations, configurationKey(connection));
+  async takeConfiguration(connection: TalosConnection): Promise<FoundConfiguration | undefined> {
+    const found = await take(this.#configurations, configurationKey(connection));
+    return found?.state === "unreachable" ? undefined : found;
   }
 
-  takeFacts(
+  async takeFacts(
     connection: TalosConnection,
     wanted: Pick<NodeWithHops, "files">,
-  ): Promise<StableFacts> | undefined {
+  ): Promise<StableFacts | undefined> {
     return take(this.#facts, factsKey(connection, wanted));
   }
 }
@@ -88,10 +89,16 @@ class Reading<T> {
   }
 }
 
-function take<T>(readings: Map<string, Reading<T>>, key: string): Promise<T> | undefined {
+async function take<T>(readings: Map<string, Reading<T>>, key: string): Promise<T | undefined> {
   const reading = readings.get(key);
   readings.delete(key);
-  return reading === undefined || reading.isStale ? undefined : reading.begin();
+  if (reading === undefined || reading.isStale) return undefined;
+  try {
+    return await reading.begin();
+  } catch {
+    // On a busy machine, many reads at once may take longer than one alone.
+    return undefined;
+  }
 }
 
 const configurationKey = (connection: TalosConnection): string => JSON.stringify(connection);

@@ -292,8 +292,8 @@ export async function readNodeConfiguration(
   const found = await withConnections(
     call,
     values,
-    (connections) =>
-      ahead?.takeConfiguration(connections.connectionTo(wanted.node)) ??
+    async (connections) =>
+      (await ahead?.takeConfiguration(connections.connectionTo(wanted.node))) ??
       findConfiguration(call, connections.to(wanted.node)),
   );
   const marked = new Set([...secrets, ...configurationSecrets]);

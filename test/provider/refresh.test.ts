@@ -110,9 +110,8 @@ it("reads all nodes at once, however few resources the engine refreshes at a tim
   }, []);
   const { provider, warnings } = createHarness(new FakeKubernetes(), { probeMs: 60_000 }, connect);
   const states = Array.from({ length: nodes }, (_, index) => stateOf(index));
-  const { clientConfiguration } = states[0]?.upgrade ?? {};
   const readiness: Properties = {
-    ...{ clientConfiguration, controlPlanes: ["10.0.1.1"] },
+    ...{ clientConfiguration: { ...cluster.credentials }, controlPlanes: ["10.0.1.1"] },
     nodes: Object.fromEntries(states.map(({ upgrade }) => [String(upgrade["name"]), upgrade])),
   };
   await provider.read("readiness", urn("RolloutReadiness", "readiness"), readiness);
@@ -131,14 +130,28 @@ it("reads all nodes at once, however few resources the engine refreshes at a tim
 }, 180_000);
 
 it("reports a node that a refresh could not read, by its own resource", async () => {
+  let answers = false;
   const refuse = async (): Promise<void> => {
-    throw new TalosError("unreachable", "10.0.0.3", "MachineService.Version", "no route to host");
+    if (!answers)
+      throw new TalosError("unreachable", "10.0.0.3", "MachineService.Version", "no route to host");
   };
   const { provider, warnings } = createHarness(new FakeKubernetes(), {}, connecting([], refuse, []));
-  const { upgrade } = stateOf(3);
-  const readiness = { clientConfiguration: upgrade["clientConfiguration"], nodes: { w3: upgrade } };
-  await provider.read("readiness", urn("RolloutReadiness", "readiness"), readiness as Properties);
+  const { configuration, upgrade } = stateOf(3);
+  const readiness = (): Promise<unknown> =>
+    provider.read("readiness", urn("RolloutReadiness", "readiness"), {
+      clientConfiguration: { ...cluster.credentials },
+      nodes: { w3: upgrade },
+    });
+  await readiness();
   const { inputs } = await provider.read("id", urn("NodeUpgrade", "u3"), upgrade);
   expect(inputs).toMatchObject({ talosVersion: upgrade["talosVersion"] });
   expect(warnings.join("\n")).toMatch(/w3 \(10\.0\.0\.3\).*no route to host/s);
+  // It answers when its resources are refreshed: what failed before is no finding.
+  warnings.length = 0;
+  await readiness();
+  answers = true;
+  await provider.read("id", urn("NodeConfiguration", "c3"), configuration);
+  const later = await provider.read("id", urn("NodeUpgrade", "u3"), upgrade);
+  expect(later.inputs).toMatchObject({ talosVersion: "v1.13.9" });
+  expect(warnings).toEqual([]);
 });
