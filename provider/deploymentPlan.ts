@@ -22,6 +22,7 @@ import type { Departure } from "../talos/members.ts";
 import { preflightNodes } from "./hops/hopInputs.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 import { Session, type Surroundings } from "./session.ts";
+import { readNodes } from "./readNodes.ts";
 
 /** Sources of the plan besides the nodes. */
 export interface PlanSources {
@@ -35,9 +36,6 @@ export interface PlanSources {
   /** Nodes in the state: their running version counts, and they must answer. */
   known: ReadonlySet<string>;
 }
-
-/** How many nodes are read concurrently. */
-const maxConcurrentReads = 32;
 
 /**
  * What a deployment would do to the nodes, from reading each one. A preview and its deployment get the same result if nobody changes a node in between.
@@ -59,16 +57,12 @@ export async function planDeployment(
   if (isNew && sources.known.size > 0) return undefined;
   const nodes = preflightNodes(rollout);
   const planned: Record<string, PlannedNode> = {};
-  const queue = [...nodes];
   let isUnknown = false;
-  const work = async (): Promise<void> => {
-    for (let node = queue.shift(); node !== undefined; node = queue.shift()) {
-      const look = isNew ? newNode(node) : await planNode(surroundings, urn, node, sources, signal);
-      if (look === "unknown") isUnknown = true;
-      else if (look !== undefined) planned[node.name] = look;
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(maxConcurrentReads, nodes.length) }, work));
+  await readNodes(nodes, async (node) => {
+    const look = isNew ? newNode(node) : await planNode(surroundings, urn, node, sources, signal);
+    if (look === "unknown") isUnknown = true;
+    else if (look !== undefined) planned[node.name] = look;
+  });
   if (isUnknown || (!isNew && nodes.some(({ name }) => configurations[name] === undefined))) return undefined;
   return {
     stack: /^urn:pulumi:(.*?)::/.exec(urn)?.[1] ?? "",

@@ -82,7 +82,7 @@ export class TalosNodeProvider implements DetailingProvider {
       [storageProbeType, new StorageProbeResource(this.#surroundings, this.#stop.signal)],
       [
         kubernetesUpgradeType,
-        new KubernetesUpgradeResource(this.#surroundings, this.#stop.signal, this.#reading),
+        new KubernetesUpgradeResource(this.#surroundings, this.#stop.signal, this.#ahead.surroundings()),
       ],
     ]);
   }

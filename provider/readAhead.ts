@@ -1,15 +1,15 @@
+import type { RunningVersion } from "../talos/api/talosClient.ts";
 import type { TalosConnection } from "../talos/api/transport.ts";
-import type { Clock } from "./clock.ts";
 import { Connections } from "./connections.ts";
 import { readStableFacts, type StableFacts } from "./facts.ts";
 import type { NodeWithHops } from "./hops/path.ts";
 import { findConfiguration, type FoundConfiguration } from "./nodeConfiguration/look.ts";
+import { override } from "./override.ts";
+import { readNodes } from "./readNodes.ts";
 import { endpointsOf, type Surroundings } from "./session.ts";
 
-/** How many nodes are read concurrently. All may be reached through one control plane. */
-const maxConcurrentReads = 32;
 /** Engines ask for all resources of a refresh within this time. */
-const maxAgeMs = 60_000;
+const maxAgeMs = 120_000;
 
 /**
  * Reads all nodes as soon as a refresh begins. Engines refresh four resources per processor at a time: one after the other, slow answers of many nodes add up.
@@ -20,6 +20,7 @@ export class ReadAhead {
   readonly #signal: AbortSignal;
   readonly #configurations = new Map<string, Reading<FoundConfiguration>>();
   readonly #facts = new Map<string, Reading<StableFacts>>();
+  readonly #looks = new Map<string, Reading<Look>>();
 
   constructor(surroundings: Surroundings, signal: AbortSignal) {
     this.#surroundings = surroundings;
@@ -28,35 +29,46 @@ export class ReadAhead {
 
   /** Resolves when every node has answered, or failed to. */
   async begin(nodes: readonly NodeWithHops[]): Promise<void> {
+    const { clock, timeouts } = this.#surroundings;
+    const [end, signal] = [clock.now() + maxAgeMs, this.#signal];
+    const limits = { deadlineMs: timeouts.probeMs * 4, signal };
     const dial = await this.#surroundings.talos();
-    const queue = nodes.map((node) => {
+    const readings = nodes.map((node) => {
       const connections = new Connections(dial, node.clientConfiguration, (address) =>
         endpointsOf(node, address),
       );
-      const { clock, timeouts } = this.#surroundings;
-      const signal = this.#signal;
       const connection = connections.connectionTo(node.node);
-      const configuration = new Reading(clock, () =>
+      const configuration = new Reading(end, () =>
         findConfiguration({ surroundings: this.#surroundings, signal }, connections.to(node.node)),
       );
-      const facts = new Reading(clock, () =>
-        readStableFacts(connections.to(node.node), node, { deadlineMs: timeouts.probeMs * 4, signal }),
+      const version = new Reading(end, () => connections.to(node.node).version(limits));
+      const facts = new Reading(end, () =>
+        readStableFacts(
+          override(connections.to(node.node), { version: () => version.begin() }),
+          node,
+          limits,
+        ),
       );
-      this.#configurations.set(configurationKey(connection), configuration);
+      this.#configurations.set(connectionKey(connection), configuration);
       this.#facts.set(factsKey(connection, node), facts);
+      this.#looks.set(
+        connectionKey(connection),
+        new Reading(end, async () => ({
+          found: await configuration.begin(),
+          version: await version.begin(),
+          kubernetesNode: (await facts.begin()).kubernetesNode,
+        })),
+      );
       return { configuration, facts, close: () => connections.close() };
     });
-    const work = async (): Promise<void> => {
-      for (let one = queue.shift(); one !== undefined && !this.#signal.aborted; one = queue.shift()) {
-        await Promise.allSettled([one.configuration.begin(), one.facts.begin()]);
-        one.close();
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(maxConcurrentReads, queue.length) }, work));
+    await readNodes(readings, async ({ configuration, facts, close }) => {
+      if (!this.#signal.aborted) await Promise.allSettled([configuration.begin(), facts.begin()]);
+      close();
+    });
   }
 
   async takeConfiguration(connection: TalosConnection): Promise<FoundConfiguration | undefined> {
-    const found = await take(this.#configurations, configurationKey(connection));
+    const found = await this.#take(this.#configurations, connectionKey(connection));
     return found?.state === "unreachable" ? undefined : found;
   }
 
@@ -64,44 +76,77 @@ export class ReadAhead {
     connection: TalosConnection,
     wanted: Pick<NodeWithHops, "files">,
   ): Promise<StableFacts | undefined> {
-    return take(this.#facts, factsKey(connection, wanted));
+    return this.#take(this.#facts, factsKey(connection, wanted));
   }
+
+  /** For the cluster's KubernetesUpgrade: clients that know what has been read of a node. */
+  surroundings(): Surroundings {
+    return {
+      ...this.#surroundings,
+      talos: async () => {
+        const dial = await this.#surroundings.talos();
+        return (connection) => {
+          const reader = dial(connection);
+          let taken: Promise<Look | undefined> | undefined;
+          const known = async (): Promise<Look | undefined> => {
+            const look = await (taken ??= this.#take(this.#looks, connectionKey(connection)));
+            return look?.found.state === "configured" ? look : undefined;
+          };
+          return override(reader, {
+            version: async (call) => (await known())?.version ?? reader.version(call),
+            machineConfiguration: async (call) => {
+              const found = (await known())?.found;
+              return found?.state === "configured" ? found.configuration : reader.machineConfiguration(call);
+            },
+            kubernetesNode: async (call) => {
+              const look = await known();
+              return look === undefined ? reader.kubernetesNode(call) : look.kubernetesNode;
+            },
+          });
+        };
+      },
+    };
+  }
+
+  async #take<T>(readings: Map<string, Reading<T>>, key: string): Promise<T | undefined> {
+    const reading = readings.get(key);
+    readings.delete(key);
+    if (reading === undefined || this.#surroundings.clock.now() > reading.end) return undefined;
+    try {
+      return await reading.begin();
+    } catch {
+      // On a busy machine, many reads at once may take longer than one alone.
+      return undefined;
+    }
+  }
+}
+
+/** What a KubernetesUpgrade reads of a node. */
+interface Look {
+  readonly found: FoundConfiguration;
+  readonly version: RunningVersion;
+  readonly kubernetesNode: string | undefined;
 }
 
 /** A read that runs once, when it is first wanted. */
 class Reading<T> {
-  readonly #clock: Clock;
+  /** The clock's time from which its answer is too old. */
+  readonly end: number;
   readonly #read: () => Promise<T>;
-  #result: { readonly promise: Promise<T>; readonly begun: number } | undefined;
+  #result: Promise<T> | undefined;
 
-  constructor(clock: Clock, read: () => Promise<T>) {
-    this.#clock = clock;
+  constructor(end: number, read: () => Promise<T>) {
+    this.end = end;
     this.#read = read;
   }
 
   begin(): Promise<T> {
-    this.#result ??= { promise: this.#read(), begun: this.#clock.now() };
-    return this.#result.promise;
-  }
-
-  get isStale(): boolean {
-    return this.#result !== undefined && this.#clock.now() - this.#result.begun > maxAgeMs;
+    this.#result ??= this.#read();
+    return this.#result;
   }
 }
 
-async function take<T>(readings: Map<string, Reading<T>>, key: string): Promise<T | undefined> {
-  const reading = readings.get(key);
-  readings.delete(key);
-  if (reading === undefined || reading.isStale) return undefined;
-  try {
-    return await reading.begin();
-  } catch {
-    // On a busy machine, many reads at once may take longer than one alone.
-    return undefined;
-  }
-}
-
-const configurationKey = (connection: TalosConnection): string => JSON.stringify(connection);
+const connectionKey = (connection: TalosConnection): string => JSON.stringify(connection);
 
 const factsKey = (connection: TalosConnection, { files }: Pick<NodeWithHops, "files">): string =>
   JSON.stringify([connection, files]);

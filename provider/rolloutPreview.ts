@@ -27,6 +27,7 @@ import { diagnoseRefusal, unreachableError } from "./steps/inspect.ts";
 import { initiatorAfterUpgrade, initiatorChangeWarnings } from "./storage/initiators.ts";
 import { volumesAtRisk } from "./storage/awaitDetached.ts";
 import { collectStorageWarnings } from "./storage/previewWarnings.ts";
+import { readNodes } from "./readNodes.ts";
 
 /** What a rollout would do right now. */
 export interface RolloutPreview {
@@ -64,8 +65,8 @@ export async function previewRollout(
   const known = hasUnknown(kubeconfig)
     ? { ...needed, ...(await fetchMissingKubeconfig(impatient, urn, preflightNodes(needed)[0], signal)) }
     : inputs;
-  const looks = await Promise.all(
-    preflightNodes(known).map((node) => previewNode(impatient, urn, node, listed(node), signal)),
+  const looks = await readNodes(preflightNodes(known), (node) =>
+    previewNode(impatient, urn, node, listed(node), signal),
   );
   const due = looks.flatMap(({ wanted, facts }) =>
     facts === undefined || runsWantedImage(facts, wanted) ? [] : [{ context: { wanted }, facts }],
@@ -77,9 +78,7 @@ export async function previewRollout(
   const stage = nextHopStage(all, found);
   // For a node that waits for others' hops, blockers of its step are unknown until those are done.
   const isNext = ({ wanted, facts }: NodePreview): boolean => facts === undefined || isNextIn(stage, wanted);
-  const deadEnds = await Promise.all(
-    looks.map((look) => findDeadEnd(impatient, urn, look, isNext(look), signal)),
-  );
+  const deadEnds = await readNodes(looks, (look) => findDeadEnd(impatient, urn, look, isNext(look), signal));
   const obstacles = looks.flatMap((look, index) => [
     ...(deadEnds[index] ?? []),
     ...(look.obstacle === undefined || !isNext(look) ? [] : [look.obstacle]),

@@ -4,6 +4,7 @@ import type { Properties } from "../secrets.ts";
 import { Session, type Surroundings } from "../session.ts";
 import { preflightNodes } from "./hopInputs.ts";
 import { remainingHops, type NodeWithHops } from "./path.ts";
+import { readNodes } from "../readNodes.ts";
 
 /** `w1 (10.0.0.21) runs v1.10.9`: nodes with hops left, for a refresh. Undefined if there are none. Nodes that don't answer are reported by their upgrades. */
 export async function describeHopsLeft(
@@ -13,8 +14,8 @@ export async function describeHopsLeft(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (inputs["hops"] === undefined) return undefined;
-  const found = await Promise.all(
-    preflightNodes(inputs).map((node) => describeNode(surroundings, urn, node, signal)),
+  const found = await readNodes(preflightNodes(inputs), (node) =>
+    describeNode(surroundings, urn, node, signal),
   );
   const left = found.filter((text) => text !== undefined);
   return left.length === 0 ? undefined : left.join(", ");

@@ -16,6 +16,7 @@ import { KubernetesError, type KubernetesNode } from "../kubernetes.ts";
 import { findNode } from "../steps/drain.ts";
 import type { KubernetesNodeInputs } from "./inputs.ts";
 import { compareReleases } from "./releases.ts";
+import { readNodes } from "../readNodes.ts";
 
 /** The Kubernetes components a node runs, as just read. */
 export interface NodeLook {
@@ -57,16 +58,14 @@ export async function lookAtCluster(
 ): Promise<ClusterLook> {
   const [first] = contexts;
   const kubelets = await listKubernetesNodes(first?.context);
-  const all = await Promise.all(
-    contexts.map(async ({ node, context }) => {
-      try {
-        return await lookAtNode(node, context, kubelets);
-      } catch (error) {
-        if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
-        return { node, reason: error.detail };
-      }
-    }),
-  );
+  const all = await readNodes(contexts, async ({ node, context }) => {
+    try {
+      return await lookAtNode(node, context, kubelets);
+    } catch (error) {
+      if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+      return { node, reason: error.detail };
+    }
+  });
   const [nodes, silent] = [all.filter((one) => "runs" in one), all.filter((one) => "reason" in one)];
   const known = new Set(nodes.map(({ kubernetesNode }) => kubernetesNode));
   const unread = new Set(silent.flatMap(({ node }) => [node.name, normalizeHost(node.node)]));

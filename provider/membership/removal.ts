@@ -13,6 +13,7 @@ import { releaseNode } from "../steps/uncordon.ts";
 import { removalSteps, RemovalError, type RemovalContext, type RemovalStep } from "./context.ts";
 import { readEtcdReport, findMachine, type FoundMachine } from "./look.ts";
 import { memberLabel } from "./members.ts";
+import { readNodes } from "../readNodes.ts";
 
 type Member = Extract<FoundMachine, { is: "member" }>;
 
@@ -127,18 +128,16 @@ export function refuseOtherNode({ member, staying }: RemovalContext, found: Memb
 async function refuseSameMachine({ member, staying, node }: RemovalContext, found: Member): Promise<void> {
   if (found.bootId === undefined) return;
   const call = { deadlineMs: node.timeouts.probeMs * 2, signal: node.signal };
-  const same = await Promise.all(
-    staying.map(async (other) => {
-      const bootId = await node
-        .peer(other.node)
-        .bootId(call)
-        .catch((error: unknown) => {
-          if (error instanceof TalosError) return undefined;
-          throw error;
-        });
-      return bootId === found.bootId ? [other] : [];
-    }),
-  );
+  const same = await readNodes(staying, async (other) => {
+    const bootId = await node
+      .peer(other.node)
+      .bootId(call)
+      .catch((error: unknown) => {
+        if (error instanceof TalosError) return undefined;
+        throw error;
+      });
+    return bootId === found.bootId ? [other] : [];
+  });
   const [other] = same.flat();
   if (other === undefined) return;
   throw new RemovalError(

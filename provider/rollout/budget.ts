@@ -11,6 +11,7 @@ import { cordonAnnotation, KubernetesError, type KubernetesNode } from "../kuber
 import { untrustedServerCertificate } from "../maintenance.ts";
 import { findNode } from "../steps/drain.ts";
 import type { RolloutMember } from "../../talos/rolloutMembers.ts";
+import { readNodes } from "../readNodes.ts";
 
 /** Nodes that operations of this process are working on, by cluster and group. It only makes others wait; it never lets one proceed. */
 const nodesInProgress = new Map<string, Set<string>>();
@@ -127,12 +128,10 @@ async function findUnavailable(
   );
   const kubernetes = await context.kubernetes();
   const nodes = await kubernetes?.nodes();
-  const judged = await Promise.all(
-    members.map(async (member) =>
-      held.has(member.name)
-        ? [{ name: member.name, reason: "being upgraded", recovers: true }]
-        : memberUnavailability(context, nodes, member),
-    ),
+  const judged = await readNodes(members, async (member) =>
+    held.has(member.name)
+      ? [{ name: member.name, reason: "being upgraded", recovers: true }]
+      : memberUnavailability(context, nodes, member),
   );
   return judged.flat();
 }

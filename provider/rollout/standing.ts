@@ -1,6 +1,7 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { UpgradeContext } from "../context.ts";
 import { runsWantedImage } from "../facts.ts";
+import { readNodes } from "../readNodes.ts";
 
 /** The progress of a rollout. */
 export interface RolloutStanding {
@@ -16,30 +17,27 @@ export interface RolloutStanding {
 export async function readStanding(context: UpgradeContext): Promise<RolloutStanding> {
   const { wanted, peer, timeouts, signal } = context;
   const call = { deadlineMs: timeouts.probeMs, signal };
-  const seen = await Promise.all(
-    wanted.rollout.nodes.map(async ({ name, node, ...own }) => {
-      const { talosVersion = wanted.talosVersion, schematicId = wanted.schematicId } = own;
-      try {
-        const [version, extensions] = await Promise.all([
-          peer(node).version(call),
-          peer(node).extensions(call),
-        ]);
-        const facts = {
-          version: version.tag,
-          schematicId: extensions.schematicId,
-          extensions: extensions.installed,
-        };
-        return {
-          name,
-          is: runsWantedImage(facts, { ...wanted, talosVersion, schematicId }) ? "done" : "left",
-        };
-      } catch (error) {
-        if (!(error instanceof TalosError) || (error.kind === "cancelled" && !isTransient(error)))
-          throw error;
-        return { name, is: "silent" };
-      }
-    }),
-  );
+  const seen = await readNodes(wanted.rollout.nodes, async ({ name, node, ...own }) => {
+    const { talosVersion = wanted.talosVersion, schematicId = wanted.schematicId } = own;
+    try {
+      const [version, extensions] = await Promise.all([
+        peer(node).version(call),
+        peer(node).extensions(call),
+      ]);
+      const facts = {
+        version: version.tag,
+        schematicId: extensions.schematicId,
+        extensions: extensions.installed,
+      };
+      return {
+        name,
+        is: runsWantedImage(facts, { ...wanted, talosVersion, schematicId }) ? "done" : "left",
+      };
+    } catch (error) {
+      if (!(error instanceof TalosError) || (error.kind === "cancelled" && !isTransient(error))) throw error;
+      return { name, is: "silent" };
+    }
+  });
   const named = (is: string): string[] => seen.filter((one) => one.is === is).map(({ name }) => name);
   return { done: named("done"), left: named("left"), silent: named("silent") };
 }

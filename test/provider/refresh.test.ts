@@ -124,6 +124,15 @@ it("reads all nodes at once, however few resources the engine refreshes at a tim
   expect(inputs.every((one) => one["changedByHand"] === undefined)).toBe(true);
   expect(calls.filter((call) => call === "10.0.0.7 machineConfiguration")).toHaveLength(1);
   expect(calls.filter((call) => call === "10.0.0.7 version")).toHaveLength(1);
+  const kubernetes: Properties = {
+    ...{ clientConfiguration: { ...cluster.credentials }, kubernetesVersion: "v1.35.4" },
+    nodes: Object.fromEntries(
+      states.map(({ upgrade: { name, node } }) => [String(name), { node, role: "worker" }]),
+    ),
+  };
+  const upgrade = await provider.read("kubernetes", urn("KubernetesUpgrade", "kubernetes"), kubernetes);
+  expect(Object.keys(upgrade.props["running"] as object)).toHaveLength(nodes);
+  expect(calls.filter((call) => call.startsWith("10.0.0.7 "))).toHaveLength(9);
   // An answer is used once: the next refresh of a resource asks its node.
   await provider.read("id", urn("NodeUpgrade", "u7"), states[7]?.upgrade ?? {});
   expect(calls.filter((call) => call === "10.0.0.7 version")).toHaveLength(2);
