@@ -11,6 +11,8 @@ export interface Child<Args> {
   dependsOn?: pulumi.Resource[];
   additionalSecretOutputs?: string[];
   aliases?: pulumi.Alias[];
+  /** Paths that the API server never updates, besides those of which the Kubernetes plugin knows it. */
+  replaceOnChanges?: string[];
 }
 
 type ResourceClass<Args, Made> = new (

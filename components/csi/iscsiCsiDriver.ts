@@ -268,6 +268,7 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
             ...driver.csiDriver.more,
           },
         },
+        replaceOnChanges: ["spec.attachRequired", "spec.volumeLifecycleModes"],
       });
     }
 
@@ -313,6 +314,8 @@ export class IscsiCsiDriver extends pulumi.ComponentResource {
           transform: transform.storageClass,
           args: storageClass(driver, entry),
           dependsOn: [csiDriver],
+          // Existing claims and volumes keep what they have.
+          replaceOnChanges: ["reclaimPolicy", "volumeBindingMode"],
           // Its name up to 0.1.0, such as joviandss-joviandss-sc: keeps the class of a stack from then.
           aliases: [{ name: `${name}-${entry.name}` }],
         }),

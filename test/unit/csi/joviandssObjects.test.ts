@@ -129,6 +129,18 @@ describe("the driver's default objects", () => {
     });
   });
 
+  // The Kubernetes plugin only knows of parameters and provisioner, and the API server refuses to change these in place.
+  test("are replaced when a field changes that the API server never updates", () => {
+    expect(onlyResource(resources, "kubernetes:storage.k8s.io/v1:StorageClass")).toMatchObject({
+      replaceOnChanges: ["reclaimPolicy", "volumeBindingMode"],
+      deleteBeforeReplace: true,
+    });
+    expect(onlyResource(resources, "kubernetes:storage.k8s.io/v1:CSIDriver")).toMatchObject({
+      replaceOnChanges: ["spec.attachRequired", "spec.volumeLifecycleModes"],
+      deleteBeforeReplace: true,
+    });
+  });
+
   test("D3: use current sidecars, and set requests and a memory limit on every container", () => {
     const all = [...containersOf(onlyDeployment(resources)), ...containersOf(onlyDaemonSet(resources))];
     expect(Object.fromEntries(all.map(({ name, image }) => [name, image]))).toEqual({

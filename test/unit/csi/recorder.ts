@@ -14,6 +14,8 @@ export interface Registered {
   provider: string;
   additionalSecretOutputs: string[];
   deleteBeforeReplace: boolean;
+  /** Paths whose change replaces it, besides those that its provider names. */
+  replaceOnChanges: string[];
   retainOnDelete: boolean;
   /** Names of its dependencies. */
   after: string[];
@@ -33,6 +35,7 @@ interface RegisterRequest {
   getObject(): struct.Struct;
   getAdditionalsecretoutputsList(): string[];
   getDeletebeforereplace(): boolean;
+  getReplaceonchangesList(): string[];
   getRetainondelete(): boolean;
   getDependenciesList(): string[];
   getAliasurnsList(): string[];
@@ -75,6 +78,7 @@ export async function record<Result>(
       provider: request.getProvider(),
       additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
       deleteBeforeReplace: request.getDeletebeforereplace(),
+      replaceOnChanges: request.getReplaceonchangesList(),
       retainOnDelete: request.getRetainondelete(),
       aliases: [
         ...request.getAliasurnsList().map(nameIn),
