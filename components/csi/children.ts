@@ -13,6 +13,8 @@ export interface Child<Args> {
   aliases?: pulumi.Alias[];
   /** Paths that the API server never updates, besides those of which the Kubernetes plugin knows it. */
   replaceOnChanges?: string[];
+  /** It stays in the cluster when it leaves the program. */
+  retainOnDelete?: boolean;
 }
 
 type ResourceClass<Args, Made> = new (

@@ -31,7 +31,7 @@ export interface SnapshotControllerArgs extends SnapshotControllerSettingsInput 
  * What volume snapshots need from the cluster, for any driver: the three snapshot CRDs and the snapshot controller. A cluster needs it exactly once; don't
  * deploy it if the distribution includes it. Drivers with snapshots enabled must depend on it (`dependsOn`).
  *
- * Deleting it deletes every VolumeSnapshot object of the cluster with the CRDs.
+ * The CRDs stay in the cluster when it is deleted: with them would go every VolumeSnapshot.
  */
 export class SnapshotController extends pulumi.ComponentResource {
   /** Namespace of the controller. */
@@ -65,6 +65,8 @@ export class SnapshotController extends pulumi.ComponentResource {
           suffix: plural,
           transform: transform.crd,
           args,
+          // With a CRD go all its objects, and with those the snapshots on the arrays.
+          retainOnDelete: true,
         }),
       );
     }

@@ -24,7 +24,7 @@ export const snapshotControllerSchema = sectionSchema({
   )
     .optional()
     .describe("Pull secrets in that namespace."),
-}).describe("Snapshot CRDs and controller. Absent: no snapshots.");
+}).describe("Snapshot CRDs (kept when removed) and controller. Absent: no snapshots.");
 
 /** `snapshotController` from a stack's file, with all defaults. */
 export type SnapshotControllerSettings = z.output<typeof snapshotControllerSchema>;

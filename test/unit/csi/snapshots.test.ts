@@ -39,6 +39,16 @@ describe("the snapshot controller", () => {
     expect(valueAt(spec, "versions", 0, "schema", "openAPIV3Schema", "type")).toBe("object");
   });
 
+  // Deleting a CRD deletes all snapshots of every driver: on destroy, or with install: false to hand over to another installation.
+  test("leaves its CRDs in the cluster when it is removed", () => {
+    const kept = resources.filter(({ retainOnDelete }) => retainOnDelete).map(({ name }) => name);
+    expect(kept.sort()).toEqual([
+      "snapshots-volumesnapshotclasses",
+      "snapshots-volumesnapshotcontents",
+      "snapshots-volumesnapshots",
+    ]);
+  });
+
   test("starts after its CRDs and rights, with two replicas and a leader", () => {
     const controller = onlyResource(resources, "kubernetes:apps/v1:Deployment");
     expect(controller.after).toEqual(
