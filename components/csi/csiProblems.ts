@@ -83,7 +83,8 @@ function driversInUse({ joviandss, synology }: CsiSettings): DriverUse[] {
       path: {
         driver: `joviandss.pools[${index}].driver.name`,
         namespace: "joviandss.namespace",
-        ports: "joviandss.healthPort",
+        ports:
+          pool.healthPort === undefined ? "joviandss.healthPort" : `joviandss.pools[${index}].healthPort`,
       },
     };
   });

@@ -17,7 +17,11 @@ export interface DriverIdentity {
 /** The JovianDSS driver of one pool: with its own `driver`, it has its own names, namespace and ports. */
 export function joviandssIdentity(
   settings: { readonly namespace: string; readonly healthPort: number },
-  pool: { readonly name: string; readonly driver?: { readonly name: string } | undefined },
+  pool: {
+    readonly name: string;
+    readonly driver?: { readonly name: string } | undefined;
+    readonly healthPort?: number | undefined;
+  },
   index: number,
 ): DriverIdentity {
   const suffix = pool.driver === undefined ? "" : `-${slug(pool.name)}`;
@@ -25,7 +29,7 @@ export function joviandssIdentity(
     driverName: pool.driver?.name ?? csiDrivers.joviandss.driverName,
     prefix: `${csiDrivers.joviandss.prefix}${suffix}`,
     namespace: `${settings.namespace}${suffix}`,
-    healthPorts: healthPorts(settings.healthPort + portsPerDriver * index),
+    healthPorts: healthPorts(pool.healthPort ?? settings.healthPort + portsPerDriver * index),
     suffix,
   };
 }

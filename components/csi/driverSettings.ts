@@ -173,6 +173,10 @@ export const storageClassShape = {
   mountOptions: z.array(textSchema("a mount option", "noatime")).default([]).describe("Mount options."),
 };
 
+/** The first of a driver's health ports. */
+export const healthPortSchema = () =>
+  portSchema().max(65500, { error: "leaves no room above it; use a port up to 65500" });
+
 /** Keys of every driver's settings. */
 export const driverShape = (defaults: { namespace: string; healthPort: number }) => ({
   namespace: namespaceNameSchema()
@@ -191,8 +195,7 @@ export const driverShape = (defaults: { namespace: string; healthPort: number })
   controller: controllerSchema,
   node: nodeSchema,
   probe: probeSchema,
-  healthPort: portSchema()
-    .max(65500, { error: "leaves no room above it; use a port up to 65500" })
+  healthPort: healthPortSchema()
     .default(defaults.healthPort)
     .describe("First of three loopback ports (three more per additional pool), unique per driver."),
 });

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { csiDrivers } from "../../talos/csiDrivers.ts";
-import { driverShape, snapshotsSchema, storageClassShape } from "./driverSettings.ts";
+import { driverShape, healthPortSchema, snapshotsSchema, storageClassShape } from "./driverSettings.ts";
 import {
   ipv4AddressSchema,
   flagSchema,
@@ -117,6 +117,7 @@ const pool = sectionSchema({
   })
     .optional()
     .describe("Additional pools only: each needs an image built with its own driver name."),
+  healthPort: healthPortSchema().optional().describe("First of its ports. Default: by position."),
 });
 
 /** `joviandss` without the rules that involve several values. */

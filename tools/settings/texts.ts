@@ -118,6 +118,7 @@ export const examples: Readonly<Record<string, unknown>> = {
   "joviandss.iscsi.addresses": ["192.168.21.100"],
   "joviandss.pools[].name": "Pool-0",
   "joviandss.pools[].storageClasses[].name": "joviandss-sc",
+  "joviandss.pools[].healthPort": 29813,
   "joviandss.pools[].driver.name": "pool-1.csi.joviandss.open-e.com",
   "joviandss.pools[].driver.image": `registry.example.com/joviandss-csi-pool-1@${digest}`,
   "joviandss.iscsiadm.strategy": "chroot",

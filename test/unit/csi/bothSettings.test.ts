@@ -29,6 +29,12 @@ describe("both drivers on one cluster", () => {
       /health port 29810 is already used by joviandss.healthPort/,
     ],
     [
+      "a pool's own health port",
+      { joviandss: { pools: [{ name: "P", healthPort: 29802 }] } },
+      "synology.healthPort",
+      /health port 29802 is already used by joviandss.pools\[0\].healthPort/,
+    ],
+    [
       "a StorageClass",
       { synology: { storageClasses: [{ name: "joviandss-sc" }] } },
       "synology.storageClasses[0].name",

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { IscsiDriver } from "../../../components/csi/iscsiDriver.ts";
+import type { JovianDssSettingsInput } from "../../../components/csi/joviandssSettings.ts";
 import { shimsOf } from "../../../components/csi/shims.ts";
 import { registerDriver } from "./joviandssDeployment.ts";
 import { digest } from "./plainSettings.ts";
@@ -197,5 +198,18 @@ describe("options", () => {
     ).toBe("pool-1.csi.example.com");
     const names = objectNames(resources);
     expect(new Set(names).size).toBe(names.length);
+  });
+
+  // Its pods share the node's network with those of the removed pool, which go last: on the same ports, neither would ever be done.
+  test("a pool can keep its health ports when one before it is removed", async () => {
+    const endpointsOf = async (...pools: JovianDssSettingsInput["pools"]) =>
+      containersOf(
+        onlyResource(await registerDriver({ pools }), "kubernetes:apps/v1:DaemonSet", "joviandss-pool-1-node")
+          .inputs,
+      ).flatMap(({ args }) => args.filter((arg) => arg.startsWith("--http-endpoint=")));
+    const image = `registry.example.com/joviandss-csi-pool1@${digest}`;
+    const second = { name: "Pool-1", driver: { name: "pool-1.csi.example.com", image } };
+    const before = await endpointsOf({ name: "Pool-0" }, second);
+    expect(await endpointsOf({ ...second, healthPort: 29813 })).toEqual(before);
   });
 });
