@@ -74,7 +74,7 @@ export const registrySchema = textSchema(
   .optional()
   .describe("Registry for all images; paths and tags stay.");
 
-/** A toleration of a pod. */
+/** A toleration of a pod, with the rules of Kubernetes: the API server applies them only when the driver is deployed, after the rollout. */
 const toleration = sectionSchema({
   key: textSchema("a taint's key", "node-role.kubernetes.io/control-plane")
     .optional()
@@ -83,7 +83,19 @@ const toleration = sectionSchema({
   value: z.string().optional().describe("Taint value."),
   effect: choiceSchema(["NoSchedule", "PreferNoSchedule", "NoExecute"]).optional().describe("Absent: all."),
   tolerationSeconds: z.int().optional().describe("For NoExecute."),
-});
+})
+  .refine(({ key, operator }) => key !== undefined || operator === "Exists", {
+    path: ["operator"],
+    error: "without a key must be Exists; set operator: Exists, or the taint's key",
+  })
+  .refine(({ operator, value }) => operator !== "Exists" || (value ?? "") === "", {
+    path: ["value"],
+    error: "belongs to the operator Equal; remove it, or set operator: Equal",
+  })
+  .refine(({ effect, tolerationSeconds }) => tolerationSeconds === undefined || effect === "NoExecute", {
+    path: ["tolerationSeconds"],
+    error: "needs the effect NoExecute; remove it, or set effect: NoExecute",
+  });
 
 /** `tolerations` of a controller. */
 export const controllerTolerations = z

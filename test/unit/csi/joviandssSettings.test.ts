@@ -216,6 +216,27 @@ describe("JovianDSS refuses", () => {
       /from 1 or a percentage/,
     ],
     [
+      "a toleration of every key that is not one of every taint",
+      ["controller"],
+      { tolerations: [{ effect: "NoSchedule" }] },
+      "controller.tolerations[0].operator",
+      /without a key must be Exists/,
+    ],
+    [
+      "a toleration of any value that names one",
+      ["node"],
+      { tolerations: [{ key: "storage", operator: "Exists", value: "only" }] },
+      "node.tolerations[0].value",
+      /belongs to the operator Equal/,
+    ],
+    [
+      "a toleration for a time of what evicts nothing",
+      ["probe"],
+      { tolerations: [{ key: "storage", value: "only", effect: "NoSchedule", tolerationSeconds: 60 }] },
+      "probe.tolerations[0].tolerationSeconds",
+      /needs the effect NoExecute/,
+    ],
+    [
       "a switch in quotes",
       ["guardAccessModes"],
       "yes",
