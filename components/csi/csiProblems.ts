@@ -50,6 +50,13 @@ export function csiProblems(settings: CsiSettings, surroundings: CsiSurroundings
         classes.map(({ name, path }) => ({ value: name, path: `${path}.name`, what: "StorageClass" })),
       ),
     ),
+    ...duplicateProblems(
+      drivers.flatMap(({ snapshotClass, path }) =>
+        snapshotClass === undefined
+          ? []
+          : [{ value: snapshotClass, path: path.snapshotClass, what: "VolumeSnapshotClass" }],
+      ),
+    ),
     ...defaultClassProblems(drivers),
     ...nsenterProblems(settings, surroundings),
     ...snapshotProblems(settings),
@@ -66,11 +73,13 @@ export function csiNamespaces(settings: CsiSettings): string[] {
 
 interface DriverUse extends Pick<DriverIdentity, "driverName" | "namespace" | "healthPorts"> {
   classes: { name: string; path: string; default: boolean }[];
-  path: { driver: string; namespace: string; ports: string };
+  snapshotClass: string | undefined;
+  path: { driver: string; namespace: string; ports: string; snapshotClass: string };
 }
 
 function driversInUse({ joviandss, synology }: CsiSettings): DriverUse[] {
   const pools = (joviandss?.pools ?? []).map((pool, index): DriverUse => {
+    const { snapshots } = joviandss as JovianDssSettings;
     const { suffix, ...identity } = joviandssIdentity(joviandss as JovianDssSettings, pool, index);
     const classes = pool.storageClasses ?? [{ name: `joviandss-sc${suffix}`, default: false }];
     return {
@@ -80,11 +89,13 @@ function driversInUse({ joviandss, synology }: CsiSettings): DriverUse[] {
         default: entry.default,
         path: `joviandss.pools[${index}].storageClasses[${position}]`,
       })),
+      snapshotClass: snapshots.enabled ? `${snapshots.className}${suffix}` : undefined,
       path: {
         driver: `joviandss.pools[${index}].driver.name`,
         namespace: "joviandss.namespace",
         ports:
           pool.healthPort === undefined ? "joviandss.healthPort" : `joviandss.pools[${index}].healthPort`,
+        snapshotClass: "joviandss.snapshots.className",
       },
     };
   });
@@ -98,7 +109,13 @@ function driversInUse({ joviandss, synology }: CsiSettings): DriverUse[] {
         default: entry.default,
         path: `synology.storageClasses[${index}]`,
       })),
-      path: { driver: "synology", namespace: "synology.namespace", ports: "synology.healthPort" },
+      snapshotClass: synology.snapshots.enabled ? synology.snapshots.className : undefined,
+      path: {
+        driver: "synology",
+        namespace: "synology.namespace",
+        ports: "synology.healthPort",
+        snapshotClass: "synology.snapshots.className",
+      },
     },
   ];
 }

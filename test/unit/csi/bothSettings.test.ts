@@ -41,6 +41,15 @@ describe("both drivers on one cluster", () => {
       /is already used by joviandss.pools\[0\].storageClasses\[0\].name/,
     ],
     [
+      "a VolumeSnapshotClass",
+      {
+        joviandss: { snapshots: { enabled: true, className: "snapshots" } },
+        synology: { snapshots: { enabled: true, className: "snapshots" } },
+      },
+      "synology.snapshots.className",
+      /VolumeSnapshotClass snapshots is already used by joviandss.snapshots.className/,
+    ],
+    [
       "the default",
       {
         joviandss: { pools: [{ name: "P", storageClasses: [{ name: "j", default: true }] }] },
@@ -50,9 +59,18 @@ describe("both drivers on one cluster", () => {
       /j is already the default StorageClass/,
     ],
   ])("may not share %s", (_, more, where, reason) => {
-    expect(csiProblems(both(more))).toEqual([
+    expect(csiProblems({ ...both(more), snapshotController: snapshotControllerSchema.parse({}) })).toEqual([
       { path: where, reason: expect.stringMatching(reason) as string },
     ]);
+  });
+
+  test("may name one VolumeSnapshotClass that only one of them has", () => {
+    const snapshots = { className: "snapshots" };
+    const settings = both({
+      joviandss: { snapshots: { ...snapshots, enabled: true } },
+      synology: { snapshots },
+    });
+    expect(csiProblems({ ...settings, snapshotController: snapshotControllerSchema.parse({}) })).toEqual([]);
   });
 
   test("refuse nsenter with workload isolation, each on its own", () => {
