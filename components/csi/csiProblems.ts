@@ -60,6 +60,7 @@ export function csiProblems(settings: CsiSettings, surroundings: CsiSurroundings
     ...defaultClassProblems(drivers),
     ...nsenterProblems(settings, surroundings),
     ...snapshotProblems(settings),
+    ...snapshotNamespaceProblems(settings, drivers),
   ];
 }
 
@@ -160,4 +161,13 @@ function snapshotProblems({ joviandss, synology, snapshotController }: CsiSettin
   return Object.entries({ joviandss, synology })
     .filter(([, settings]) => settings?.snapshots.enabled)
     .map(([driver]) => ({ path: `${driver}.snapshots.enabled`, reason }));
+}
+
+// The drivers wait for the snapshot controller: on a new cluster it would wait for the namespace in vain.
+function snapshotNamespaceProblems({ snapshotController }: CsiSettings, drivers: DriverUse[]): Problem[] {
+  if (snapshotController?.install !== true) return [];
+  const owner = drivers.find(({ namespace }) => namespace === snapshotController.namespace);
+  if (owner === undefined) return [];
+  const reason = `${owner.namespace} is created after the snapshot controller, and deleted with its driver (${owner.path.namespace}); use a namespace that exists, such as kube-system`;
+  return [{ path: "snapshotController.namespace", reason }];
 }

@@ -73,6 +73,23 @@ describe("both drivers on one cluster", () => {
     expect(csiProblems({ ...settings, snapshotController: snapshotControllerSchema.parse({}) })).toEqual([]);
   });
 
+  // Each driver waits for the snapshot controller, and its namespace comes and goes with it.
+  test("do not lend their namespace to the snapshot controller", () => {
+    const inNamespace = (namespace: string) => ({
+      ...both(),
+      snapshotController: snapshotControllerSchema.parse({ namespace }),
+    });
+    expect(csiProblems(inNamespace("synology-csi"))).toEqual([
+      {
+        path: "snapshotController.namespace",
+        reason: expect.stringMatching(
+          /synology-csi is created after.*deleted with.*synology.namespace/,
+        ) as string,
+      },
+    ]);
+    expect(csiProblems(inNamespace("snapshots"))).toEqual([]);
+  });
+
   test("refuse nsenter with workload isolation, each on its own", () => {
     const settings = both({
       joviandss: { iscsiadm: { strategy: "nsenter" } },
