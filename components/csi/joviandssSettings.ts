@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { csiDrivers } from "../../talos/csiDrivers.ts";
+import { joviandssIdentity } from "./driverIdentity.ts";
 import { driverShape, healthPortSchema, snapshotsSchema, storageClassShape } from "./driverSettings.ts";
 import {
   ipv4AddressSchema,
@@ -112,7 +113,11 @@ const pool = sectionSchema({
     .optional()
     .describe("Default: joviandss-sc (joviandss-sc-<pool> for additional pools)."),
   driver: sectionSchema({
-    name: objectNameSchema("pool-1.csi.joviandss.open-e.com").describe("Built-in driver name."),
+    name: objectNameSchema("pool-1.csi.joviandss.open-e.com")
+      .refine(({ length }) => length <= 63, {
+        error: (issue) => `is ${String(issue.input).length} characters long; CSI allows 63`,
+      })
+      .describe("Built-in driver name."),
     image: imageSchema(imageExample).describe("That image."),
   })
     .optional()
@@ -143,7 +148,7 @@ export const joviandssForm = sectionSchema({
  */
 export const joviandssSchema = joviandssForm
   .superRefine((settings, context) => {
-    for (const problem of poolProblems(settings.pools))
+    for (const problem of [...poolProblems(settings.pools), ...namespaceProblems(settings)])
       context.addIssue({ code: "custom", path: problem.path, message: problem.reason });
   })
   .describe("The JovianDSS CSI driver.");
@@ -182,6 +187,17 @@ export function joviandssWarnings(settings: JovianDssSettings): Problem[] {
         ]
       : []),
   ];
+}
+
+function namespaceProblems(
+  settings: Pick<JovianDssSettings, "namespace" | "healthPort" | "pools">,
+): { path: string[]; reason: string }[] {
+  return settings.pools.flatMap((pool, index) => {
+    const { namespace } = joviandssIdentity(settings, pool, index);
+    if (namespace.length <= 63) return [];
+    const reason = `pools[${index}] gets the namespace ${namespace}, which has ${namespace.length} characters; Kubernetes allows 63. Use a shorter one`;
+    return [{ path: ["namespace"], reason }];
+  });
 }
 
 function poolProblems(pools: readonly JovianDssPool[]): { path: (string | number)[]; reason: string }[] {

@@ -1,11 +1,13 @@
 import type { Placement } from "./iscsiDriver.ts";
 
-/** Turns any text into a part of a Kubernetes name: `Pool_1` becomes `pool-1`. */
+/** Turns any text into a part of a Kubernetes name: `Pool_1` becomes `pool-1`. With 38 characters, `joviandss-csi-<slug>-controller` is still a label's value. */
 export function slug(text: string): string {
   return text
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "-")
-    .replace(/^-+|-+$/g, "");
+    .replace(/^-+/, "")
+    .slice(0, 38)
+    .replace(/-+$/, "");
 }
 
 /** Whether a namespace is one of Kubernetes' own. */

@@ -200,6 +200,15 @@ describe("options", () => {
     expect(new Set(names).size).toBe(names.length);
   });
 
+  test("the longest name of a pool fits into labels", async () => {
+    const driver = { name: "p.example.com", image: `registry.example.com/p@${digest}` };
+    const resources = await registerDriver({ pools: [{ name: "p".repeat(40), driver }] });
+    for (const type of ["kubernetes:apps/v1:DaemonSet", "kubernetes:apps/v1:Deployment"]) {
+      const labels = onlyResource(resources, type).inputs.metadata as { labels: Record<string, string> };
+      for (const value of Object.values(labels.labels)) expect(value.length).toBeLessThanOrEqual(63);
+    }
+  });
+
   // Its pods share the node's network with those of the removed pool, which go last: on the same ports, neither would ever be done.
   test("a pool can keep its health ports when one before it is removed", async () => {
     const endpointsOf = async (...pools: JovianDssSettingsInput["pools"]) =>

@@ -178,6 +178,13 @@ describe("JovianDSS refuses", () => {
       /pool P cannot be distinguished from pools\[0\] \(P\)/,
     ],
     [
+      "a driver name longer than CSI allows",
+      ["pools", 0, "driver"],
+      { name: `${"a".repeat(52)}.example.com`, image: `example.com/p@${digest}` },
+      "pools[0].driver.name",
+      /64 characters long; CSI allows 63/,
+    ],
+    [
       "an unknown key",
       ["endpoint", "adresses"],
       ["10.0.0.1"],
@@ -265,6 +272,18 @@ describe("JovianDSS refuses", () => {
     };
     expect(JSON.stringify(problemsOf(joviandssSchema, wrong))).not.toContain("hunter2");
   });
+});
+
+test("a namespace that becomes too long with a pool's name is refused", () => {
+  const driver = { name: "p.example.com", image: `example.com/p@${digest}` };
+  const pools = [{ name: "Pool-0" }, { name: "backup-pool-frankfurt", driver }];
+  expect(problemsOf(joviandssSchema, { ...joviandss, pools, namespace: "n".repeat(41) })).toEqual([]);
+  expect(problemsOf(joviandssSchema, { ...joviandss, pools, namespace: "n".repeat(42) })).toEqual([
+    {
+      path: "namespace",
+      reason: expect.stringMatching(/pools\[1\].*64 characters; Kubernetes allows 63/) as string,
+    },
+  ]);
 });
 
 test("http is allowed if explicitly enabled", () => {
