@@ -1,3 +1,4 @@
+import { isLabelValue, isQualifiedName } from "../components/csi/labels.ts";
 import type { Problem } from "../components/csi/problems.ts";
 import { Configuration } from "../talos/configuration.ts";
 import { isTreeMap, treeAt, type TreeMap } from "../talos/configTree.ts";
@@ -8,18 +9,7 @@ import { poolsWithoutNodes } from "./pools.ts";
 
 /** Labels and taints that Talos sets on its own Kubernetes node: what it can set, and what Kubernetes refuses. */
 
-// Kubernetes's own patterns (siderolabs/talos pkg/machinery/labels).
-const name = /^([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$/;
-const prefix = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-const value = /^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$/;
 const effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
-
-function isQualifiedName(key: string): boolean {
-  const parts = key.split("/");
-  return (
-    parts.length <= 2 && name.test(parts.at(-1) ?? "") && (parts.length < 2 || prefix.test(parts[0] ?? ""))
-  );
-}
 
 // Labels in Kubernetes domains that a kubelet may set on its own node (kubernetes plugin/pkg/admission/noderestriction).
 const allowedLabels = new Set([
@@ -89,7 +79,7 @@ export function refusedUpdates(node: GivenNode, contract: string, merged: readon
 
 function labelProblem(key: string, text: string, worker: boolean): string | undefined {
   if (!isQualifiedName(key)) return "is not a valid label name, such as example.com/rack";
-  if (!value.test(text))
+  if (!isLabelValue(text))
     return "is not a valid label value: at most 63 letters, digits, dashes, underscores and dots";
   if (key === withoutIscsiLabel.key) return "is set by this program; use the node's iscsi setting";
   if (worker && !workerMayLabel(key))
@@ -102,7 +92,7 @@ function taintProblem(key: string, text: string): string | undefined {
   const [first = "", second] = text.includes(":") ? text.split(":", 2) : ["", text];
   if (!effects.includes(second ?? ""))
     return `must end with an effect, such as present:NoSchedule (${effects.join(", ")})`;
-  return value.test(first) && text.split(":").length <= 2
+  return isLabelValue(first) && text.split(":").length <= 2
     ? undefined
     : "is not a valid taint value: at most 63 letters, digits, dashes, underscores and dots";
 }

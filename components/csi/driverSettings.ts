@@ -14,6 +14,7 @@ import {
   describeValue,
   textSchema,
 } from "./fields.ts";
+import { isLabelValue, isQualifiedName, labelsSchema } from "./labels.ts";
 import { probeImage, sidecarImages } from "./sidecars.ts";
 import type { Sidecar } from "./sidecars.ts";
 
@@ -77,10 +78,17 @@ export const registrySchema = textSchema(
 /** A toleration of a pod, with the rules of Kubernetes: the API server applies them only when the driver is deployed, after the rollout. */
 const toleration = sectionSchema({
   key: textSchema("a taint's key", "node-role.kubernetes.io/control-plane")
+    .refine(isQualifiedName, { error: "is not a taint's name; use one such as example.com/dedicated" })
     .optional()
     .describe("Absent: every key."),
   operator: choiceSchema(["Exists", "Equal"]).optional().describe("Default: Equal."),
-  value: z.string().optional().describe("Taint value."),
+  value: z
+    .string()
+    .refine(isLabelValue, {
+      error: "is not a taint's value: at most 63 letters, digits, dashes, underscores and dots",
+    })
+    .optional()
+    .describe("Taint value."),
   effect: choiceSchema(["NoSchedule", "PreferNoSchedule", "NoExecute"]).optional().describe("Absent: all."),
   tolerationSeconds: z.int().optional().describe("For NoExecute."),
 })
@@ -103,17 +111,13 @@ export const controllerTolerations = z
   .default([])
   .describe("Without workers, control planes are tolerated.");
 
-const labels = z.record(z.string(), z.string({ error: "must be text" }), {
-  error: "must be an object of label names and values",
-});
-
 /** `controller`: where and how the driver's controller runs. */
 const controllerSchema = sectionSchema({
   replicas: countSchema("a number of replicas", 1, 5)
     .default(1)
     .describe("More than one: failover within seconds."),
   hostNetwork: flagSchema().default(false).describe("If only nodes reach the storage."),
-  nodeSelector: labels.default({}).describe("Node labels."),
+  nodeSelector: labelsSchema().default({}).describe("Node labels."),
   tolerations: controllerTolerations,
 })
   .prefault({})
@@ -124,7 +128,7 @@ const atLeastOne = { error: 'must be a whole number from 1 or a percentage from 
 /** `node`: where and how the driver's node plugin runs. */
 const nodeSchema = sectionSchema({
   controlPlanes: flagSchema().default(true).describe("Run on control planes."),
-  nodeSelector: labels.default({}).describe("Node labels."),
+  nodeSelector: labelsSchema().default({}).describe("Node labels."),
   tolerations: z
     .array(toleration)
     .default([{ operator: "Exists" }])

@@ -1,10 +1,7 @@
 import { z } from "zod";
 import { flagSchema, namespaceNameSchema, sectionSchema, describeValue } from "./fields.ts";
+import { labelsSchema } from "./labels.ts";
 import { belongsToKubernetes } from "./naming.ts";
-
-const labels = z.record(z.string(), z.string({ error: "must be text" }), {
-  error: "must be an object of label names and values",
-});
 
 /** One of `namespaces` in a stack's file. */
 const namespaceSchema = sectionSchema({
@@ -14,7 +11,7 @@ const namespaceSchema = sectionSchema({
         `${describeValue(issue.input)} belongs to Kubernetes and already exists; use a dedicated namespace for the driver`,
     })
     .describe("Namespace name."),
-  labels: labels.default({}).describe("More labels."),
+  labels: labelsSchema().default({}).describe("More labels."),
   exempt: flagSchema().default(true).describe("Also exempt it in the API server."),
 });
 

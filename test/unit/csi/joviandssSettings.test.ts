@@ -223,6 +223,27 @@ describe("JovianDSS refuses", () => {
       /from 1 or a percentage/,
     ],
     [
+      "a node label with a space",
+      ["node"],
+      { nodeSelector: { "example.com/rack": "rack 1" } },
+      "node.nodeSelector.example.com/rack",
+      /not a label's value/,
+    ],
+    [
+      "a node label with two slashes",
+      ["controller"],
+      { nodeSelector: { "example.com/rack/row": "1" } },
+      "controller.nodeSelector.example.com/rack/row",
+      /not a label's name/,
+    ],
+    [
+      "a toleration of a taint that cannot be",
+      ["controller"],
+      { tolerations: [{ key: "for storage", operator: "Exists" }] },
+      "controller.tolerations[0].key",
+      /not a taint's name/,
+    ],
+    [
       "a toleration of every key that is not one of every taint",
       ["controller"],
       { tolerations: [{ effect: "NoSchedule" }] },

@@ -4,6 +4,7 @@ import { namespacesSchema } from "../../../components/csi/namespaceSettings.ts";
 import { PrivilegedNamespace } from "../../../components/csi/privilegedNamespace.ts";
 import { synologySchema } from "../../../components/csi/synologySettings.ts";
 import { synology } from "./plainSettings.ts";
+import { problemsOf } from "./problemsOf.ts";
 import { valueAt, onlyResource, record } from "./recorder.ts";
 
 test("a privileged namespace admits any pod, keeps its labels, and is never deleted from the cluster", async () => {
@@ -39,6 +40,17 @@ describe("the setting namespaces", () => {
   ])("refuses %s", (_, names, path) => {
     const namespaces = parsed(...names.map((name) => ({ name })));
     expect(csiProblems({ ...drivers, namespaces }).map((problem) => problem.path)).toEqual([path]);
+  });
+
+  test("refuses labels that Kubernetes refuses", () => {
+    const labels = { team: "storage team", "cost/center/1": "a" };
+    expect(problemsOf(namespacesSchema, [{ name: "trident", labels }]).map(({ path }) => path)).toEqual([
+      "[0].labels.team",
+      "[0].labels.cost/center/1",
+    ]);
+    expect(problemsOf(namespacesSchema, [{ name: "trident", labels: { "example.com/team": "" } }])).toEqual(
+      [],
+    );
   });
 
   test.each(["kube-system", "default", "Longhorn_System"])("refuses the name %s", (name) => {
