@@ -244,6 +244,12 @@ export class FakeProbeCluster implements ProbeCluster {
       .map(([name, { released }]) => ({ name, state: released === undefined ? "Bound" : "Released" }));
   }
 
+  async namespacesOfReleased(): Promise<Set<string>> {
+    this.#answer("namespacesOfReleased");
+    const released = [...this.#volumes.values()].filter((volume) => volume.released !== undefined);
+    return new Set(released.map(({ namespace }) => namespace));
+  }
+
   async volume(name: string): Promise<ProbedVolume | undefined> {
     this.#answer("volume");
     return this.#volumes.has(name) ? { name, state: "Failed: the array is busy" } : undefined;

@@ -307,6 +307,20 @@ describe("other probes", () => {
     expect(made.cluster.contents()).toEqual(["namespace talos-iscsi-probe-mine"]);
   });
 
+  // The provisioner finishes what it began even if the claim is gone by then; a class with Retain keeps that volume.
+  it("that gave up too early are removed with the volumes that came later", async () => {
+    const made = make();
+    await killed(made);
+    await made.clock.sleep(60_000, made.stop.signal);
+    await made.cluster.deleteNamespace("talos-iscsi-probe-00000000");
+    await made.clock.sleep(60_000, made.stop.signal);
+    expect(made.cluster.contents()).toEqual(["volume pvc-00000000-volume-1"]);
+    const report = await made.run();
+    expect(report.result).toBe("passed");
+    expect(report.removed).toEqual(["talos-iscsi-probe-00000000"]);
+    expect(made.cluster.contents()).toEqual([]);
+  });
+
   it("at the same time leave each other alone, and both pass", async () => {
     const { cluster, run } = make();
     const [one, other] = await Promise.all([run(), run({ concurrency: 1 })]);

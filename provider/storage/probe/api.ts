@@ -24,7 +24,14 @@ import type {
   ProbePod,
   Warning,
 } from "./cluster.ts";
-import { beatAnnotation, claimBody, namespaceBody, podBody, probeLabel } from "./objects.ts";
+import {
+  beatAnnotation,
+  claimBody,
+  namespaceBody,
+  isProbeNamespace,
+  podBody,
+  probeLabel,
+} from "./objects.ts";
 
 const requestMs = 15_000;
 
@@ -157,6 +164,13 @@ class ApiProbeCluster implements ProbeCluster {
   async volumes(namespace: string): Promise<ProbedVolume[]> {
     const { items } = await withKubernetesErrors(this.#core.listPersistentVolume({}, this.#once));
     return items.filter(({ spec }) => spec?.claimRef?.namespace === namespace).map(toProbedVolume);
+  }
+
+  async namespacesOfReleased(): Promise<Set<string>> {
+    const { items } = await withKubernetesErrors(this.#core.listPersistentVolume({}, this.#once));
+    const released = items.filter(({ status }) => status?.phase === "Released");
+    const namespaces = released.map(({ spec }) => spec?.claimRef?.namespace ?? "");
+    return new Set(namespaces.filter(isProbeNamespace));
   }
 
   async volume(name: string): Promise<ProbedVolume | undefined> {

@@ -77,6 +77,8 @@ export class Leftovers {
   readonly #clock: Clock;
   readonly #signal: AbortSignal;
   readonly #seen = new Map<string, { version: string; since: number }>();
+  /** Only volumes are left: the provisioner finishes what it began, even if the claim is gone by then, and a class with Retain keeps them. */
+  readonly #late = new Set<string>();
 
   constructor(cluster: ProbeCluster, clock: Clock, signal: AbortSignal) {
     this.#cluster = cluster;
@@ -86,15 +88,20 @@ export class Leftovers {
 
   /** Called before this probe has its own namespace. */
   async look(): Promise<void> {
-    for (const { name, version, deleting } of await this.#cluster.probeNamespaces())
+    const released = await this.#cluster.namespacesOfReleased();
+    const there = await this.#cluster.probeNamespaces();
+    for (const { name, version, deleting } of there)
       if (!deleting) this.#seen.set(name, { version, since: this.#clock.now() });
+    for (const name of released) if (!there.some((one) => one.name === name)) this.#late.add(name);
   }
 
   /** @returns the removed namespaces; a running probe's is left alone */
   async remove(limitMs: number): Promise<string[]> {
     const removed: string[] = [];
-    for (const [name, { version, since }] of this.#seen) {
-      if (!(await this.#isGone(name, version, since))) continue;
+    const gone = [...this.#late];
+    for (const [name, { version, since }] of this.#seen)
+      if (await this.#isGone(name, version, since)) gone.push(name);
+    for (const name of gone) {
       const site = { clock: this.#clock, signal: this.#signal, limitMs };
       const left = await removeNamespace(this.#cluster, name, site);
       removed.push(left.length === 0 ? name : `${name} (still there: ${left.join(", ")})`);

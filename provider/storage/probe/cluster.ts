@@ -25,6 +25,8 @@ export interface ProbeCluster {
   volume(name: string): Promise<ProbedVolume | undefined>;
   /** PersistentVolumes that are, or were, bound to claims in the namespace. */
   volumes(namespace: string): Promise<ProbedVolume[]>;
+  /** Namespaces of probes whose claims are gone, but not the PersistentVolumes. */
+  namespacesOfReleased(): Promise<Set<string>>;
   /** Makes the volume go with its claim, whatever its StorageClass says. A missing volume is not an error. */
   deleteWithClaim(volume: string): Promise<void>;
 

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { V1Namespace, V1PersistentVolumeClaim, V1Pod } from "@kubernetes/client-node";
 import type { ClaimSpec, PodSpec } from "./cluster.ts";
 import { probeEnvironment, probeScripts } from "./script.ts";
@@ -6,6 +7,16 @@ import { probeEnvironment, probeScripts } from "./script.ts";
 export const probeLabel = "talos-iscsi/probe";
 /** Changes while the probe is running. */
 export const beatAnnotation = "talos-iscsi/probe-beat";
+
+/** The namespace of a new probe. */
+export function probeNamespace(): string {
+  return `talos-iscsi-probe-${randomBytes(4).toString("hex")}`;
+}
+
+/** Could a probe have created this namespace? */
+export function isProbeNamespace(name: string): boolean {
+  return /^talos-iscsi-probe-[0-9a-f]{8}$/.test(name);
+}
 
 /** Neither root nor a real user. */
 const nobody = 65534;

@@ -1,12 +1,11 @@
 import { coded } from "../../../talos/errorCodes.ts";
-import { randomBytes } from "node:crypto";
 import type { Clock } from "../../clock.ts";
 import { backoff } from "../../timeouts.ts";
 import { Cancelled } from "../../errors.ts";
 import { KubernetesError } from "../../kubernetes.ts";
 import { startHeartbeat, Leftovers, removeNamespace } from "./cleanup.ts";
 import type { ProbeCluster } from "./cluster.ts";
-import { probeLabel } from "./objects.ts";
+import { probeLabel, probeNamespace } from "./objects.ts";
 import {
   planProbe,
   type ClusterFacts,
@@ -63,7 +62,7 @@ export async function runProbe(
     await leftovers.look();
     return planOnceRegistered(cluster, request, site);
   });
-  const namespace = `talos-iscsi-probe-${randomBytes(4).toString("hex")}`;
+  const namespace = probeNamespace();
   const volumeSite: VolumeSite = {
     ...{ cluster, namespace, clock, signal, attaches: (driver) => attaching.has(driver) },
     image: request.image,
