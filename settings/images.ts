@@ -118,7 +118,8 @@ export function checkImages(
     );
     const schematic = readSchematic(image, problems);
     if (schematic === undefined) continue;
-    const needsIscsi = users.length === 0 || users.some(usesIscsi);
+    // What no node runs needs nothing.
+    const needsIscsi = nodes.length === 0 || users.some(usesIscsi);
     if (needsIscsi && !schematicExtensions(schematic).includes(iscsiTools))
       problems.push({
         path: `${image.schematicPath}.customization.systemExtensions.officialExtensions`,

@@ -136,6 +136,20 @@ describe("images in the settings", () => {
     ]);
   });
 
+  it("may lack iscsi-tools if no node runs them, image included", async () => {
+    const unused = withValues(usualSettings(), {
+      image: { schematic: bare },
+      images: { storage: { schematic: gpu }, other: {} },
+      ...Object.fromEntries([0, 1, 2, 3, 4].map((index) => [`cluster.nodes[${index}].image`, "storage"])),
+    });
+    expect(parseOutcome(unused).problems).toEqual([]);
+    const { resources } = await runProgram(unused);
+    expect(ofType(resources, "talos-node:index:NodeUpgrade")).toHaveLength(5);
+    expect(parseOutcome(withValues(unused, { "cluster.nodes[4].image": undefined })).problems).toMatchObject([
+      { path: "image.schematic.customization.systemExtensions.officialExtensions" },
+    ]);
+  });
+
   it("cause a warning if no node runs them", () => {
     const { settings } = parseOutcome(mixed({ "cluster.nodes[4].image": undefined }));
     expect(settings?.warnings).toContainEqual({ path: "images.pi", reason: "is not used by any node" });
