@@ -154,14 +154,36 @@ function readSchematic({ given, schematicPath }: GivenImage, problems: Problem[]
   }
 }
 
-/** Overlays of siderolabs/overlays are for single-board computers, all of them arm64. */
+/** Overlays of siderolabs/overlays are for single-board computers: all of them arm64, on metal, without SecureBoot, as the factory's wizard offers them. */
 function boardWarnings({ path, given }: GivenImage, { overlay }: Schematic): Problem[] {
-  if (!/^siderolabs\/sbc-/.test(overlay?.image ?? "") || given.architecture === "arm64") return [];
+  if (!/^siderolabs\/sbc-/.test(overlay?.image ?? "")) return [];
+  const name = overlay?.name ?? "";
+  const { architecture, platform, secureBoot } = imageSchema.safeParse(given).data ?? {};
   return [
-    {
-      path: `${path}.architecture`,
-      reason: `is amd64, but the overlay ${overlay?.name ?? ""} is for arm64 boards, so the ISO, iPXE script and disk image would not boot; set it to arm64`,
-    },
+    ...(architecture !== "amd64"
+      ? []
+      : [
+          {
+            path: `${path}.architecture`,
+            reason: `is amd64, but the overlay ${name} is for arm64 boards, so the ISO, iPXE script and disk image would not boot; set it to arm64`,
+          },
+        ]),
+    ...(platform === undefined || platform === "metal"
+      ? []
+      : [
+          {
+            path: `${path}.platform`,
+            reason: `is ${platform}, but the overlay ${name} is for boards, whose platform is metal; set it to metal`,
+          },
+        ]),
+    ...(secureBoot !== true
+      ? []
+      : [
+          {
+            path: `${path}.secureBoot`,
+            reason: `is true, but the overlay ${name} is for boards, which have no SecureBoot; set it to false`,
+          },
+        ]),
   ];
 }
 

@@ -170,6 +170,24 @@ describe("an overlay for a single-board computer", () => {
     expect(warned({})).toEqual([]);
     expect(warned({ "images.pi.architecture": undefined, image: { architecture: "arm64" } })).toEqual([]);
   });
+
+  it("causes a warning if it inherits another platform or SecureBoot, which no board has", () => {
+    const warnings = (change: Record<string, unknown>) =>
+      parseOutcome(mixed(change)).settings?.warnings.filter(({ path }) => path.startsWith("images.pi."));
+    expect(warnings({})).toEqual([]);
+    expect(warnings({ image: { platform: "vmware", secureBoot: true } })).toEqual([
+      {
+        path: "images.pi.platform",
+        reason: expect.stringMatching(/is vmware, but the overlay rpi_generic .* set it to metal/) as string,
+      },
+      {
+        path: "images.pi.secureBoot",
+        reason: expect.stringMatching(/is true, but the overlay rpi_generic .* set it to false/) as string,
+      },
+    ]);
+    const own = { "images.pi.platform": "metal", "images.pi.secureBoot": false };
+    expect(warnings({ image: { platform: "vmware", secureBoot: true }, ...own })).toEqual([]);
+  });
 });
 
 describe("a program with several images", () => {
