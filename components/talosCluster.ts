@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as talos from "@pulumiverse/talos";
+import { kubeconfigRenewal } from "../talos/adminKubeconfig.ts";
 import type { MachineConfigPatchSpec } from "../talos/machineConfigPatches.ts";
 import { endpointsFor, reach, type Endpoints } from "../talos/endpoint.ts";
 import { isGeneratedHere } from "../talos/iscsi.ts";
@@ -291,11 +292,7 @@ export class TalosCluster extends pulumi.ComponentResource {
   private fetchKubeconfig(args: TalosClusterArgs, first: TalosClusterNode): pulumi.Output<string> {
     const kubeconfig = new talos.cluster.Kubeconfig(
       `${this.cluster}-kubeconfig`,
-      {
-        ...this.speakingTo(first, args.endpoints),
-        // 60 days, as for the talosconfig; by default the provider waits until the last 30.
-        ...(args.renewCredentials === true ? { certificateRenewalDuration: "1440h" } : {}),
-      },
+      { ...this.speakingTo(first, args.endpoints), certificateRenewalDuration: renewalOf(args, first) },
       { parent: this, dependsOn: this.ready },
     );
     return pulumi.secret(kubeconfig.kubeconfigRaw);
@@ -384,6 +381,12 @@ function nodePatches(args: TalosClusterArgs, node: TalosClusterNode): WantedNode
     serviceSubnets: args.serviceSubnets,
     user: [...args.patches.all, ...args.patches[node.role], ...node.patches],
   };
+}
+
+function renewalOf(args: TalosClusterArgs, first: TalosClusterNode): string | undefined {
+  const contract = args.contract ?? args.initialContract;
+  const issuer = { base: first.baseConfiguration, contract, patches: nodePatches(args, first).user };
+  return kubeconfigRenewal(issuer, args.renewCredentials === true);
 }
 
 /** Known in the first preview, when the configurations are not. */

@@ -556,6 +556,29 @@ describe("the outputs", () => {
     },
   );
 
+  it.each<[string, string, boolean, string | undefined]>([
+    ["a year", "8760h0m0s", true, "1440h"],
+    ["61 days", "1464h", true, "1440h"],
+    ["a day", "24h", true, "43200s"],
+    ["a day", "24h", false, "43200s"],
+    ["60 days", "1440h0m0s", true, "2592000s"],
+    ["60 days", "1440h0m0s", false, undefined],
+  ])(
+    "are renewed less often than every up: a kubeconfig valid for %s",
+    async (_, life, renewed, expected) => {
+      const patch = `cluster:\n  adminKubeconfig:\n    certLifetime: ${life}\n`;
+      const patches = { all: [], controlplane: [patch], worker: [] };
+      for (const changes of [
+        { ...running, patches },
+        { ...running, nodes: [node("cp1", 11, "controlplane", { baseConfiguration: patch })] },
+      ]) {
+        const { resources } = await make({ ...changes, renewCredentials: renewed });
+        const { inputs } = onlyResource(resources, types.kubeconfig);
+        expect(inputs["certificateRenewalDuration"]).toBe(expected);
+      }
+    },
+  );
+
   it("need the credentials of a running cluster, unless they are issued", () => {
     expect(() => requireCredentials(providedCredentials(undefined))).toThrow(
       expect.objectContaining({
