@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { matchesGlob } from "./glob.ts";
+import { makesVirtualFunctions, namesByUdev } from "./lateLinks.ts";
 import { isSection, sectionsIn, nameOf, sectionAt, textsIn, type Section } from "./sections.ts";
 
 /** Hardware that a machine configuration names, and where. A plain value: it is passed from the program to the provider. */
@@ -31,9 +32,10 @@ const linkUsingKinds = new Set(["DHCPv4Config", "DHCPv6Config", "EthernetConfig"
 /** Documents that name a link in a separate field. */
 const linkNamingFields = new Set(["HCloudVIPConfig", "Layer2VIPConfig"]);
 
-/** Disks, links and selectors that a configuration names, except links that it creates itself (bonds, VLANs, aliases). */
+/** Disks, links and selectors that a configuration names, except links that it creates itself (bonds, VLANs, aliases, virtual functions). */
 export function namedHardware(documents: readonly Section[]): NamedHardware[] {
-  return [...documents.flatMap(namedDisks), ...namedLinks(documents)];
+  const links = makesVirtualFunctions(documents) ? [] : namedLinks(documents);
+  return [...documents.flatMap(namedDisks), ...links];
 }
 
 /**
@@ -72,7 +74,11 @@ function namedLinks(documents: readonly Section[]): NamedHardware[] {
   const interfaces = documents.flatMap((document) =>
     sectionsIn(sectionAt(document, "machine", "network")["interfaces"]),
   );
-  const made = new Set([...interfaces.flatMap(linksMadeBy), ...documents.flatMap(linksMadeByDocument)]);
+  const made = new Set([
+    ...interfaces.flatMap(linksMadeBy),
+    ...documents.flatMap(linksMadeByDocument),
+    ...namesByUdev(documents),
+  ]);
   // `net%d` names any number of links.
   const patterns = [...made].map((name) => name.replace("%d", "*")).filter((name) => name.includes("*"));
   const link = (path: string, name: unknown): NamedHardware[] =>

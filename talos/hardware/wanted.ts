@@ -84,7 +84,7 @@ function hardwareInPatched(
   return undefined;
 }
 
-const parts = ["type", "install", "disks", "network"];
+const parts = ["type", "install", "disks", "network", "sysfs", "udev"];
 
 function reduceToHardware(text: string | undefined): HardwareBase | undefined {
   if (text === undefined) return undefined;

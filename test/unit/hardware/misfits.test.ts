@@ -196,6 +196,34 @@ describe("hardware that a configuration names", () => {
     expect(misfitsOf(configuration)).toEqual([]);
   });
 
+  // The machine has them only with its configuration.
+  it.each([
+    { machine: { sysfs: { "class.net.enp1s0.device.sriov_numvfs": "4" } } },
+    { kind: "SysfsConfig", params: { "class.net.enp1s0.device.sriov_numvfs": "4" } },
+  ])("fits if it may be a virtual function that the configuration creates: %j", (source) => {
+    const used = interfaces({ interface: "enp1s0v0" }, { deviceSelector: { driver: "iavf" } });
+    const whole = (document: object) =>
+      [stringify(document), used, install({ disk: "/dev/sdb" })].join("---\n");
+    expect(misfitsOf(whole(source))).toEqual([`machine.install.disk: there is no disk /dev/sdb; ${disks}`]);
+    const none = JSON.parse(JSON.stringify(source).replace('"4"', '"0"')) as object;
+    expect(misfitsOf(whole(none))).toHaveLength(3);
+  });
+
+  it.each([
+    {
+      machine: { udev: { rules: ['SUBSYSTEM=="net", ATTR{address}=="52:54:00:12:34:56", NAME="storage0"'] } },
+    },
+    {
+      kind: "UdevRulesConfig",
+      rules: ['SUBSYSTEM=="net", ATTR{dev_port}=="1", NAME:="storage$attr{dev_port}"'],
+    },
+  ])("fits if a udev rule gives a link its name: %j", (source) => {
+    const rule = stringify(source);
+    const names = (name: string) => misfitsOf([rule, interfaces({ interface: name })].join("---\n"));
+    expect(names("storage0")).toEqual([]);
+    expect(names("eno9")).toHaveLength(1);
+  });
+
   // siderolabs/talos#10292
   it("cannot be selected for the installation if its transport is unknown, as behind some RAID controllers", () => {
     const raid = { dev_path: "/dev/sda", size: 480e9, pretty_size: "480 GB", model: "PERC H740P Adp" };

@@ -44,6 +44,12 @@ describe("the hardware that a node's configuration names", () => {
     expect(JSON.stringify(found)).not.toContain("c4n4ry");
   });
 
+  it("has no links where the node's own file creates virtual functions", () => {
+    const base =
+      "machine:\n  type: worker\n  install: { disk: /dev/vda }\n  sysfs: { class.net.eno1.device.sriov_numvfs: '4' }\n  network: { interfaces: [{ interface: eno1v0 }] }\n";
+    expect(named({ base })).toEqual([{ path: "machine.install.disk", disk: "/dev/vda" }]);
+  });
+
   it("includes the node's own file, even with patches of other parts", () => {
     const base =
       "version: v1alpha1\nmachine:\n  type: worker\n  install:\n    disk: /dev/vda\n  sysctls:\n    a: b\ncluster:\n  network: {}\n";
