@@ -149,12 +149,18 @@ function reportMisfits({ surroundings, urn }: HardwareCall, found: readonly Node
     );
   const refused = found.filter((one) => one.refused);
   if (refused.length === 0) return [];
+  // Without a link or its own disks Talos may never be reachable; without an extra volume it runs.
+  const isAtRisk = refused.some(({ misfits }) => misfits.some((line) => !extraVolume.test(line)));
+  const consequence = isAtRisk ? ", and may not come back with them" : "";
   const reason =
-    `${coded("hardware-missing", "machines lack hardware that their configurations name, and would not come back with them")}:\n` +
+    `${coded("hardware-missing", `machines lack hardware that their configurations name${consequence}`)}:\n` +
     `${refused.map((one) => `${one.label}:\n${describeMisfits(one)}`).join("\n")}\n` +
     "Correct the settings. If the installed image names links or disks differently (net.ifnames=0, another driver), set cluster.checkHardware: warn.";
   return [{ property: "", reason }];
 }
+
+/** A volume besides Talos's own. */
+const extraVolume = /^(User|Raw|Swap|Existing)VolumeConfig\b/;
 
 function describeMisfits({ misfits }: NodeMisfits): string {
   return misfits.map((line) => `  ${line}`).join("\n");

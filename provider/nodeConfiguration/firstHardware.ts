@@ -7,7 +7,7 @@ import { ConfigurationError } from "./look.ts";
 /**
  * Compares a machine with its first configuration right before it is sent. The check of all machines may not have seen this one: it was off, or it was
  * reinstalled with other disks.
- * @throws ConfigurationError if the machine would not come back
+ * @throws ConfigurationError if the machine lacks what it names
  */
 export async function requireHardware(call: HardwareCall, wanted: NodeConfigurationInputs): Promise<void> {
   const { name, node, endpoint, clientConfiguration, machineConfiguration, checkHardware: check } = wanted;

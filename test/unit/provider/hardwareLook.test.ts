@@ -37,3 +37,30 @@ it("opens at most 100 connections at a time, no matter how many machines are new
   expect(failures).toEqual([]);
   expect({ open, most, asked }).toEqual({ open: 0, most: 100, asked: 250 });
 });
+
+it("refuses a new machine without a volume's disk, and does not claim that it would be lost", async () => {
+  const disk = { id: "sda", fields: { dev_path: "/dev/sda", pretty_size: "64 GB" } };
+  const machine = { hardware: async () => ({ disks: [disk], links: [] }), close: () => undefined };
+  const surroundings = {
+    talos: async () => () => machine,
+    timeouts: { probeMs: 1 },
+    statusOf: () => ({ warn: () => undefined }),
+  } as unknown as Surroundings;
+  const refused = async (named: object) => {
+    const [failure] = await checkHardware(
+      { surroundings, urn: "readiness", signal: new AbortController().signal },
+      {},
+      {
+        nodes: { n1: { node: "10.0.0.1" } },
+        clientConfiguration: unknownValue,
+        hardware: { named: { n1: [named] } },
+      },
+    );
+    return failure?.reason;
+  };
+  const volume = { path: "UserVolumeConfig data", diskMatch: 'disk.dev_path == "/dev/sdb"' };
+  expect(await refused(volume)).toMatch(/^machines lack hardware that their configurations name \[.*\]:\n/);
+  expect(await refused({ path: "machine.install.disk", disk: "/dev/sdb" })).toMatch(
+    /^machines lack hardware that their configurations name, and may not come back with them \[/,
+  );
+});
