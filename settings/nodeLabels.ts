@@ -1,15 +1,13 @@
-import { isLabelValue, isQualifiedName } from "../components/csi/labels.ts";
 import type { Problem } from "../components/csi/problems.ts";
 import { Configuration } from "../talos/configuration.ts";
 import { isTreeMap, treeAt, type TreeMap } from "../talos/configTree.ts";
 import { joinsWithTaints } from "../talos/features.ts";
 import { withoutIscsiLabel } from "../talos/iscsi.ts";
+import { labelProblem, taintProblem } from "../talos/nodeMetadata.ts";
 import { givenNodes, givenTexts, type GivenNode, type GivenSettings } from "./given.ts";
 import { poolsWithoutNodes } from "./pools.ts";
 
 /** Labels and taints that Talos sets on its own Kubernetes node: what it can set, and what Kubernetes refuses. */
-
-const effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 // Labels in Kubernetes domains that a kubelet may set on its own node (kubernetes plugin/pkg/admission/noderestriction).
 const allowedLabels = new Set([
@@ -42,7 +40,7 @@ export function checkLabels(given: GivenSettings, problems: Problem[]): void {
   for (const { path, node } of [...nodes, ...pools]) {
     const worker = node.role === "worker";
     for (const [key, text] of Object.entries(givenTexts(node.labels))) {
-      const reason = labelProblem(key, text, worker);
+      const reason = settingProblem(key, text, worker);
       if (reason !== undefined) problems.push({ path: `${path}.labels.${key}`, reason });
     }
     for (const [key, text] of Object.entries(givenTexts(node.taints))) {
@@ -77,22 +75,11 @@ export function refusedUpdates(node: GivenNode, contract: string, merged: readon
   ];
 }
 
-function labelProblem(key: string, text: string, worker: boolean): string | undefined {
-  if (!isQualifiedName(key)) return "is not a valid label name, such as example.com/rack";
-  if (!isLabelValue(text))
-    return "is not a valid label value: at most 63 letters, digits, dashes, underscores and dots";
+function settingProblem(key: string, text: string, worker: boolean): string | undefined {
+  const problem = labelProblem(key, text);
+  if (problem !== undefined) return problem;
   if (key === withoutIscsiLabel.key) return "is set by this program; use the node's iscsi setting";
   if (worker && !workerMayLabel(key))
     return "is in a Kubernetes domain where a worker may not set its own labels (NodeRestriction), so Talos could not change any of its labels; use another domain, or kubectl label";
   return undefined;
-}
-
-function taintProblem(key: string, text: string): string | undefined {
-  if (!isQualifiedName(key)) return "is not a valid taint name, such as example.com/dedicated";
-  const [first = "", second] = text.includes(":") ? text.split(":", 2) : ["", text];
-  if (!effects.includes(second ?? ""))
-    return `must end with an effect, such as present:NoSchedule (${effects.join(", ")})`;
-  return isLabelValue(first) && text.split(":").length <= 2
-    ? undefined
-    : "is not a valid taint value: at most 63 letters, digits, dashes, underscores and dots";
 }

@@ -57,10 +57,10 @@ export function checkPatches(
     const verdict = evaluateNodePatches(settings, node, role, located, base);
     problems.push(...placeProblems(verdict.problems, located));
     if (base !== undefined)
-      // `checkBaseFiles` reports a file of the wrong cluster or role.
+      // `checkBaseFiles` reports a file of the wrong cluster or role, `checkLabels` the labels and taints of the settings.
       problems.push(
         ...verdict.ofBase
-          .filter(({ rule }) => rule !== "role")
+          .filter(({ rule }) => rule !== "role" && rule !== "node-metadata")
           .map(({ reason }) => ({ path: base.path, reason })),
       );
     if (verdict.merged !== undefined) problems.push(...taintProblems(settings, index, verdict.merged));

@@ -6,6 +6,7 @@ import { isLeaf, isTreeList, textOf, treeAt, type Tree, type TreeMap } from "./c
 import { sameMeaning } from "./configMeaning.ts";
 import { Configuration, inMainDocument, type Finding, type Place } from "./configuration.ts";
 import { CONTROL_PLANE_KINDS } from "./documentKinds.ts";
+import { nodeMetadataFindings } from "./nodeMetadata.ts";
 import { podSecurityFindings } from "./podSecurity.ts";
 
 /** The purpose of the configuration, and the related settings. */
@@ -214,5 +215,6 @@ const RULES: readonly Rule[] = [
   imageRule,
   kernelArgumentsRule,
   hostnameRule,
+  nodeMetadataFindings,
   (config, { exempter }) => podSecurityFindings(config, exempter),
 ];

@@ -14,7 +14,8 @@ import {
   describeValue,
   textSchema,
 } from "./fields.ts";
-import { isLabelValue, isQualifiedName, labelsSchema } from "./labels.ts";
+import { isLabelValue, isQualifiedName } from "../../talos/nodeMetadata.ts";
+import { labelsSchema } from "./labels.ts";
 import { probeImage, sidecarImages } from "./sidecars.ts";
 import type { Sidecar } from "./sidecars.ts";
 

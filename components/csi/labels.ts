@@ -1,22 +1,5 @@
 import { z } from "zod";
-
-// Kubernetes's own patterns (siderolabs/talos pkg/machinery/labels).
-const name = /^([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$/;
-const prefix = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-const value = /^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$/;
-
-/** May a label or taint have this name, such as `example.com/rack`? */
-export function isQualifiedName(key: string): boolean {
-  const parts = key.split("/");
-  return (
-    parts.length <= 2 && name.test(parts.at(-1) ?? "") && (parts.length < 2 || prefix.test(parts[0] ?? ""))
-  );
-}
-
-/** May a label or taint have this value? */
-export function isLabelValue(text: string): boolean {
-  return value.test(text);
-}
+import { isLabelValue, isQualifiedName } from "../../talos/nodeMetadata.ts";
 
 /** Labels of objects or nodes. */
 export function labelsSchema() {

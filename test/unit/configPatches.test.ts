@@ -32,6 +32,38 @@ describe("patches in the settings are checked before a node sees them", () => {
     ]);
   });
 
+  it.each<[string, object, RegExp]>([
+    ["a taint without an effect", { nodeTaints: { x: "bad" } }, /nodeTaints\.x must end with an effect/],
+    ["a taint's name", { nodeTaints: { "a/b/c": "NoSchedule" } }, /a\/b\/c is not a valid taint name/],
+    ["a taint's value", { nodeTaints: { x: "a b:NoSchedule" } }, /x is not a valid taint value/],
+    ["a label's name", { nodeLabels: { "-x": "a" } }, /nodeLabels\.-x is not a valid label name/],
+    ["a label's value", { nodeLabels: { x: "a b" } }, /nodeLabels\.x is not a valid label value/],
+  ])("reports %s that Talos would refuse", (_, machine, reason) => {
+    expect(problemsOf({ "cluster.patches.controlplane": [{ machine }] })).toEqual([
+      { path: "cluster.patches.controlplane[0]", reason: expect.stringMatching(reason) as string },
+    ]);
+  });
+
+  it("reports an invalid taint of a document, and none that a later patch corrects", () => {
+    const taints = (text: string) => ({
+      apiVersion: "v1alpha1",
+      kind: "KubeNodeConfig",
+      taints: { x: text },
+    });
+    const patches = (...all: object[]) =>
+      problemsOf({
+        ...{ talosVersion: "v1.14.1", talosContract: "v1.14", kubernetesVersion: "v1.35.4" },
+        "cluster.patches.all": all,
+      });
+    expect(patches(taints("bad"))).toEqual([
+      {
+        path: "cluster.patches.all[0]",
+        reason: expect.stringMatching(/^KubeNodeConfig\.taints\.x must end with an effect/) as string,
+      },
+    ]);
+    expect(patches(taints("bad"), taints("present:NoSchedule"))).toEqual([]);
+  });
+
   it("reports a wrong patch for all nodes once, not once per node", () => {
     expect(problemsOf({ "cluster.patches.all": [{}, { machin: {} }].slice(1) })).toEqual([
       { path: "cluster.patches.all[0]", reason: expect.stringMatching(/machin is not a section/) as string },
