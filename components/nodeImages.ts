@@ -18,6 +18,13 @@ export interface NodeOfImage {
   iscsi: boolean;
 }
 
+/** A node, or a pool for its future nodes. */
+interface UserOfImage {
+  image?: string | undefined;
+  talosVersion?: string | undefined;
+  pool?: string | undefined;
+}
+
 /** The image settings of the cluster's nodes. */
 export interface ImageSettings {
   /** Release that the references of each image are for. */
@@ -26,6 +33,8 @@ export interface ImageSettings {
   image: ImageArgs;
   /** Further images by name. */
   images: Record<string, ImageArgs>;
+  /** Its nodes, pools expanded into them, and its pools. */
+  cluster: { nodes: UserOfImage[]; pools: Record<string, UserOfImage> };
   /** How nodes several minor releases behind reach their release: `releases` replaces the newest known patches. */
   upgrade: { through: "refuse" | "automatic"; releases: string[] };
 }
@@ -65,12 +74,13 @@ const defaultName = "default";
 /** One FactoryImage per named image, besides the default one. Images of the same factory share a provider, so that its plugin runs once. */
 export function nodeImages(
   byDefault: FactoryImage,
-  { talosVersion, image, images, upgrade }: ImageSettings,
+  { talosVersion: ofStack, image, images, cluster, upgrade }: ImageSettings,
   opts: pulumi.ComponentResourceOptions,
   nameOf: (part: string) => string,
 ): NodeImages {
   const named = Object.entries(images).map(([name, args]) => {
     const sharedProvider = args.factory === image.factory ? byDefault.provider : undefined;
+    const talosVersion = commonRelease(name, cluster) ?? ofStack;
     return [
       name,
       new FactoryImage(nameOf(`image-${name}`), { ...args, talosVersion, sharedProvider }, opts),
@@ -112,6 +122,15 @@ export function nodeImages(
       ? pulumi.all(Object.fromEntries([...made].map(([name, made]) => [name, imageRow(made)])))
       : undefined,
   };
+}
+
+/** The release of all who use an image, which a new machine must boot, too; undefined if they differ or follow the stack. */
+function commonRelease(image: string, { nodes, pools }: ImageSettings["cluster"]): string | undefined {
+  const named = new Set(nodes.map(({ pool }) => pool));
+  const future = Object.entries(pools).flatMap(([name, pool]) => (named.has(name) ? [] : [pool]));
+  const users = [...nodes, ...future].filter((user) => user.image === image);
+  const [release, ...others] = new Set(users.map(({ talosVersion }) => talosVersion));
+  return others.length === 0 ? release : undefined;
 }
 
 function imageRow(image: FactoryImage): pulumi.Output<ImageRow> {

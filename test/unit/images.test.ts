@@ -264,6 +264,34 @@ describe("a program with several images", () => {
     });
   });
 
+  it.each<[string, Record<string, unknown>, string]>([
+    ["nodes", { "cluster.nodes[4].talosVersion": "v1.12.7" }, "v1.12.7"],
+    [
+      "pool",
+      { "cluster.nodes[4]": { name: "w2", address: "10.0.0.22", role: "worker", pool: "edge" } },
+      "v1.12.7",
+    ],
+    ["pool without nodes", { "cluster.nodes[4].image": undefined }, "v1.12.7"],
+    [
+      "stack if nodes differ",
+      { "cluster.nodes[3].image": "pi", "cluster.nodes[4].talosVersion": "v1.12.7" },
+      "v1.13.9",
+    ],
+  ])("outputs references to the release of an image's %s", async (_, change, release) => {
+    const pools = { edge: { image: "pi", talosVersion: "v1.12.7" } };
+    const { result } = await runProgram(
+      mixed({
+        "images.gpu": undefined,
+        "cluster.nodes[3].image": undefined,
+        "cluster.pools": pools,
+        ...change,
+      }),
+    );
+    const table = await valueOf(result["images"] as pulumi.Output<Record<string, { isoUrl: string }>>);
+    expect(table["pi"]?.isoUrl).toContain(`/${release}/`);
+    expect(table["default"]?.isoUrl).toContain("/v1.13.9/");
+  });
+
   it("registers the same resources as earlier releases for a stack with one image", async () => {
     const { resources, result } = await runProgram(
       withValues(usualSettings(), { "image.platform": "metal" }),
