@@ -1,7 +1,7 @@
 import { importRefused, unreadWarning } from "./unansweredHint.ts";
 import type { CheckResult, InvokeResult } from "@pulumi/pulumi/provider/provider.js";
 import { TalosError } from "../talos/api/errors.ts";
-import { upgradePathAdvisories } from "./upgradeAdvisories.ts";
+import { unusedVariantAdvice, upgradePathAdvisories } from "./upgradeAdvisories.ts";
 import { checkNodeUpgrade, checkPreflight, hideSecretPropertyNames } from "./check.ts";
 import { ConfirmedSchematicResource, confirmedSchematicType } from "./confirmedSchematic.ts";
 import { clientCredentials, clientCredentialsFunction } from "./certificates/clientCredentials.ts";
@@ -285,9 +285,13 @@ export class TalosNodeProvider implements DetailingProvider {
   /** Warns about known issues between the running release and the desired one, if the state says which runs. */
   #advise(urn: string, before: Properties, after: Properties): void {
     const [from, to] = [before["runningVersion"], after["talosVersion"]];
-    if (typeof from !== "string" || typeof to !== "string" || from === to) return;
+    if (typeof from !== "string" || typeof to !== "string") return;
     const sink = this.#surroundings.statusOf(urn);
-    for (const advice of upgradePathAdvisories(from, to, after["extensions"], after["image"])) {
+    const found =
+      from === to
+        ? unusedVariantAdvice(before, after)
+        : upgradePathAdvisories(from, to, after["extensions"], after["image"]);
+    for (const advice of found) {
       if (this.#surroundings.advised.has(advice)) continue;
       this.#surroundings.advised.add(advice);
       sink.warn(advice);

@@ -1,7 +1,10 @@
 import type { NodeUpgradeInputs } from "../talos/inputs/nodeUpgrade.ts";
 import { advisories } from "../talos/advisories.ts";
 import { contractOf, oldestOf, VersionError } from "../talos/version.ts";
+import { installerPartsOf } from "../talos/image.ts";
 import type { NodeFacts } from "./facts.ts";
+import { nodeLabel } from "./inputs.ts";
+import type { Properties } from "./secrets.ts";
 
 /**
  * Known issues between two releases, one line each. The configuration's contract is unknown here; the settings report what depends on it. It is no newer than
@@ -49,4 +52,21 @@ export function groupedAdvisories(
     advised.add(advice);
     return [`${names.join(", ")}: ${advice}`];
   });
+}
+
+/** Why another platform or SecureBoot has no effect on a node: what it runs counts as its desired image, so nothing is installed. None otherwise. */
+export function unusedVariantAdvice(before: Properties, after: Properties): string[] {
+  const { name, node, talosVersion, schematicId } = after;
+  if (before["runningVersion"] !== talosVersion || before["runningSchematic"] !== schematicId) return [];
+  const [old, wanted] = [before["image"], after["image"]].map((image) =>
+    typeof image === "string" ? installerPartsOf(image) : undefined,
+  );
+  if (old === undefined || wanted === undefined) return [];
+  const isSamePlatform =
+    old.platform === wanted.platform || old.platform === undefined || wanted.platform === undefined;
+  if (isSamePlatform && old.secureBoot === wanted.secureBoot) return [];
+  const label = nodeLabel({ name: String(name), node: String(node) });
+  return [
+    `${label} runs this release and schematic already, so ${String(after["image"])} is not installed: its platform and SecureBoot stay as they were installed until the node is upgraded or reinstalled`,
+  ];
 }

@@ -6,6 +6,7 @@ import { withoutRepeats } from "../../../provider/quietStatus.ts";
 import { ReadinessResource } from "../../../provider/readinessResource.ts";
 import { diffRollout, rolloutPlanInput } from "../../../provider/rollout.ts";
 import { upgradeDetails } from "../../../provider/upgradeDiff.ts";
+import { TalosNodeProvider } from "../../../provider/plugin.ts";
 import { unknownValue } from "../../../talos/secrecy/engineValues.ts";
 import type { Properties } from "../../../provider/secrets.ts";
 import type { Surroundings } from "../../../provider/session.ts";
@@ -53,6 +54,43 @@ describe("the members of a cluster", () => {
     expect(await shown({ nodes: old }, { nodes: rest })).toEqual({ "nodes[1]": "delete" });
     const more = { ...three, cp4: node("10.0.0.14", "controlplane") };
     expect(await shown({ nodes: old }, { nodes: more })).toEqual({ "nodes.cp4": "add" });
+  });
+});
+
+describe("an image for another platform or SecureBoot", () => {
+  const [id, other] = ["c9".repeat(32), "ab".repeat(32)];
+  const of = (installer: string, more: Properties = {}): Properties => ({
+    ...{ name: "w1", node: "10.0.0.21", role: "worker", talosVersion: "v1.13.9", schematicId: id },
+    image: `factory.talos.dev/${installer}/${id}:v1.13.9`,
+    ...more,
+  });
+  const runs: Properties = { runningVersion: "v1.13.9", runningSchematic: id };
+  const warnings = async (before: Properties, after: Properties): Promise<string[]> => {
+    const heard: string[] = [];
+    const statusOf = () => ({ warn: (text: string) => void heard.push(text) });
+    const provider = new TalosNodeProvider({ advised: new Set(), statusOf } as unknown as Surroundings);
+    const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:NodeUpgrade::w1";
+    await provider.diff("10.0.0.21", urn, before, after, before);
+    return heard;
+  };
+
+  it.each(["vmware-installer", "metal-installer-secureboot"])(
+    "causes a warning where the node runs its release and schematic already: %s",
+    async (installer) => {
+      expect(await warnings({ ...of("metal-installer"), ...runs }, of(installer))).toEqual([
+        expect.stringMatching(/^w1 \(10\.0\.0\.21\) runs this release and schematic already, so .*installer/),
+      ]);
+    },
+  );
+
+  it("causes none with another release or schematic, which is installed, or with another registry", async () => {
+    const before = { ...of("metal-installer"), ...runs };
+    expect(await warnings({ ...before, runningVersion: "v1.13.7" }, of("vmware-installer"))).toEqual([]);
+    expect(await warnings(before, of("vmware-installer", { schematicId: other }))).toEqual([]);
+    const image = `mirror.example.com/metal-installer/${id}:v1.13.9`;
+    expect(await warnings(before, of("metal-installer", { image }))).toEqual([]);
+    // Before 1.10 one installer was for all platforms.
+    expect(await warnings({ ...of("installer"), ...runs }, of("metal-installer"))).toEqual([]);
   });
 });
 
