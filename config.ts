@@ -4,7 +4,7 @@ import type { z } from "zod";
 import { problemsFromIssues } from "./components/csi/problems.ts";
 import { parseRepaired } from "./components/csi/parseRepaired.ts";
 import { applyEnvironmentPlan } from "./settings/approvedPlan.ts";
-import { expandFlatKeys } from "./settings/flatKeys.ts";
+import { expandFlatKeys, topSetting } from "./settings/flatKeys.ts";
 import { withoutMissing, resolveEnvironment, type Environment } from "./settings/environment.ts";
 import { completeSettings, type ReadFile, type Settings } from "./settings/rules.ts";
 import { settingsSchema } from "./settings/settingsSchema.ts";
@@ -179,12 +179,13 @@ function readConfig(): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(pulumi.runtime.allConfig())
       .filter(([key]) => key.startsWith(prefix))
-      .map(([key, value]) => [key.slice(prefix.length), parseStructured(value)]),
+      .map(([key, value]) => [key.slice(prefix.length), value] as const)
+      .map(([key, value]) => [key, parseStructured(key, value)]),
   );
 }
 
-function parseStructured(value: string): unknown {
-  if (!/^\s*[[{]/.test(value)) return value;
+function parseStructured(key: string, value: string): unknown {
+  if (!/^\s*[[{]/.test(value)) return topSetting(key, value);
   try {
     return JSON.parse(value) as unknown;
   } catch {

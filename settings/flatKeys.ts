@@ -108,6 +108,12 @@ function asSetting(value: unknown, path: Path): unknown {
   return typeof value === "string" && /^(?:0|-?[1-9]\d{0,14})$/.test(value) ? Number(value) : value;
 }
 
+/** The value of a top-level key, which the engine passes as text whatever it is in the stack's file. */
+export function topSetting(key: string, text: string): unknown {
+  // A key that is a path is converted where it is put in its place.
+  return schemasAt(settingsSchema, [key]).length === 0 ? text : asSetting(text, [key]);
+}
+
 function isText(schema: z.ZodType): boolean {
   return schema instanceof z.ZodString;
 }

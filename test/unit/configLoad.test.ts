@@ -22,6 +22,12 @@ function failure(): unknown {
 }
 
 describe("loadSettings", () => {
+  // The engine passes every value as text, whatever it is in the file.
+  it.each([true, false])("takes a flag at the top: strictSecrets: %s", (strictSecrets) => {
+    configure({ ...minimalSettings(), strictSecrets });
+    expect(loadSettings().strictSecrets).toBe(strictSecrets);
+  });
+
   beforeEach(async () => {
     await pulumi.runtime.setMocks(
       { newResource: ({ name }) => ({ id: name, state: {} }), call: () => ({}) },
