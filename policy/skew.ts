@@ -1,8 +1,9 @@
-import type { StackValidationPolicy } from "@pulumi/policy";
+import type { PolicyResource, StackValidationPolicy } from "@pulumi/policy";
 import { kubernetesReleasesBetween } from "../talos/kubernetesPath.ts";
 import { versionSkew } from "../talos/releases.ts";
 import { compareVersions, contractOf, parseVersion, VersionError } from "../talos/version.ts";
 import { isRecord } from "../talos/values.ts";
+import { byCluster } from "./clusters.ts";
 import { kubernetesUpgradeType, nodeUpgradeType, preflightType } from "./types.ts";
 
 /**
@@ -19,38 +20,47 @@ export const upgradeSkew: StackValidationPolicy = {
   remediationSteps:
     "Set talosVersion to a release of the next minor, finish that rollout, and continue from there.",
   validateStack: ({ resources }, reportViolation) => {
-    const nodes = resources
-      .filter(({ type }) => type === nodeUpgradeType)
-      .map(({ urn, name, props }) => ({
-        urn,
-        name: typeof props["name"] === "string" ? props["name"] : name,
-        wanted: releaseIn(props["talosVersion"]),
-        running: releaseIn(props["runningVersion"]),
-      }));
-    const ways = minorsOnPath(resources);
-    for (const { urn, name, wanted, running } of nodes) {
-      const step = wanted === undefined || running === undefined ? undefined : stepBetween(running, wanted);
-      if (step === undefined || (step.allowed && step.adjacent)) continue;
-      // upgrade.through: automatic goes through each of them, one rollout each.
-      if (step.via.length > 0 && step.via.every((contract) => ways.get(name)?.has(contract))) continue;
-      const way = step.via.length === 0 ? "" : ` Go through ${step.via.join(", ")}, one rollout each.`;
-      reportViolation(
-        `${name} runs ${running} and would run ${wanted}: ${withoutAdvice(step.reason)}.${way}`,
-        urn,
-      );
-    }
+    const ofRollouts = resources.filter(({ type }) => type === nodeUpgradeType || type === preflightType);
+    for (const members of byCluster(ofRollouts)) checkCluster(members, reportViolation);
     for (const { urn, type, props } of resources)
       if (type === kubernetesUpgradeType)
         for (const problem of kubernetesProblems(props)) reportViolation(problem, urn);
-    const apart = mostDistantPair(
-      nodes.flatMap(({ name, wanted }) => (wanted === undefined ? [] : [{ name, wanted }])),
-    );
-    if (apart !== undefined)
-      reportViolation(
-        `${apart[0].name} would run ${apart[0].wanted} and ${apart[1].name} ${apart[1].wanted}, more than one minor release apart in one cluster. Upgrade the older one first.`,
-      );
   },
 };
+
+/** The nodes of one cluster, with its preflight. */
+function checkCluster(
+  resources: readonly PolicyResource[],
+  reportViolation: (message: string, urn?: string) => void,
+): void {
+  const nodes = resources
+    .filter(({ type }) => type === nodeUpgradeType)
+    .map(({ urn, name, props }) => ({
+      urn,
+      name: typeof props["name"] === "string" ? props["name"] : name,
+      wanted: releaseIn(props["talosVersion"]),
+      running: releaseIn(props["runningVersion"]),
+    }));
+  const ways = minorsOnPath(resources);
+  for (const { urn, name, wanted, running } of nodes) {
+    const step = wanted === undefined || running === undefined ? undefined : stepBetween(running, wanted);
+    if (step === undefined || (step.allowed && step.adjacent)) continue;
+    // upgrade.through: automatic goes through each of them, one rollout each.
+    if (step.via.length > 0 && step.via.every((contract) => ways.get(name)?.has(contract))) continue;
+    const way = step.via.length === 0 ? "" : ` Go through ${step.via.join(", ")}, one rollout each.`;
+    reportViolation(
+      `${name} runs ${running} and would run ${wanted}: ${withoutAdvice(step.reason)}.${way}`,
+      urn,
+    );
+  }
+  const apart = mostDistantPair(
+    nodes.flatMap(({ name, wanted }) => (wanted === undefined ? [] : [{ name, wanted }])),
+  );
+  if (apart !== undefined)
+    reportViolation(
+      `${apart[0].name} would run ${apart[0].wanted} and ${apart[1].name} ${apart[1].wanted}, more than one minor release apart in one cluster. Upgrade the older one first.`,
+    );
+}
 
 /** Kubernetes is upgraded one minor release at a time, and never downgraded. The running release is known from a state or a saved preview. */
 function kubernetesProblems({ kubernetesVersion, running, through }: Record<string, unknown>): string[] {

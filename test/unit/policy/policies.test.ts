@@ -221,6 +221,23 @@ describe("odd-control-planes", () => {
     expect(violations[0]?.urn).toBeUndefined();
   });
 
+  test("counts the control planes of each cluster of a program", async () => {
+    const of = (name: string, ...controlPlanes: string[]) => node(name, { controlPlanes });
+    expect(await found("odd-control-planes", [of("cp1", "10.0.0.11"), of("cp1", "10.1.0.11")])).toEqual([]);
+    const [three, two] = [
+      ["10.0.0.11", "10.0.0.12", "10.0.0.13"],
+      ["10.1.0.11", "10.1.0.12"],
+    ];
+    const nodes = [
+      ...["cp1", "cp2", "cp3", "w1"].map((name) => of(name, ...three)),
+      of("cp8", ...two),
+      of("cp9", ...two),
+    ];
+    expect((await found("odd-control-planes", nodes)).map(({ message }) => message)).toEqual([
+      expect.stringContaining("2 control planes (cp8, cp9)") as string,
+    ]);
+  });
+
   test("accepts one, three, and a stack without nodes", async () => {
     expect(await found("odd-control-planes", [node("cp1"), node("w1"), node("w2")])).toEqual([]);
     expect(await found("odd-control-planes", [node("cp1"), node("cp2"), node("cp3")])).toEqual([]);
@@ -376,6 +393,20 @@ describe("upgrade-skew", () => {
     expect(violations.map(({ message }) => message)).toEqual([
       expect.stringContaining("cp1 would run v1.13.9 and w1 v1.11.6") as string,
     ]);
+  });
+
+  test("compares nodes, and looks for hops, within each cluster of a program", async () => {
+    const [here, there] = [{ controlPlanes: ["10.0.0.11"] }, { controlPlanes: ["10.1.0.11"] }];
+    const old = node("cp1", { ...there, talosVersion: "v1.10.9" });
+    expect(await found("upgrade-skew", [node("cp1", here), node("w1", here), old])).toEqual([]);
+    const hops = { ways: { way: [{ talosVersion: "v1.12.11" }] }, nodes: { cp1: { way: "way" } } };
+    const preflight = (more: object) =>
+      resource("talos-node:index:RolloutPreflight", "upgrade-preflight", { ...more });
+    const far = node("cp1", { ...here, runningVersion: "v1.11.6" });
+    expect(await found("upgrade-skew", [preflight({ ...here, hops }), preflight(there), far])).toEqual([]);
+    expect(await found("upgrade-skew", [preflight(here), preflight({ ...there, hops }), far])).toHaveLength(
+      1,
+    );
   });
 
   test("accepts the next minor, the same release, and unknown releases", async () => {
