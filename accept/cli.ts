@@ -4,6 +4,7 @@ import { fileName, writeReport } from "../report/files.ts";
 import { probeRequests } from "../probe/request.ts";
 import { ProbeError } from "../provider/storage/probe/probe.ts";
 import { ignoreClosedOutput } from "../tools/ignoreClosedOutput.ts";
+import { refuseWrongArguments } from "../tools/wrongArguments.ts";
 import { runAcceptance, type AcceptEnvironment } from "./acceptance.ts";
 import { AcceptError } from "./acceptError.ts";
 import { acceptanceMarkdown } from "./document.ts";
@@ -63,7 +64,7 @@ function createEnvironment({ stack, image, storageTimeout }: Options): AcceptEnv
 }
 
 async function main(): Promise<number> {
-  await command.parseAsync();
+  await refuseWrongArguments(command).parseAsync();
   const options = command.opts<Options>();
   const run = await runAcceptance(options.stack, options, createEnvironment(options));
   const paths = writeReport(options.out, {

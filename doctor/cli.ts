@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { parseTalosconfig, SecretsError } from "../talos/secretsBundle.ts";
 import { examineCluster, realEnvironment } from "./doctor.ts";
 import { DoctorError } from "./doctorError.ts";
+import { refuseWrongArguments } from "../tools/wrongArguments.ts";
 import { verdictText } from "./render.ts";
 
 /** `npm run doctor -- --talosconfig talosconfig --kubeconfig kubeconfig --to v1.14.1` */
@@ -30,17 +31,24 @@ const command = new Command("doctor")
   .requiredOption("--talosconfig <file>", "credentials for the Talos API")
   .option("--context <name>", "context of the talosconfig; default: the current one")
   .option("--kubeconfig <file>", "credentials for Kubernetes: finds all nodes, and checks drains and storage")
-  .option("--nodes <addresses>", "the nodes to examine, comma-separated", (list: string) => list.split(","))
+  .option("--nodes <addresses>", "the nodes to examine, comma-separated", parseList)
   .option(
     "--endpoints <addresses>",
     "Talos APIs that forward to the nodes, comma-separated; default: those of the talosconfig",
-    (list: string) => list.split(","),
+    parseList,
   )
   .option("--to <release>", "check an upgrade to this Talos release, such as v1.14.1")
   .option("--to-kubernetes <release>", "check an upgrade to this Kubernetes release, such as v1.36.1")
   .option("--allow-skew", "allow skipping minor releases, like upgrade.allowSkew", false)
   .option("--json", "print the verdict as JSON", false)
   .addHelpText("after", exitCodes);
+
+function parseList(text: string): string[] {
+  return text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+}
 
 function readFileOption(option: string, path: string): string {
   try {
@@ -53,7 +61,7 @@ function readFileOption(option: string, path: string): string {
 }
 
 async function main(): Promise<number> {
-  await command.parseAsync();
+  await refuseWrongArguments(command).parseAsync();
   const { talosconfig, context, kubeconfig, nodes, endpoints, to, toKubernetes, allowSkew, json } =
     command.opts<Options>();
   const stop = new AbortController();

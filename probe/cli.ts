@@ -7,6 +7,7 @@ import { KubernetesError } from "../provider/kubernetes.ts";
 import { ProbeError } from "../provider/storage/probe/probe.ts";
 import { formatProbeReport } from "../provider/storage/probe/report.ts";
 import { ignoreClosedOutput } from "../tools/ignoreClosedOutput.ts";
+import { refuseWrongArguments } from "../tools/wrongArguments.ts";
 import { probeRequests } from "./request.ts";
 import { abortOnInterrupt, runProbes } from "./run.ts";
 
@@ -49,7 +50,10 @@ const command = new Command("storage:probe")
   .addHelpText("after", exitCodes);
 
 function parseList(text: string): string[] {
-  return text.split(",").filter((item) => item !== "");
+  return text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
 }
 
 function parsePositive(text: string): number {
@@ -60,7 +64,7 @@ function parsePositive(text: string): number {
 }
 
 async function main(): Promise<number> {
-  await command.parseAsync();
+  await refuseWrongArguments(command).parseAsync();
   const { stack, class: classes, node, timeout, json, ...others } = command.opts<Options>();
   const tell = (line: string): void => void process.stderr.write(`${line}\n`);
   const signal = abortOnInterrupt(tell);
