@@ -416,6 +416,19 @@ case " $* " in ${cases.join("\n")} *) exit 0;; esac`,
     );
   });
 
+  it("a comment stays within GitHub's 65,536 characters, however many policies are violated", () => {
+    program("gh", "");
+    mkdirSync(join(home, "reports"));
+    writeFileSync(join(home, "reports/preview-prod.md"), "x".repeat(62_000));
+    writeFileSync(join(home, "reports/policy.txt"), "violation\n".repeat(2000));
+    expect(runStep("preview.yml", "Comment", { COMMENTS: "repos/acme/infra/issues/5/comments" }).status).toBe(
+      0,
+    );
+    const comment = readFileSync(join(home, "comment.md"), "utf8");
+    expect(comment.length).toBeLessThan(65_536);
+    expect(comment).toMatch(/violation\n[\s\S]*\n```\n$/);
+  });
+
   it.each([
     ["", "gh issue create --label drift --title Drift: stack prod"],
     ["12", "gh issue comment 12 "],
