@@ -50,6 +50,7 @@ const stateSchema = z.object({
         .array(
           z.object({
             type: z.string(),
+            delete: z.boolean().nullish(),
             inputs: z.record(z.string(), z.unknown()).optional(),
             outputs: z.record(z.string(), z.unknown()).optional(),
           }),
@@ -92,13 +93,13 @@ interface StateResource {
   outputs?: Record<string, unknown> | undefined;
 }
 
-/** Every resource of the state; secrets in the inputs are encrypted. */
+/** Every resource of the state, without those that were replaced and wait for their deletion; secrets in the inputs are encrypted. */
 export async function readResources(pulumi: Pulumi): Promise<StateResource[]> {
   const finished = await pulumi("stack", "export");
   if (finished.code !== 0)
     throw new AcceptError(`the stack's state could not be exported: ${summarizeFailure(finished)}`);
   const { deployment } = stateSchema.parse(JSON.parse(finished.stdout));
-  return deployment?.resources ?? [];
+  return (deployment?.resources ?? []).filter((one) => one.delete !== true);
 }
 
 /** The nodes as the state has them; the outputs tell what was found, not what was wanted. */

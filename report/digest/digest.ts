@@ -56,6 +56,7 @@ const stateSchema = z.object({
   inputs: record.nullish(),
   outputs: record.nullish(),
   custom: z.boolean().nullish(),
+  delete: z.boolean().nullish(),
   protect: z.boolean().nullish(),
   retainOnDelete: z.boolean().nullish(),
   initErrors: z.array(z.string()).nullish(),
@@ -136,7 +137,9 @@ export class DigestError extends Error {
 /** One step a resource: the engine tells a replacement in three. What a refresh found is the old state of the step after it. */
 function stepsOf(raw: readonly RawStep[]): Step[] {
   const byUrn = new Map<string, Step>();
+  const current = new Set(raw.filter((one) => !isCleanup(one)).map(({ urn }) => urn));
   for (const given of raw) {
+    if (isCleanup(given) && current.has(given.urn)) continue;
     const operation = operationOf(given.op);
     if (operation === undefined) continue;
     const type = given.urn.split("::")[2]?.split("$").at(-1) ?? "";
@@ -168,6 +171,8 @@ function stepsOf(raw: readonly RawStep[]): Step[] {
 }
 
 const isCreation = (op: string) => op === "create";
+/** Of what an earlier `up` replaced and did not come to delete: the resource itself stays. */
+const isCleanup = ({ op, old, oldState }: RawStep) => op === "delete" && (old ?? oldState)?.delete === true;
 const isDeletion = (op: string) => op === "delete" || op === "delete-replaced";
 
 function operationOf(op: string): Operation | undefined {

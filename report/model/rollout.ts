@@ -51,6 +51,7 @@ const stateSchema = z.object({
         z.object({
           urn: z.string(),
           type: z.string(),
+          delete: z.boolean().nullish(),
           outputs: z.record(z.string(), z.unknown()).nullish(),
           initErrors: z.array(z.string()).nullish(),
         }),
@@ -100,7 +101,8 @@ export function rolloutReport(state: unknown, made: number): RolloutReport {
       `it is not what \`pulumi stack export\` prints (${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""})`,
     );
   }
-  const resources = parsed.data.deployment.resources ?? [];
+  // What was replaced stays in the state until it is deleted.
+  const resources = (parsed.data.deployment.resources ?? []).filter((one) => one.delete !== true);
   const nodes = resources.filter(({ type }) => type === nodeUpgradeType).map(nodeOf);
   const rollouts = rolloutsOf([
     ...resources.filter(({ type }) => type === preflightType).flatMap((one) => completedHops(one, nodes)),

@@ -93,6 +93,14 @@ async function run(
 
 const resultOf = ({ steps }: Acceptance, step: string) => steps.find((one) => one.step === step)?.result;
 
+it("a replaced resource that waits for its deletion is no node", async () => {
+  const type = "talos-node:index:NodeUpgrade";
+  const former = { type, delete: true, inputs: { ...wanted, node: "10.0.0.99" } };
+  const saved = { deployment: { resources: [{ type, inputs: wanted }, former] } };
+  const nodes = await readNodes(async () => done(JSON.stringify(saved)));
+  expect(nodes.map(({ address }) => address)).toEqual(["10.0.0.11"]);
+});
+
 describe("an acceptance run", () => {
   it("changes nothing without --up", async () => {
     const { asked, run: found } = await run(false);

@@ -355,6 +355,20 @@ describe("the resources of a preview", () => {
     expect(report(savedPreview([provider("kubernetes"), provider("default_4_34_2")])).counts.same).toBe(1);
   });
 
+  it("stay if only an earlier replacement of theirs is still to be deleted", () => {
+    const [former] = storageClass("delete").map((step) => ({
+      ...step,
+      oldState: { ...(step.oldState as object), delete: true },
+    }));
+    const rest = former === undefined ? [] : [former];
+    for (const steps of [
+      [...storageClass("same"), ...rest],
+      [...rest, ...storageClass("same")],
+    ])
+      expect(report(savedPreview(steps))).toMatchObject({ losses: [], counts: { delete: 0, same: 1 } });
+    expect(report(savedPreview(rest))).toMatchObject({ losses: [{}], counts: { delete: 1 } });
+  });
+
   it("have their changes by path, and a replacement counts as one change", () => {
     const { resources, counts, losses } = report(savedPreview(storageClass("replace")));
     expect(counts).toMatchObject({ replace: 1, create: 0, delete: 0 });

@@ -20,6 +20,14 @@ describe("a rollout report", () => {
     expect(rollouts).toHaveLength(1);
   });
 
+  it("counts a node once whose replaced resource still waits for its deletion", () => {
+    const saved = savedState([...inTurn(["cp1", "w1"]), { name: "w1", running: "v1.12.7" }]);
+    const { resources } = (saved as { deployment: { resources: object[] } }).deployment;
+    Object.assign(resources.at(-1) ?? {}, { delete: true });
+    const { verdict, never } = rolloutReport(saved, at);
+    expect({ verdict, never }).toEqual({ verdict: "2 nodes reached v1.13.9, none failed.", never: [] });
+  });
+
   it("shows each hop as a separate rollout", () => {
     const turn = nodeSeconds + 1;
     const hop = (to: string, first: number): UpgradedNode[] =>
