@@ -14,7 +14,9 @@ export function readStackFile(
   const name = `Pulumi.${stack.replaceAll("/", "-")}`;
   for (const ending of ["yaml", "yml"]) {
     const text = parseOrUndefined(() => readFile(`${name}.${ending}`));
-    const content: unknown = text === undefined ? undefined : parseOrUndefined(() => parse(text) as unknown);
+    // The engine merges anchors (`<<: *defaults`), too.
+    const content: unknown =
+      text === undefined ? undefined : parseOrUndefined(() => parse(text, { merge: true }) as unknown);
     const config = isRecord(content) ? content["config"] : undefined;
     if (!isRecord(config)) continue;
     return Object.fromEntries(

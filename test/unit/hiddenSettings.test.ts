@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 import { parseSettings, SettingsError, type Settings } from "../../config.ts";
+import { readStackFile } from "../../settings/stackFile.ts";
 import { configChanges } from "../../talos/configChanges.ts";
 import { redactMachineConfig } from "../../talos/redact.ts";
 import { parseSchematic, schematicId } from "../../talos/schematic.ts";
@@ -257,4 +258,15 @@ it("a message does not quote a value set as a secret, whether the value is valid
   expect(found).toHaveLength(2);
   expect(found.join()).toContain("[secret]");
   expect(found.join()).not.toMatch(/orchard/);
+});
+
+it("plain text that a stack's file merges from an anchor is plain text", () => {
+  const text = `config:
+  talos-iscsi:joviandss:
+    endpoint: &defaults { user: admin, password: plum17 }
+  talos-iscsi:synology:
+    arrays: [{ <<: *defaults, user: root }]
+`;
+  const file = readStackFile("talos-iscsi", "dev", () => text);
+  expect(file?.["synology"]).toEqual({ arrays: [{ user: "root", password: "plum17" }] });
 });
