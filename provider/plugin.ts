@@ -1,6 +1,5 @@
-import { importRefused, unreadWarning } from "./unansweredHint.ts";
+import { importRefused } from "./unansweredHint.ts";
 import type { CheckResult, InvokeResult } from "@pulumi/pulumi/provider/provider.js";
-import { TalosError } from "../talos/api/errors.ts";
 import { unusedVariantAdvice, upgradePathAdvisories } from "./upgradeAdvisories.ts";
 import { checkNodeUpgrade, checkPreflight, hideSecretPropertyNames } from "./check.ts";
 import { ConfirmedSchematicResource, confirmedSchematicType } from "./confirmedSchematic.ts";
@@ -12,7 +11,7 @@ import { approvalForNode } from "./approval.ts";
 import type { DetailedDiffResult, DetailingProvider } from "./detailedDiff.ts";
 import { EngineGone } from "./errors.ts";
 import { describeImage } from "../talos/nodeOutlook.ts";
-import { versionChangeVerb, readStableFacts } from "./facts.ts";
+import { versionChangeVerb } from "./facts.ts";
 import { SharedInputs } from "./sharedInputs.ts";
 import { nodeLabel, nodeUpgradeInputs } from "./inputs.ts";
 import {
@@ -32,6 +31,7 @@ import { preflight } from "./preflight.ts";
 import { parseRefusals } from "./refusals.ts";
 import { diffRollout, readRollout, rolloutPlanInput } from "./rollout.ts";
 import { ReadAhead } from "./readAhead.ts";
+import { readNodeUpgrade } from "./readNodeUpgrade.ts";
 import { ReadinessResource, readinessType } from "./readinessResource.ts";
 import { sameButForPolicy } from "./rollout/policy.ts";
 import { Session, type Surroundings } from "./session.ts";
@@ -225,35 +225,8 @@ export class TalosNodeProvider implements DetailingProvider {
     if (values["clientConfiguration"] === undefined) {
       throw new Error(importRefused(id));
     }
-    const session = await Session.open(this.#reading, urn, nodeUpgradeInputs(values), this.#stop.signal);
-    const { talos, timeouts, progress, wanted } = session.context;
-    try {
-      const limits = { deadlineMs: timeouts.probeMs * 4, signal: this.#stop.signal };
-      const facts =
-        (await this.#ahead.takeFacts(session.connection, wanted)) ??
-        (await readStableFacts(talos, wanted, limits));
-      const inputs = observedInputs(inputsOf(values), facts);
-      return {
-        id,
-        inputs: wrap(inputs, marked),
-        props: wrap(
-          {
-            ...inputs,
-            ...observedOutputs(facts),
-            ...keptOutputs(values["timeline"], values["takenSnapshot"]),
-            ...(values["postponed"] === undefined ? {} : { postponed: values["postponed"] }),
-          },
-          marked,
-        ),
-      };
-    } catch (error) {
-      if (!(error instanceof TalosError)) throw error;
-      // A node that is down is still a node: keep what is known about it.
-      progress.warn(unreadWarning(nodeLabel(wanted), error.detail));
-      return { id, inputs: wrap(inputsOf(values), marked), props: wrap(values, marked) };
-    } finally {
-      session.close();
-    }
+    const read = await readNodeUpgrade(this.#reading, urn, values, this.#stop.signal, this.#ahead);
+    return { id, inputs: wrap(read.inputs, marked), props: wrap(read.props, marked) };
   };
 
   /** Nodes keep what they run, and clusters keep their nodes: `pulumi destroy` touches no machine. */
