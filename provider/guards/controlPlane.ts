@@ -126,7 +126,7 @@ export async function readPeerReport(
     tryRead(() => talos.machineStatus(call)),
     tryRead<EtcdStatus>(() => talos.etcdStatus(call)),
   ]);
-  if ("error" in machine) return { address, error: machine.error };
+  if ("error" in machine) return { address, error: machine.error, waits: await talos.inMaintenance() };
   return { address, machine: machine.value, etcd: "error" in etcd ? { error: etcd.error } : etcd.value };
 }
 

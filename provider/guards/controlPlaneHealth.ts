@@ -66,7 +66,7 @@ async function lookAtControlPlane(
       throw error;
     }),
   ]);
-  const maintenance = report.error !== undefined && (await talos.inMaintenance());
+  const maintenance = report.error !== undefined && report.waits === true;
   const hint = `Check ${talosctlCommand("containers --kubernetes", address)} and the log of kube-apiserver there.`;
   const finding = (problem: string): Finding[] => [
     { code: "apiserver-not-ready", problem, hint, mayPass: true, recovers: true },

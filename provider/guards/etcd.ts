@@ -8,7 +8,8 @@ import type { Finding } from "./finding.ts";
 
 /** One control plane's report, or why there is none. */
 export type PeerReport = { address: string } & (
-  { error: string } | { error?: never; machine: MachineStatus; etcd: EtcdStatus | { error: string } }
+  | { error: string; /** It is in maintenance mode. */ waits?: boolean }
+  | { error?: never; machine: MachineStatus; etcd: EtcdStatus | { error: string } }
 );
 
 /** The control plane as seen just before one of its nodes goes down. */
@@ -167,8 +168,11 @@ export function peerMachineFindings(
     return [
       {
         code: "control-plane-down",
-        problem: `control plane ${peer.address} is down: ${peer.error}`,
-        hint: `${hintForUnanswered(peer.error)} Only one control plane may be down at a time.`,
+        problem:
+          peer.waits === true
+            ? `control plane ${peer.address} is in maintenance mode, without a configuration`
+            : `control plane ${peer.address} is down: ${peer.error}`,
+        hint: `${peer.waits === true ? "Add a new one in a `pulumi up` of its own, before this rollout or after it." : hintForUnanswered(peer.error)} Only one control plane may be down at a time.`,
         mayPass: true,
         recovers: false,
       },

@@ -126,6 +126,30 @@ describe("the check before the first configuration is applied", () => {
     expect(checked.inputs).not.toHaveProperty("contract");
   });
 
+  it("tells a new control plane, which can only be added in its own deployment, from one of another cluster", async () => {
+    const machine = waitingMachine(cluster, "cp4", "127.48.9.14");
+    await machine.start();
+    try {
+      const given = inputs();
+      const all = given["nodes"] as Record<string, Properties>;
+      const nodes = { ...all, cp4: { ...all["cp1"], node: machine.address } } as Properties;
+      const controlPlanes = [...(given["controlPlanes"] as string[]), machine.address];
+      const { message } = await expectFailure(
+        own().provider.update("readiness", urn, inputs({ talosVersion: "v1.13.7" }), {
+          ...given,
+          nodes,
+          controlPlanes,
+        }),
+      );
+      expect(message).toMatch(
+        /control plane 127\.48\.9\.14 is in maintenance mode.*\[control-plane-down\]\. Add a new one in a `pulumi up` of its own/,
+      );
+      expect(message).not.toContain("another cluster");
+    } finally {
+      await machine.stop();
+    }
+  });
+
   it("leaves a new node that does not answer yet to the preflight", async () => {
     const w1 = cluster.node("w1");
     w1.faults.set("node-down");
