@@ -20,13 +20,14 @@ import type { DetailedDiffResult, Details } from "./detailedDiff.ts";
 import { checkTalosconfigExpiry } from "./certificates/expiry.ts";
 import { wallClockMs } from "./clock.ts";
 import { describeImage } from "../talos/nodeOutlook.ts";
+import { refuseEtcdJoins } from "./guards/etcdJoin.ts";
 import { checkHardware } from "./hardware.ts";
+import { preflightNodes } from "./hops/hopInputs.ts";
 import { departures, knownMembers, type Departure } from "../talos/members.ts";
 import { membershipInputs } from "./membership/members.ts";
 import { nodesByName } from "../talos/nodesByName.ts";
 import type { AddedInputs, PluginResource } from "./pluginResource.ts";
 import { checkKubernetesEarly } from "./kubernetesUpgrade/earlyCheck.ts";
-import { preflightNodes } from "./hops/hopInputs.ts";
 import type { ReadAhead } from "./readAhead.ts";
 import { lookBeforeChanges, nothingDeployedYet } from "./preflight.ts";
 import { refusedInput, refusedProperty } from "./refusals.ts";
@@ -184,6 +185,7 @@ export class ReadinessResource implements PluginResource {
 
   async create(urn: string, { values, secrets }: Unwrapped): Promise<{ id: string; outs: Properties }> {
     const confirmed = this.#confirmation(values);
+    await this.#refuseJoins(urn, values, new Set());
     await lookBeforeChanges(this.#surroundings, urn, preflightInputs(values), new Set(), this.#stop);
     return { id: "readiness", outs: wrap({ ...values, ...confirmed }, [...secrets, ...alwaysSecret]) };
   }
@@ -196,6 +198,7 @@ export class ReadinessResource implements PluginResource {
   ): Promise<Properties> {
     const known = new Set(nodesByName(state["nodes"]).map(([name]) => name));
     const confirmed = this.#confirmation(values);
+    await this.#refuseJoins(urn, values, known);
     if (isLookDue(state, values))
       await lookBeforeChanges(this.#surroundings, urn, preflightInputs(values), known, this.#stop);
     return wrap({ ...values, ...confirmed }, [...secrets, ...alwaysSecret]);
@@ -213,6 +216,11 @@ export class ReadinessResource implements PluginResource {
     } catch {
       // Each node's resource reads its node itself, and reports what fails.
     }
+  }
+
+  #refuseJoins(urn: string, values: Properties, known: ReadonlySet<string>): Promise<void> {
+    const call = { known, changed: nothingDeployedYet, signal: this.#stop };
+    return refuseEtcdJoins(this.#surroundings, urn, preflightNodes(preflightInputs(values)), call);
   }
 
   inputsOf({ [confirmedProperty]: _confirmed, ...inputs }: Properties): Properties {

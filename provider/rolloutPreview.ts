@@ -5,6 +5,7 @@ import { outlookLine, type NodeOutlook, type OutlookImage } from "../talos/nodeO
 import { talosMinor } from "../talos/version.ts";
 import type { UpgradeContext } from "./context.ts";
 import { NodeRebooted, problemLines, UpgradeError } from "./errors.ts";
+import { etcdJoinProblem } from "./guards/etcdJoin.ts";
 import { describeEtcd, etcdVersionAfter } from "./guards/etcdVersion.ts";
 import { joinProblems, type Finding } from "./guards/finding.ts";
 import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
@@ -299,7 +300,8 @@ async function previewNode(
     if (!(error instanceof TalosError)) throw error;
     // A new node: it gets its configuration, and with it the image, before the rollout starts.
     if ((await untrustedServerCertificate(error, context.talos)) !== undefined) {
-      return { wanted, outlook: asNew };
+      const obstacle = await etcdJoinProblem(context);
+      return { wanted, outlook: asNew, ...(obstacle === undefined ? {} : { obstacle }) };
     }
     return {
       wanted,

@@ -14,7 +14,7 @@ import {
   urn as nodeUrn,
   type Harness,
 } from "./nodeUpgradeHarness.ts";
-import { SimulatedCluster } from "./simulatedCluster.ts";
+import { SimulatedCluster, waitingMachine } from "./simulatedCluster.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
 const names = ["cp1", "w1"];
@@ -327,6 +327,41 @@ describe("nodes that are several minor releases behind", () => {
     ]);
     expect((await expectFailure(patient().provider.create(urn, inputs))).message).toMatch(told);
     expect(upgrades()).toEqual([0, 0]);
+  });
+
+  it("are refused with a new control plane whose etcd could not join the running one", async () => {
+    const machine = waitingMachine(cluster, "cp2", "127.48.19.12");
+    await machine.start();
+    try {
+      const withNew = (talosVersion: string): Properties => {
+        const { nodes, controlPlanes, ...shared } = inputsTo(talosVersion);
+        const all = nodes as Record<string, Properties>;
+        const cp2 = { ...all["cp1"], node: machine.address };
+        const members = [...(controlPlanes as string[]), machine.address];
+        return { ...shared, controlPlanes: members, nodes: { ...all, cp2 } };
+      };
+      const told =
+        /cp2 \(127\.48\.19\.12\), step "guard": it would join etcd before .* runs etcd 3\.7\.1, .*\[etcd-.*Add cp2 in a `pulumi up` of its own/;
+      const own = patient();
+      await checked(own, withNew("v1.14.1"));
+      expect(own.warnings.filter((line) => line.includes("cp2"))).toEqual([expect.stringMatching(told)]);
+      const { hops: _hops, ...known } = inputsTo("v1.9.6");
+      const readiness = urn.replace(/RolloutPreflight.*/, "RolloutReadiness::readiness");
+      const before = JSON.stringify(versions());
+      const up = patient().provider.update("readiness", readiness, known, withNew("v1.14.1"));
+      expect((await expectFailure(up)).message).toMatch(told);
+      // The failed deployment's target is in the state: the next one adds the control plane.
+      const retry = patient().provider.update(
+        "readiness",
+        readiness,
+        inputsTo("v1.14.1"),
+        withNew("v1.14.1"),
+      );
+      expect((await expectFailure(retry)).message).toMatch(told);
+      expect(JSON.stringify(versions())).toBe(before);
+    } finally {
+      await machine.stop();
+    }
   });
 
   it("are reported by the doctor, with the hops in between", async () => {
