@@ -3,7 +3,7 @@ import { approvalProperty } from "./approval.ts";
 import { changedInputs, type DetailedDiffResult, type Details } from "./detailedDiff.ts";
 import { nodesByName } from "../talos/nodesByName.ts";
 import { describeHopsLeft } from "./hops/hopsLeft.ts";
-import { previewRollout } from "./rolloutPreview.ts";
+import { kubernetesHopKey, previewRollout } from "./rolloutPreview.ts";
 import { rolloutPolicySchema } from "../talos/inputs/rolloutPolicy.ts";
 import { unknownValue } from "../talos/secrecy/engineValues.ts";
 import type { Properties } from "./secrets.ts";
@@ -34,12 +34,13 @@ export async function rolloutPlanInput(
   return plan?.nodes;
 }
 
-/** A rollout with hops may have stopped halfway when its window closed. Inputs don't show that, so the nodes are asked. */
+/** A rollout with hops may have stopped on the way when its window closed. Inputs don't show that, so the nodes are asked. */
 function mayBePostponed({ plan, hops }: Properties, news: Properties): boolean {
   if (hops === undefined || (rolloutPolicySchema.safeParse(news["rollout"]).data?.windows ?? []).length === 0)
     return false;
-  return Object.values((planByNode(plan) ?? {}) as Properties).some((line) =>
-    / reboots\b/.test(String(line)),
+  // Kubernetes may wait even if each node is one reboot from its release.
+  return Object.entries((planByNode(plan) ?? {}) as Properties).some(
+    ([name, line]) => name === kubernetesHopKey || / reboots\b/.test(String(line)),
   );
 }
 

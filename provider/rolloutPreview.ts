@@ -114,7 +114,7 @@ export async function previewRollout(
 }
 
 /** No node name contains a space. */
-const kubernetesHopKey = "Kubernetes on the way";
+export const kubernetesHopKey = "Kubernetes on the way";
 
 /** Kubernetes upgrades before the last step, and what blocks them; none if unknown right now, which the guards report. */
 async function previewKubernetesHops(

@@ -173,3 +173,12 @@ it("is refused before the first hop if Kubernetes cannot be upgraded, or a relea
   expect(upgrades()).toEqual([0, 0]);
   expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
 });
+
+it("is read again for the next preview if only Kubernetes was postponed", async () => {
+  const rollout = { windows: [{ days: ["mon"], from: "00:00", to: "00:01", timeZone: "UTC" }] };
+  const inputs = { ...inputsTo("v1.11.6"), rollout };
+  const plan = { cp1: "earlier, one reboot", w1: "earlier, one reboot", "Kubernetes on the way": "earlier" };
+  const checked = await run().provider.check(urn, { ...inputs, plan }, inputs);
+  const { plan: lines } = checked.inputs as { plan: Record<string, string> };
+  expect(Object.values(lines).join("\n")).not.toContain("earlier");
+});
