@@ -2,7 +2,12 @@ import type { NodeUpgradeInputs } from "../../talos/inputs/nodeUpgrade.ts";
 import type { ErrorCode } from "../../talos/errorCodes.ts";
 import { findBadRelease } from "../../talos/extensions.ts";
 import { describeSteps, stepsForBothUpgrades } from "../../talos/kubernetesSteps.ts";
-import { kubernetesProblem, versionSkew, type VersionSkew } from "../../talos/releases.ts";
+import {
+  kubernetesProblem,
+  unknownReleaseReason,
+  versionSkew,
+  type VersionSkew,
+} from "../../talos/releases.ts";
 import { VersionError } from "../../talos/version.ts";
 import { versionChangeVerb } from "../facts.ts";
 import type { Finding } from "./finding.ts";
@@ -26,6 +31,16 @@ export function releaseFindings(
   };
 
   try {
+    const unknown = unknownReleaseReason(wanted.talosVersion);
+    // The settings refuse it too, but not for programs that use the components. Nothing below can judge it.
+    if (unknown !== undefined) {
+      refuse(
+        "release-unknown",
+        `${wanted.talosVersion} is ${unknown}`,
+        "Set talosVersion to a release that this program knows.",
+      );
+      return findings;
+    }
     const step = versionSkew(running, wanted.talosVersion);
     if (!step.allowed) refuse("release-skew", step.reason, `${skewHint(step)}.`);
     else if (!step.adjacent && !wanted.allowSkew) {

@@ -152,6 +152,10 @@ describe.each([
       /5 of 5 nodes.*\n {2}cp1 .*, cp2 .*, cp3 .*, w1 .*, w2 .*: v1\.13\.8 .*\[release-broken\]/,
     );
     expect(bad.match(/\[release-broken\]/g)).toHaveLength(1);
+    const newer = await refused(preflightInputs(cluster, {}, { talosVersion: "v1.15.0" }));
+    expect(newer).toMatch(
+      /v1\.15\.0 is newer than this version of the program supports.*\[release-unknown\]/,
+    );
     const kubernetes = await refused(preflightInputs(cluster, { kubernetesVersion: "v1.20.0" }));
     expect(kubernetes).toMatch(/5 of 5 nodes[^]*step "guard": .*v?1\.20/);
   });
