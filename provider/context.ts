@@ -28,6 +28,8 @@ export interface UpgradeContext {
   /** The time limit of the current step. */
   readonly timer: StepTimer;
   readonly timeouts: Timeouts;
+  /** Why this deployment has postponed the rollout already. */
+  readonly postponed?: string | undefined;
 }
 
 /** The deadline of one step on one node. It starts with the step, so time spent waiting before it, such as in a queue, doesn't count. */

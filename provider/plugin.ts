@@ -68,6 +68,8 @@ export class TalosNodeProvider implements DetailingProvider {
   readonly #others: ReadonlyMap<string, PluginResource>;
   readonly #changed = new DeploymentChanges();
   readonly #handedOver = new SharedInputs();
+  /** Why this deployment has postponed the rollout of a cluster, by its CA. */
+  readonly #postponed = new Map<string, string | undefined>();
   /** Something was created or updated, so this is not a preview. */
   #isDeployment = false;
 
@@ -289,6 +291,8 @@ export class TalosNodeProvider implements DetailingProvider {
     const { values, secrets } = unwrap(given);
     const found = await preflight(this.#surroundings, urn, values, this.#stop.signal, this.#changed);
     const { nodes, postponed, taken } = found;
+    const { caCertificate: cluster } = values["clientConfiguration"] as { caCertificate: string };
+    this.#postponed.set(cluster, postponed);
     const due = nodes.filter((node) => node.due).map(({ name }) => name);
     const hopsTaken = taken.length > 0 ? taken : before;
     const hops = {
@@ -310,7 +314,8 @@ export class TalosNodeProvider implements DetailingProvider {
     const session = await Session.open(this.#surroundings, urn, inputs, this.#stop.signal);
     const { wanted, progress } = session.context;
     try {
-      const outcome = await upgradeNode(session.context);
+      const postponed = this.#postponed.get(wanted.clientConfiguration.caCertificate);
+      const outcome = await upgradeNode({ ...session.context, postponed });
       const timeline = keptOutputs(
         timelineAfterRun(session.context, outcome, last?.timeline),
         snapshotOutput(outcome.snapshot) ?? last?.takenSnapshot,

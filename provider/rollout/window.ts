@@ -58,7 +58,10 @@ export async function whyWindowClosed(context: UpgradeContext): Promise<string |
  * @throws Postponed outside of every window
  */
 export async function requireOpenWindow(context: UpgradeContext, facts: NodeFacts): Promise<void> {
-  const reason = await whyWindowClosed(context);
+  // A window that opens again doesn't make up for hops that are left.
+  const earlier = context.postponed?.replace(/\.$/, "");
+  const waits = earlier === undefined ? undefined : `the rollout waits: ${earlier}`;
+  const reason = waits ?? (await whyWindowClosed(context));
   if (reason === undefined) return;
   const { wanted } = context;
   const now = await readStanding(context);

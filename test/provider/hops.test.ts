@@ -178,11 +178,14 @@ describe("nodes that are several minor releases behind", () => {
         windows: [{ days: ["mon"], from: "00:00", to: "12:00", timeZone: "UTC" }],
       },
     } as Properties;
+    let hasReopened = false;
     const own = patient({
       ...realClock,
       calendar: () =>
         Date.parse(
-          own.info.some((line) => line.startsWith("cp1 ")) ? "2026-11-30T13:00Z" : "2026-11-30T11:00Z",
+          own.info.some((line) => line.startsWith("cp1 ")) && !hasReopened
+            ? "2026-11-30T13:00Z"
+            : "2026-11-30T11:00Z",
         ),
     });
     const { outs } = await own.provider.create(urn, inputs);
@@ -192,6 +195,16 @@ describe("nodes that are several minor releases behind", () => {
       postponed: expect.stringMatching(/^hop to v1\.10\.9: w1: no upgrade/) as string,
     });
     expect(outs["hopsTaken"]).toMatchObject([{ name: "cp1", timeline: { to: { version: "v1.10.9" } } }]);
+
+    // A window that opens again doesn't make up for the hops: the node's own upgrade waits for the next deployment too.
+    hasReopened = true;
+    const own1 = {
+      ...inputsFor(cluster, "w1", { talosVersion: "v1.11.6", ...none }),
+      rollout: inputs["rollout"],
+    };
+    const { outs: later } = await own.provider.create(nodeUrn, own1);
+    expect(later["postponed"]).toMatch(/^the rollout waits: hop to v1\.10\.9: w1: no upgrade window/);
+    expect(versions()).toEqual(["v1.10.9", "v1.9.6"]);
 
     // The inputs are unchanged, and the preview shows what is left.
     const next = patient({ ...realClock, calendar: () => Date.parse("2026-12-07T11:00Z") });
