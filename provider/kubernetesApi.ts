@@ -303,7 +303,10 @@ class ApiClient implements KubernetesClient, NodeRemover {
       // 409: the uid has changed.
       if (error.status === 404 || error.status === 409) return { outcome: "gone" };
       // 429: a budget blocks it for now. 403: the namespace is being deleted, which removes the pod anyway.
-      if (error.status === 429 || error.status === 403) return { outcome: "blocked", reason: error.message };
+      // 500: several budgets select it, which the server never resolves (kubernetes pkg/registry/core/pod/storage/eviction.go). The other pods can leave.
+      const isUnderTwo = error.status === 500 && error.message.includes("more than one PodDisruptionBudget");
+      if (error.status === 429 || error.status === 403 || isUnderTwo)
+        return { outcome: "blocked", reason: error.message };
       throw error;
     }
   }

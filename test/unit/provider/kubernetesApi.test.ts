@@ -213,6 +213,19 @@ describe("the Kubernetes API", () => {
       { message: "the namespace is being terminated" },
       { outcome: "blocked", reason: "the namespace is being terminated" },
     ],
+    // Two budgets: every other pod can still leave.
+    [
+      500,
+      {
+        message:
+          "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+      },
+      {
+        outcome: "blocked",
+        reason:
+          "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+      },
+    ],
   ])("handles an eviction answered with %i", async (status, body, outcome) => {
     answer = { status, body };
     expect(await kubernetes.evict(pod)).toEqual(outcome);
