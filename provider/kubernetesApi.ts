@@ -302,7 +302,9 @@ class ApiClient implements KubernetesClient, NodeRemover {
       if (!(error instanceof KubernetesError)) throw error;
       // 409: the uid has changed.
       if (error.status === 404 || error.status === 409) return { outcome: "gone" };
-      // 429: a budget blocks it for now. 403: the namespace is being deleted, which removes the pod anyway.
+      if (error.status === 403 && error.message.includes('cannot create resource "pods/eviction"'))
+        throw error;
+      // 429: a budget blocks it for now. 403: the namespace is being deleted, which removes the pod anyway, or an admission webhook guards the pod.
       // 500: several budgets select it, which the server never resolves (kubernetes pkg/registry/core/pod/storage/eviction.go). The other pods can leave.
       const isUnderTwo = error.status === 500 && error.message.includes("more than one PodDisruptionBudget");
       if (error.status === 429 || error.status === 403 || isUnderTwo)

@@ -194,7 +194,8 @@ async function evictAll(
     const since = last?.since ?? clock.now();
     // One acceptance is enough: the pod is terminating. Blocked: the budget may allow it a second later.
     let reason = "reason" in rest ? rest.reason : "";
-    const deleted = whenBlocked === "delete" ? since + blockedTimeoutSeconds * 1000 : Infinity;
+    const deleted =
+      whenBlocked === "delete" && isBudget(reason) ? since + blockedTimeoutSeconds * 1000 : Infinity;
     if (reason !== "" && clock.now() >= deleted) {
       progress.warn(
         `deleting pod ${podName(pod)}: its PodDisruptionBudget blocked the eviction for ${formatDuration(clock.now() - since)}: ${reason}`,
@@ -206,6 +207,11 @@ async function evictAll(
       reason === "" ? Infinity : Math.min(clock.now() + pause(), Math.max(clock.now() + 1, deleted));
     asked.set(pod.uid, { reason, next, pause, since });
   }
+}
+
+/** Admission webhooks refuse evictions too. A deletion would bypass them. */
+function isBudget(reason: string): boolean {
+  return /disruption ?budget/i.test(reason);
 }
 
 function warnOfBarePods({ progress }: UpgradeContext, pods: KubernetesPod[]): void {

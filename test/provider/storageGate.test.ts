@@ -250,6 +250,15 @@ describe("a budget that never yields", () => {
     upgraded();
   });
 
+  it("is not what an admission webhook is: the pod it protects is not deleted", async () => {
+    kubernetes.pod("w1", "db-0", { owner: "StatefulSet" });
+    kubernetes.blocked.set("db-0", 'admission webhook "guard" denied the request: db-0 is being backed up');
+    const drain = { enabled: true, timeoutSeconds: 1, whenBlocked: "delete", blockedTimeoutSeconds: 0.2 };
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes), gated({ drain })));
+    expect(message).toMatch(/db-0 is being backed up.*\[drain-pods\]/);
+    expect(kubernetes.calls.get("deletePod")).toBeUndefined();
+  });
+
   it("is honored by default", async () => {
     kubernetes.pod("w1", "db-0", { owner: "StatefulSet" });
     kubernetes.blocked.set("db-0", held);

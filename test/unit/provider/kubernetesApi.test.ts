@@ -231,6 +231,16 @@ describe("the Kubernetes API", () => {
     expect(await kubernetes.evict(pod)).toEqual(outcome);
   });
 
+  it("fails at once without the right to evict", async () => {
+    answer = {
+      status: 403,
+      body: {
+        message: 'pods "db-0" is forbidden: User "ci" cannot create resource "pods/eviction" in API group ""',
+      },
+    };
+    await expect(kubernetes.evict(pod)).rejects.toMatchObject({ status: 403, transient: false });
+  });
+
   it("reads a pod's owner kind and the node's readiness", async () => {
     answer = {
       status: 200,
