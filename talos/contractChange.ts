@@ -1,7 +1,7 @@
 import { coded, type CodedText } from "./errorCodes.ts";
 import { textOf, treeAt, type TreeMap } from "./configTree.ts";
 
-/** The configuration contract stays the one the cluster was created with. */
+/** What a configuration must not change: the contract and the keys that the cluster was created with, and a node's role. */
 
 /**
  * Why a contract must not change: undefined if it does not. Either direction is refused: a newer contract generates different encryption settings, an
@@ -37,6 +37,22 @@ export function encryptionLoss(has: readonly TreeMap[], gets: readonly TreeMap[]
     "encryption-keys",
     `cluster.${lost.join(" and cluster.")} would be replaced or removed, and kube-apiserver could no longer read its Secrets (siderolabs/talos#13885)`,
     "Set talosContract and cluster.secrets to what the cluster was created with.",
+  );
+}
+
+/**
+ * Why a node must not get another role by a configuration: it is staged, and at the next boot a control plane would be gone without having left etcd. Undefined
+ * if the role stays.
+ */
+export function roleChange(has: readonly TreeMap[], role: "controlplane" | "worker"): CodedText | undefined {
+  const main = has.find((document) => textOf(document, "kind") === undefined);
+  const type = textOf(treeAt(main, "machine"), "type") ?? "";
+  const runs = type === "init" ? "controlplane" : type;
+  if (runs === "" || runs === role) return undefined;
+  return coded(
+    "role-change",
+    `the node is a ${runs}, and its role would change to ${role}`,
+    "A machine changes its role only by a reset: remove the node with onRemove: reset, run `pulumi up`, and add it again.",
   );
 }
 

@@ -121,6 +121,7 @@ export const errorCodes = [
   "certificate-expires",
   "import-unsupported",
   "renew-credentials",
+  "role-change",
   "schematic-id",
   // settings and arguments
   "arguments",

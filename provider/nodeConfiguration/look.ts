@@ -5,7 +5,7 @@ import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { TalosReader } from "../../talos/api/talosClient.ts";
 import { configChanges, type ConfigChanges } from "../../talos/configChanges.ts";
 import { ConfigTextError, parseConfig } from "../../talos/configTree.ts";
-import { encryptionLoss } from "../../talos/contractChange.ts";
+import { encryptionLoss, roleChange } from "../../talos/contractChange.ts";
 import { useClusterReleases, keepRunningImages } from "../../talos/kubernetesImages.ts";
 import { configRedactor, redactMachineConfig } from "../../talos/redact.ts";
 import { throwIfCancelled } from "../context.ts";
@@ -118,12 +118,13 @@ export function judgeChange(
       accepted: acceptDropped,
       hidden,
     });
-    const lost =
-      role === "controlplane"
-        ? encryptionLoss(parseConfig(running), parseConfig(machineConfiguration))
-        : undefined;
+    const has = parseConfig(running);
+    const forbidden = [
+      roleChange(has, role),
+      role === "controlplane" ? encryptionLoss(has, parseConfig(machineConfiguration)) : undefined,
+    ].filter((reason) => reason !== undefined);
     const refusals = [
-      ...(lost === undefined ? [] : [framed(`${nodeLabel(wanted)}: `, lost, "")]),
+      ...forbidden.map((reason) => framed(`${nodeLabel(wanted)}: `, reason, "")),
       ...describeDropped(wanted, changes.dropped),
     ];
     return { ...changes, refusal: refusals.length === 0 ? undefined : (refusals.join("\n") as CodedText) };

@@ -245,6 +245,22 @@ describe("the preview", () => {
     expect(changesOf(inputs)).toEqual(["- machine.network.hostname: w1"]);
   });
 
+  it("refuses another role: at its next boot, a control plane would be gone without having left etcd", async () => {
+    const before = inputsOf("cp3", wantedOf("cp3"));
+    const worker = wantedOf("cp3", (config) => {
+      config.machine["type"] = "worker";
+      delete (config.machine["ca"] as Properties)["key"];
+      delete (config.cluster["ca"] as Properties)["key"];
+    });
+    const wanted = { ...inputsOf("cp3", worker), role: "worker" };
+    expect(reasons(await check(createHarness(), before, wanted))).toMatch(
+      /cp3 .*is a controlplane.*\[role-change\]/,
+    );
+    const up = createHarness().provider.update("cp3", urn, before, wanted);
+    expect((await expectFailure(up)).message).toContain("[role-change]");
+    expect(applied("cp3")).toEqual([]);
+  });
+
   it("warns of a node that did not answer, continues, and asks it again next time", async () => {
     const own = counted();
     const given = inputsOf("w1", wantedOf("w1"), { node: "127.49.1.99" });
