@@ -237,7 +237,7 @@ const LOOKS_LIKE_ANOTHER_TYPE = new RegExp(
     "|~|<<|null|Null|NULL|true|True|TRUE|false|False|FALSE",
     "y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF",
     "[-+]?\\.(inf|Inf|INF)|\\.(nan|NaN|NAN)",
-    "[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+)",
+    "[-+]?(0b_*[01][01_]*|0o_*[0-7][0-7_]*|0[0-7_]+|0x_*[0-9a-fA-F][0-9a-fA-F_]*)",
     "[-+]?([0-9][0-9_]*(\\.[0-9_]*)?|\\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?",
     "[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\\.[0-9_]*)?",
     "\\d{4}-\\d\\d?-\\d\\d?.*",
