@@ -7,6 +7,7 @@ import { runsWantedImage, type NodeFacts } from "./facts.ts";
 import type { Finding } from "./guards/finding.ts";
 import { preflightNodes } from "./hops/hopInputs.ts";
 import {
+  findKubernetesHops,
   kubernetesAtNextStep,
   kubernetesHopProblem,
   upgradeKubernetesForHops,
@@ -101,7 +102,8 @@ async function checkUpgradePaths(
   await survey.ways();
   survey.refuse();
   const ways = survey.due().map(({ node, facts }) => releasesAhead(facts, node));
-  const problem = await kubernetesHopProblem(call, ways);
+  const hops = await findKubernetesHops(call, ways);
+  const problem = hops === undefined ? undefined : await kubernetesHopProblem(call, hops);
   if (problem !== undefined) throw problem;
   return survey.found();
 }

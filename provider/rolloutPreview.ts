@@ -11,7 +11,13 @@ import { joinProblems, type Finding } from "./guards/finding.ts";
 import { runsWantedImage, readFacts, type NodeFacts } from "./facts.ts";
 import { hopPreviewNotes } from "./hops/previewNotes.ts";
 import { upgradePathProblem } from "./hops/obstacles.ts";
-import { describeKubernetesHops, kubernetesAtNextStep, kubernetesHopProblem } from "./hops/kubernetes.ts";
+import {
+  describeKubernetesHops,
+  findKubernetesHops,
+  kubernetesAtNextStep,
+  kubernetesHopProblem,
+  type KubernetesHopCall,
+} from "./hops/kubernetes.ts";
 import { isNextIn, releasesAhead, upgradeLegs, nextHopStage, type NodeWithHops } from "./hops/path.ts";
 import { fetchKubeconfig } from "./fetchKubeconfig.ts";
 import { untrustedServerCertificate } from "./maintenance.ts";
@@ -118,16 +124,16 @@ export const kubernetesHopKey = "Kubernetes on the way";
 
 /** Kubernetes upgrades before the last step, and what blocks them; none if unknown right now, which the guards report. */
 async function previewKubernetesHops(
-  call: Parameters<typeof describeKubernetesHops>[0],
+  call: KubernetesHopCall,
   due: readonly { context: { wanted: NodeWithHops }; facts: NodeFacts }[],
 ): Promise<{ lines: Record<string, string>; obstacles: string[] }> {
   const ways = due.map(({ context, facts }) => releasesAhead(facts, context.wanted));
   try {
-    const line = await describeKubernetesHops(call, ways);
-    if (line === undefined) return { lines: {}, obstacles: [] };
-    const problem = await kubernetesHopProblem(call, ways);
+    const hops = await findKubernetesHops(call, ways);
+    if (hops === undefined) return { lines: {}, obstacles: [] };
+    const problem = await kubernetesHopProblem(call, hops);
     return {
-      lines: { [kubernetesHopKey]: line },
+      lines: { [kubernetesHopKey]: describeKubernetesHops(hops) },
       obstacles: problem === undefined ? [] : [`the rollout would be refused right now: ${problem.message}`],
     };
   } catch (error) {

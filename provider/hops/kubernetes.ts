@@ -1,6 +1,6 @@
 import { kubernetesMinor, kubernetesStops, oldestKubernetesFor } from "../../talos/kubernetesPath.ts";
 import type { KubernetesUpgradeInputs } from "../kubernetesUpgrade/inputs.ts";
-import { lookAtCluster, releasesIn } from "../kubernetesUpgrade/look.ts";
+import { lookAtCluster, releasesIn, type ClusterLook } from "../kubernetesUpgrade/look.ts";
 import { compareReleases } from "../kubernetesUpgrade/releases.ts";
 import { findObstacles, upgradeThroughMinors } from "../kubernetesUpgrade/upgrade.ts";
 import { refusedError, Work } from "../kubernetesUpgrade/work.ts";
@@ -28,7 +28,7 @@ export async function upgradeKubernetesForHops(
   const inputs = upgradeInputs(call.nodes);
   const needed = Math.max(...talos.map((release) => oldestKubernetesFor(release) ?? 0));
   if (inputs === undefined || needed <= 0) return {};
-  const runs = await readOldestKubernetes(call, inputs);
+  const [runs] = releasesIn(await readCluster(call, inputs));
   const to = inputs.through.find((release) => kubernetesMinor(release) === needed);
   if (runs === undefined || to === undefined || (kubernetesMinor(runs) ?? Infinity) >= needed) return {};
   const { surroundings, urn, signal } = call;
@@ -42,30 +42,25 @@ export async function upgradeKubernetesForHops(
   return outcome.postponed === undefined ? { raised: to } : { postponed: outcome.postponed };
 }
 
-/**
- * `v1.29.6 -> v1.30.14 before Talos v1.12.11`, for the preview; undefined if no intermediate upgrade is needed. @param ways the Talos releases of each node,
- * starting with what it runs
- */
-export async function describeKubernetesHops(
-  call: KubernetesHopCall,
-  ways: Ways,
-): Promise<string | undefined> {
-  const { runs, stops } = (await findStops(call, ways)) ?? {};
-  if (runs === undefined || stops === undefined || stops.size === 0) return undefined;
-  const steps = [...stops].map(([kubernetes, before]) => ` -> ${kubernetes} before Talos ${before}`);
-  return `${runs}${steps.join("")}, a complete upgrade each`;
+/** Kubernetes upgrades before the last step. */
+export interface KubernetesHops {
+  /** The oldest running release. */
+  readonly runs: string;
+  /** The releases it goes through, with the Talos release that each precedes. */
+  readonly stops: ReadonlyMap<string, string>;
+  readonly inputs: KubernetesUpgradeInputs;
+  readonly look: ClusterLook;
 }
 
-type Ways = readonly (readonly [string, ...string[]])[];
-
-/** The Kubernetes upgrades on these ways, with the Talos release that each precedes. */
-async function findStops(
+/** Undefined if no intermediate upgrade is needed. @param ways the Talos releases of each node, starting with what it runs */
+export async function findKubernetesHops(
   call: KubernetesHopCall,
-  ways: Ways,
-): Promise<{ runs: string; stops: Map<string, string> } | undefined> {
+  ways: readonly (readonly [string, ...string[]])[],
+): Promise<KubernetesHops | undefined> {
   const inputs = upgradeInputs(call.nodes);
   if (inputs === undefined || ways.length === 0) return undefined;
-  const runs = await readOldestKubernetes(call, inputs);
+  const look = await readCluster(call, inputs);
+  const [runs] = releasesIn(look);
   if (runs === undefined) return undefined;
   const stops = new Map<string, string>();
   for (const way of ways) {
@@ -74,21 +69,27 @@ async function findStops(
     if ("problem" in found) return undefined;
     for (const { kubernetes, before } of found) if (!stops.has(kubernetes)) stops.set(kubernetes, before);
   }
-  return { runs, stops };
+  return stops.size === 0 ? undefined : { runs, stops, inputs, look };
+}
+
+/** `v1.29.6 -> v1.30.14 before Talos v1.12.11`, for the preview. */
+export function describeKubernetesHops({ runs, stops }: KubernetesHops): string {
+  const steps = [...stops].map(([kubernetes, before]) => ` -> ${kubernetes} before Talos ${before}`);
+  return `${runs}${steps.join("")}, a complete upgrade each`;
 }
 
 /** Whether Talos and Kubernetes fit at each step is known from the ways themselves. */
 const judgedByWays: readonly ErrorCode[] = ["kubernetes-release", "kubernetes-step"];
 
-/** What blocks the Kubernetes upgrades on these ways for good, such as removed APIs: then no node takes its first hop. */
-export async function kubernetesHopProblem(call: KubernetesHopCall, ways: Ways): Promise<Error | undefined> {
-  const inputs = upgradeInputs(call.nodes);
-  const last = [...((await findStops(call, ways))?.stops.keys() ?? [])].sort(compareReleases).at(-1);
-  if (inputs === undefined || last === undefined) return undefined;
-  const { surroundings, urn, signal } = call;
-  const work = await Work.open(surroundings, urn, { ...inputs, kubernetesVersion: last }, signal);
+/** What blocks these upgrades for good, such as removed APIs: then no node takes its first hop. */
+export async function kubernetesHopProblem(
+  { surroundings, urn, signal }: KubernetesHopCall,
+  { stops, inputs, look }: KubernetesHops,
+): Promise<Error | undefined> {
+  const kubernetesVersion = [...stops.keys()].sort(compareReleases).at(-1) ?? inputs.kubernetesVersion;
+  const work = await Work.open(surroundings, urn, { ...inputs, kubernetesVersion }, signal);
   try {
-    const findings = await findObstacles(work, await lookAtCluster(work.nodes), true);
+    const findings = await findObstacles(work, look, true);
     const lasting = findings.filter(({ code, mayPass }) => !mayPass && !judgedByWays.includes(code));
     return lasting.length === 0 ? undefined : refusedError(work, lasting);
   } finally {
@@ -107,13 +108,13 @@ export function kubernetesAtNextStep(
   return "problem" in stops ? runs : (stops.at(-1)?.kubernetes ?? runs);
 }
 
-async function readOldestKubernetes(
+async function readCluster(
   { surroundings, urn, signal }: KubernetesHopCall,
   inputs: KubernetesUpgradeInputs,
-): Promise<string | undefined> {
+): Promise<ClusterLook> {
   const work = await Work.open(surroundings, urn, inputs, signal);
   try {
-    return releasesIn(await lookAtCluster(work.nodes))[0];
+    return await lookAtCluster(work.nodes);
   } finally {
     work.close();
   }
