@@ -1,3 +1,4 @@
+import pMap from "p-map";
 import { coded } from "../talos/errorCodes.ts";
 import { groupedAdvisories } from "./upgradeAdvisories.ts";
 import type { DeploymentChanges } from "./deploymentChanges.ts";
@@ -339,21 +340,18 @@ class Survey {
         `${stepPlace(step)} · ${nodes.length === 1 ? nodes[0]?.context.wanted.name : `${nodes.length} nodes`}`,
       );
     }
-    const queue = [...nodes];
-    const worker = async (): Promise<void> => {
-      for (let node = queue.shift(); node !== undefined; node = queue.shift()) {
+    const workOn = async (node: N): Promise<void> => {
+      throwIfCancelled(node.context);
+      node.context.timer.start();
+      node.context.progress.step(step);
+      try {
+        await work(node);
+      } catch (error) {
         throwIfCancelled(node.context);
-        node.context.timer.start();
-        node.context.progress.step(step);
-        try {
-          await work(node);
-        } catch (error) {
-          throwIfCancelled(node.context);
-          node.problem = toUpgradeError(node.context, step, error);
-        }
+        node.problem = toUpgradeError(node.context, step, error);
       }
     };
-    await Promise.all(Array.from({ length: Math.min(atOnce, nodes.length) }, worker));
+    await pMap(nodes, workOn, { concurrency: atOnce });
   }
 }
 

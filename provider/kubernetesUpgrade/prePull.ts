@@ -1,3 +1,4 @@
+import pMap from "p-map";
 import { coded } from "../../talos/errorCodes.ts";
 import { isUnimplemented, TalosError } from "../../talos/api/errors.ts";
 import {
@@ -16,19 +17,14 @@ const maxConcurrentPulls = 4;
 /** Pulls all images on all nodes, so that no component is down while it waits for a registry, and a missing image shows before anything has changed. */
 export async function prePullImages(work: Work, looks: readonly NodeLook[]): Promise<void> {
   work.part(`pull of ${work.inputs.kubernetesVersion} on ${work.nodes.length} nodes`);
-  const left = [...work.nodes];
-  const failures: string[] = [];
-  const worker = async (): Promise<void> => {
-    for (let one = left.shift(); one !== undefined; one = left.shift()) {
-      const failed = await pullOnNode(
-        work,
-        one,
-        looks.find(({ node }) => node === one.node),
-      );
-      if (failed !== undefined) failures.push(failed);
-    }
-  };
-  await Promise.all(Array.from({ length: maxConcurrentPulls }, worker));
+  const pull = (one: WorkNode): Promise<string | undefined> =>
+    pullOnNode(
+      work,
+      one,
+      looks.find(({ node }) => node === one.node),
+    );
+  const pulled = await pMap(work.nodes, pull, { concurrency: maxConcurrentPulls });
+  const failures = pulled.filter((failed) => failed !== undefined);
   if (failures.length === 0) return;
   throw new KubernetesUpgradeError(
     "pull",
