@@ -6,6 +6,7 @@ import { isTreeList, isTreeMap, textOf, type Tree, type TreeMap } from "./config
 import { GoPlain, GoStruct, marshalGoYaml, type GoValue } from "./goYaml.ts";
 import { asTalosWrites } from "./jsonForm.ts";
 import { documentRule, itemShape, shapeAt, type Line, type Shape } from "./mergeRules.ts";
+import { unitBytes } from "./scalars.ts";
 
 /** Writes documents, the main one first, each with the fields of its type in their order. */
 export function machineryText(documents: readonly TreeMap[], line: Line): string {
@@ -28,9 +29,8 @@ function toGo(tree: Tree, shape: Shape | undefined): GoValue {
     const entries = [...all].map(([key, value]) => [key, toGo(value, shapeAt(shape, key))] as const);
     return shape?.kind === "struct" || isKeyPair(shape) ? new GoStruct(entries) : Object.fromEntries(entries);
   }
-  if (shape?.kind !== "leaf") return tree.plain ? new GoPlain(tree.text) : tree.text;
-  if (shape.rule.octal === true) return new GoPlain(octalText(tree.text));
-  if (shape.name === "v1alpha1.DiskSize") return diskSize(tree.text);
+  if (shape?.kind === "leaf" && shape.rule.octal === true) return new GoPlain(octalText(tree.text));
+  if (shape?.kind === "leaf" && shape.name === "v1alpha1.DiskSize") return diskSize(tree.text);
   return tree.plain ? new GoPlain(tree.text) : tree.text;
 }
 
@@ -59,8 +59,7 @@ function diskSize(text: string): GoValue {
 }
 
 function bytesOf(text: string): number | undefined {
-  const [, digits = "", unit = "", binary] = /^([\d.,]*)\s*([kmgtpe]?)(i?)b?$/i.exec(text) ?? [];
-  const factor = binary === "" ? 1000 : 1024;
-  const bytes = Number(digits.replaceAll(",", "")) * factor ** " kmgtpe".indexOf(unit.toLowerCase() || " ");
+  const [, digits = "", unit = ""] = /^([\d.,]*)\s*([a-z]*)$/i.exec(text) ?? [];
+  const bytes = Number(digits.replaceAll(",", "")) * (unitBytes(unit) ?? NaN);
   return digits === "" || !Number.isFinite(bytes) ? undefined : Math.floor(bytes);
 }

@@ -116,6 +116,14 @@ export function durationText(text: string): string | undefined {
   return `${sign === "-" && total !== 0 ? "-" : ""}${total / 1e9}s`;
 }
 
+/** The bytes of a unit in any case, such as `kB`, `KiB` or `g`; undefined for others (github.com/dustin/go-humanize, ParseBytes). */
+export function unitBytes(unit: string): number | undefined {
+  const match = /^(?:([kmgtpe])(i?))?b?$/i.exec(unit);
+  if (match === null) return undefined;
+  const [, letter = "", binary = ""] = match;
+  return (binary === "" ? 1000 : 1024) ** " kmgtpe".indexOf(letter.toLowerCase() || " ");
+}
+
 /** As Go writes it: 5m0s. */
 export function goDuration(leaf: Leaf): string {
   const seconds = Number(scalarText(leaf, "duration").slice(0, -1));

@@ -1,6 +1,7 @@
 import { Environment } from "@marcbachmann/cel-js";
 import { UnsignedInt } from "@marcbachmann/cel-js/evaluator";
 import { matchesGlob } from "./glob.ts";
+import { unitBytes } from "../scalars.ts";
 import type { ReportedDisk } from "./reported.ts";
 
 /** Which disks a machine configuration's selector matches, judged as Talos does. */
@@ -121,13 +122,13 @@ function matchesType(type: string, { fields }: ReportedDisk): boolean | undefine
   }
 }
 
-/** `>= 100GB`, `<= 2TiB`, `1600gb`; undefined if invalid. Talos ignores case here (github.com/dustin/go-humanize, ParseBytes). */
+/** `>= 100GB`, `<= 2TiB`, `1600gb`; undefined if invalid. Talos ignores case here. */
 function matchesSize(condition: string, size: bigint): boolean | undefined {
   const [, operator = "==", amount = "", unit = ""] =
     /^\s*(>=|<=|==|>|<)?\s*(\d+(?:\.\d+)?)\s*((?:[kmgtp]i?)?b?)\s*$/i.exec(condition) ?? [];
-  const factor = unitFactor(unit);
+  const factor = unitBytes(unit);
   if (amount === "" || factor === undefined) return undefined;
-  const [actual, wanted] = [Number(size), Number(amount) * Number(factor)];
+  const [actual, wanted] = [Number(size), Number(amount) * factor];
   switch (operator) {
     case ">=":
       return actual >= wanted;
@@ -140,14 +141,6 @@ function matchesSize(condition: string, size: bigint): boolean | undefined {
     default:
       return actual === wanted;
   }
-}
-
-function unitFactor(unit: string): bigint | undefined {
-  const short = unit.toLowerCase().replace(/b$/, "");
-  const names = Object.entries(units).map(
-    ([name, factor]) => [name.toLowerCase().slice(0, -1), factor] as const,
-  );
-  return short === "" ? 1n : new Map(names).get(short);
 }
 
 function toBigInt(value: unknown): bigint {
