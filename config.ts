@@ -179,8 +179,10 @@ function readConfig(): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(pulumi.runtime.allConfig())
       .filter(([key]) => key.startsWith(prefix))
-      .map(([key, value]) => [key.slice(prefix.length), value] as const)
-      .map(([key, value]) => [key, parseStructured(key, value)]),
+      .map(([path, value]) => {
+        const key = path.slice(prefix.length);
+        return [key, parseStructured(key, value)];
+      }),
   );
 }
 
