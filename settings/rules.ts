@@ -11,7 +11,7 @@ import { defaultImage } from "./imageSettings.ts";
 import { givenNodes, wellTyped, type GivenSettings } from "./given.ts";
 import { settingsSchema, type Draft } from "./settingsSchema.ts";
 import { checkCsi, csiProblemsOfDraft, driversWithoutGuard } from "./csi.ts";
-import { addControlPlaneTolerations } from "./placement.ts";
+import { addControlPlaneTolerations, placementProblems } from "./placement.ts";
 import { readApprovedPlan } from "./approvedPlan.ts";
 import { readBaseFiles, checkBaseFiles } from "./baseFiles.ts";
 import type { ReadFile } from "./files.ts";
@@ -168,6 +168,7 @@ function checkAndComplete(
     },
     warnings,
   };
+  problems.push(...placementProblems(settings));
   return { settings, problems };
 }
 

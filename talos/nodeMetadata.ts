@@ -6,7 +6,10 @@ import type { Configuration, Finding, Place } from "./configuration.ts";
 const name = /^([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$/;
 const prefix = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const value = /^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$/;
-const effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+const effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"] as const;
+
+/** What a taint does to pods that don't tolerate it. */
+export type Effect = (typeof effects)[number];
 
 /** Whether a label's or taint's key is valid: `example.com/rack`. */
 export function isQualifiedName(key: string): boolean {
@@ -32,12 +35,18 @@ export function labelProblem(key: string, text: string): string | undefined {
 /** What is wrong with a taint in Talos's format, `value:Effect` or only the effect. */
 export function taintProblem(key: string, text: string): string | undefined {
   if (!isQualifiedName(key)) return "is not a valid taint name, such as example.com/dedicated";
-  const [first = "", second] = text.includes(":") ? text.split(":", 2) : ["", text];
-  if (!effects.includes(second ?? ""))
+  const { value: first, effect } = splitTaint(text);
+  if (!effects.includes(effect))
     return `must end with an effect, such as present:NoSchedule (${effects.join(", ")})`;
   return isLabelValue(first) && text.split(":").length <= 2
     ? undefined
     : "is not a valid taint value: at most 63 letters, digits, dashes, underscores and dots";
+}
+
+/** The parts of a taint as Talos writes it, `value:Effect` or only the effect. */
+export function splitTaint(text: string): { value: string; effect: Effect } {
+  const [value = "", effect = ""] = text.includes(":") ? text.split(":", 2) : ["", text];
+  return { value, effect: effect as Effect };
 }
 
 /** The invalid labels and taints of a configuration. */
