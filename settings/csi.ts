@@ -12,6 +12,7 @@ import { newestUsableContract } from "../talos/iscsi.ts";
 import { contractOfSettings } from "./contract.ts";
 import { versionAtLeast } from "../talos/version.ts";
 import { isolatesWorkloads } from "./isolation.ts";
+import { unusedImageWarnings } from "./unusedImages.ts";
 import { schematicExtensions, type CheckedImage } from "./images.ts";
 import { defaultImage } from "./imageSettings.ts";
 import type { ClusterSettings } from "./schema.ts";
@@ -94,6 +95,7 @@ export function checkCsi(
     warnings: [
       ...own.map(({ path, reason }) => ({ path: `joviandss.${path}`, reason })),
       ...synology.map(({ path, reason }) => ({ path: `synology.${path}`, reason })),
+      ...unusedImageWarnings(settings),
       ...driversWithoutGuard(settings).map((driver) => ({
         path: `${driver}.guardAccessModes`,
         reason: `has no effect on Kubernetes ${settings.kubernetesVersion}, because ValidatingAdmissionPolicies need v1.30 or newer; claims that two nodes could mount are not refused`,

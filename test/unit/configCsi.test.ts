@@ -30,6 +30,31 @@ describe("drivers on one cluster", () => {
   });
 });
 
+describe("images that a section does not run", () => {
+  const mirrored = { resizer: "mirror.example.com/csi-resizer:v2.3.0" };
+  const warned = (settings: Record<string, unknown>) =>
+    parseOutcome({ ...minimalSettings(), ...settings }).settings?.warnings.map(
+      ({ path, reason }) => `${path}: ${reason}`,
+    );
+
+  it("are named with those it runs, because the key has no effect", () => {
+    expect(warned({ joviandss: { ...joviandss, images: mirrored } })).toEqual([
+      "joviandss.images.resizer: has no effect: joviandss runs no such image; it runs only provisioner, attacher, snapshotter, registrar and livenessProbe",
+    ]);
+    expect(warned({ snapshotController: { images: mirrored } })).toEqual([
+      "snapshotController.images.resizer: has no effect: snapshotController runs no such image; it runs only snapshotController",
+    ]);
+  });
+
+  it("say nothing of images that it runs", () => {
+    const synology = {
+      arrays: [{ host: "10.0.1.2", username: "kubernetes", password: "secret-of-a-test" }],
+      images: mirrored,
+    };
+    expect(warned({ synology })).toEqual([]);
+  });
+});
+
 describe("a cluster without workers", () => {
   const taint = { key: "node-role.kubernetes.io/control-plane", operator: "Exists", effect: "NoSchedule" };
   const synology = { arrays: [{ host: "10.0.1.2", username: "kubernetes", password: "secret-of-a-test" }] };
