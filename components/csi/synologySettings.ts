@@ -13,7 +13,7 @@ import {
   textSchema,
 } from "./fields.ts";
 import type { Problem } from "./problems.ts";
-import { synologyStorageClassSchema } from "./synologyStorageClass.ts";
+import { splitMountOptions, synologyStorageClassSchema } from "./synologyStorageClass.ts";
 
 /** Upstream's image of the release this was written for. */
 const upstreamImage = "docker.io/synology/synology-csi:v1.2.1";
@@ -101,7 +101,11 @@ export function synologyWarnings(settings: SynologySettings, extensions: readonl
       return [{ path: `${path}.fsType`, reason }];
     }
     const unlocked = entry.protocol === "nfs" && entry.nfsVersion === "3";
-    if (unlocked && lacks("siderolabs/nfs-utils") && !entry.mountOptions.includes("nolock")) {
+    if (
+      unlocked &&
+      lacks("siderolabs/nfs-utils") &&
+      !splitMountOptions(entry.mountOptions).includes("nolock")
+    ) {
       const reason = `is 3, and NFS 3 file locks need rpc.statd on the node${addIt("siderolabs/nfs-utils")}, mount with nolock, or use nfsVersion "4.1"`;
       return [{ path: `${path}.nfsVersion`, reason }];
     }

@@ -64,10 +64,22 @@ const nfsClass = sectionSchema({
     })
     .optional()
     .describe('Octal mode, in quotes. Driver default: "0750".'),
-}).refine((value) => !value.mountOptions.some((option) => option.startsWith("nfsvers")), {
-  path: ["mountOptions"],
-  error: "names nfsvers; say nfsVersion instead",
+}).superRefine(({ mountOptions }, context) => {
+  for (const [index, entry] of mountOptions.entries()) {
+    const second = splitMountOptions([entry]).find((option) => nfsVersionOption.test(option));
+    if (second === undefined) continue;
+    const message = `${second.replace(/=.*/, "")} sets the NFS version, and mount refuses a second one; use nfsVersion`;
+    context.addIssue({ code: "custom", path: ["mountOptions", index], message });
+  }
 });
+
+/** Every way to set the version; mount.nfs refuses two of them, even equal ones (nfs-utils utils/mount/network.c, nfs_version_opttbl). */
+const nfsVersionOption = /^(?:(?:nfs)?vers\b|minorversion\b|v[234](?:\.|$))/;
+
+/** Mount options one by one: an entry may be a list with commas. */
+export function splitMountOptions(entries: readonly string[]): string[] {
+  return entries.flatMap((entry) => entry.split(",").map((option) => option.trim()));
+}
 
 /** One StorageClass of the Synology driver; the default protocol is iSCSI. */
 export const synologyStorageClassSchema = z.discriminatedUnion("protocol", [iscsiClass, smbClass, nfsClass], {

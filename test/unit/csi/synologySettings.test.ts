@@ -102,12 +102,14 @@ describe("Synology refuses", () => {
       "storageClasses[0].nfsVersion",
       /use 3, 4, 4.0 or 4.1/,
     ],
-    [
-      "the version of NFS twice",
-      storageClass({ protocol: "nfs", mountOptions: ["nfsvers=3"] }),
-      "storageClasses[0].mountOptions",
-      /say nfsVersion/,
-    ],
+    ...["nfsvers=3", "nfsvers=3.0", "vers=3", "vers=4.1", "v3", "v4.2", "minorversion=1", "soft, vers=3"].map(
+      (option): [string, object, string, RegExp] => [
+        `the version of NFS twice: ${option}`,
+        storageClass({ protocol: "nfs", mountOptions: ["hard", option] }),
+        "storageClasses[0].mountOptions[1]",
+        /^(nfsvers|vers|v3|v4\.2|minorversion) sets the NFS version, and mount refuses a second one; use nfsVersion$/,
+      ],
+    ),
     [
       "one StorageClass twice",
       { ...synology, storageClasses: [{ name: "a" }, { name: "a" }] },
@@ -143,6 +145,8 @@ describe("a missing extension causes a warning", () => {
     ["NFS 3", nfs("3"), [], ["storageClasses[0].nfsVersion"]],
     ["NFS 3 with its extension", nfs("3"), ["siderolabs/nfs-utils"], []],
     ["NFS 3 without locks", nfs("3", "nolock"), [], []],
+    ["NFS 3 without locks, in one text", nfs("3", "hard,nolock"), [], []],
+    ["NFS 3 with another version of its mount protocol", nfs("3", "nolock,mountvers=3"), [], []],
     ["NFS 4.1, which needs no helper", nfs("4.1"), [], []],
     ["plain iSCSI", {}, [], []],
   ])("%s", (_, more, extensions, paths) => {
