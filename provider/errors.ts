@@ -59,7 +59,7 @@ export class PreflightError extends Error {
    * @param what what does not start
    */
   constructor(problems: readonly UpgradeError[], nodes: number, changed: string, what = "the rollout") {
-    const count = problems.length;
+    const count = new Set(problems.map(({ node }) => node)).size;
     const head = coded(
       "rollout-refused",
       `${what} did not start: ${count} of ${nodes} nodes cannot be upgraded now`,

@@ -27,6 +27,8 @@ export interface HopsOutcome {
 export interface HopPreflight {
   /** Reads what every node runs now; refuses all if one of them can't reach its release. */
   look(): Promise<ReadonlyMap<string, NodeFacts>>;
+  /** Pulls every image on the way once, or refuses all: a missing one must not be found halfway. */
+  images(found: ReadonlyMap<string, NodeFacts>): Promise<void>;
   /** Checks the nodes of one hop and pulls its image on them, or refuses the hop. */
   survey(stage: HopStage): Promise<void>;
   /** Upgrades Kubernetes if these Talos releases need it; returns why that has to wait. */
@@ -55,6 +57,7 @@ export async function runHops(
     return outcome.postponed;
   };
   let found = await looks.look();
+  await looks.images(found);
   // An interrupted run may have left nodes on an intermediate release unverified or cordoned. Verifying a node disturbs nothing.
   const unproven = nodes.flatMap((node) => {
     const running = found.get(node.name);

@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { examineCluster, realEnvironment } from "../../doctor/doctor.ts";
 import { realClock, type Clock } from "../../provider/clock.ts";
 import type { Properties } from "../../provider/secrets.ts";
-import { releasesBefore } from "../../talos/releases.ts";
 import { FakeKubernetes } from "./fakeKubernetes.ts";
+import { hopInputs } from "./hopsHarness.ts";
 import {
   expectFailure,
   createHarness,
@@ -18,8 +18,6 @@ import { SimulatedCluster, waitingMachine } from "./simulatedCluster.ts";
 
 const urn = "urn:pulumi:dev::talos-iscsi::talos-node:index:RolloutPreflight::preflight";
 const names = ["cp1", "w1"];
-/** The order of nodes, as the component sets it. */
-const after: Record<string, string[]> = { cp1: [], w1: ["cp1"] };
 
 let cluster: SimulatedCluster;
 beforeEach(async () => {
@@ -27,35 +25,8 @@ beforeEach(async () => {
 });
 afterEach(async () => cluster?.stop());
 
-/** Inputs of a preflight with `through: automatic`, as the component passes them. */
-function inputsTo(
-  talosVersion: string,
-  shared: Properties = {},
-  releases = releasesBefore(talosVersion),
-): Properties {
-  const of = (name: string, version: string) => {
-    const { image, extensions, files } = inputsFor(cluster, name, { talosVersion: version });
-    const services = version.startsWith("v1.9.") ? ["ext-iscsid", "ext-tgtd"] : ["ext-iscsid"];
-    return { talosVersion: version, image, extensions, services, files };
-  };
-  const own = names.map((name) => {
-    const { node, role } = inputsFor(cluster, name);
-    return [name, { node, role, ...of(name, talosVersion) }] as const;
-  });
-  const hops = {
-    ways: { default: releases.map((release) => of("cp1", release)) },
-    nodes: Object.fromEntries(names.map((name) => [name, { way: "default", after: after[name] ?? [] }])),
-  };
-  const { schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds } = inputsFor(
-    cluster,
-    "cp1",
-  );
-  return {
-    ...{ nodes: Object.fromEntries(own), hops },
-    ...{ schematicId, controlPlanes, clientConfiguration, drain, timeoutSeconds },
-    ...shared,
-  };
-}
+const inputsTo = (talosVersion: string, shared?: Properties, releases?: string[]): Properties =>
+  hopInputs(cluster, names, talosVersion, shared, releases);
 
 /** Nodes answer late on a busy machine. */
 const patient = (clock?: Clock) => createHarness(undefined, { probeMs: 5_000 }, undefined, clock);
@@ -247,7 +218,8 @@ describe("nodes that are several minor releases behind", () => {
     const work = expectFailure(own.provider.create(urn, inputsTo("v1.12.11")));
     while (!own.info.some((line) => line.startsWith("w1 ") && line.includes("v1.10.9")))
       await new Promise((resolve) => setTimeout(resolve, 5));
-    cluster.node("w1").faults.set("pull-not-found");
+    // w1 has pulled this image before the first hop.
+    cluster.node("cp1").faults.set("pull-not-found");
     const { message } = await work;
     expect(message).toMatch(/^the hop to v1\.11\.6 .*: 1 of 2 nodes .*\[rollout-refused\]/);
     expect(message).toContain("has finished the hop to v1.10.9: the nodes that were behind run that release");
