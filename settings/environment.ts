@@ -34,7 +34,7 @@ export function resolveEnvironment(
         Object.entries(value).map(([key, inner]) => [key, resolveValue(inner, [...path, key])]),
       );
     }
-    const found = environment[name];
+    const found = onOneLine(environment[name]);
     if (found !== undefined && found !== "") {
       taken.push({ path, value: found });
       return found;
@@ -47,6 +47,11 @@ export function resolveEnvironment(
     return value;
   };
   return { config: resolveValue(config, []) as Record<string, unknown>, problems, taken };
+}
+
+/** Without the line break that `echo` and editors leave after a value, as `pulumi config set` reads it. Files with several lines stay as they are. */
+function onOneLine(value: string | undefined): string | undefined {
+  return value?.replace(/^([^\r\n]*)\r?\n$/, "$1");
 }
 
 /** The variable that a `fromEnvironment` value names; undefined for anything else, which the schema refuses. */

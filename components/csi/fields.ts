@@ -29,6 +29,13 @@ export function textSchema(what: string, example: string) {
     });
 }
 
+/** A user name or password, on one line: the storage would get a line break as part of it. */
+export function credentialSchema(what: string, example: string) {
+  return textSchema(what, example).refine((value) => !/[\r\n]/.test(value), {
+    error: `contains a line break, which would be sent to the storage as part of it; give ${what} on one line`,
+  });
+}
+
 /** A list with at least one entry. */
 export function listSchema<Item extends z.ZodType>(item: Item, what: string, example: string) {
   return z

@@ -3,6 +3,7 @@ import { csiDrivers } from "../../talos/csiDrivers.ts";
 import { joviandssIdentity } from "./driverIdentity.ts";
 import { driverShape, healthPortSchema, snapshotsSchema, storageClassShape } from "./driverSettings.ts";
 import {
+  credentialSchema,
   ipv4AddressSchema,
   flagSchema,
   imageSchema,
@@ -33,8 +34,8 @@ const endpoint = sectionSchema({
   allowHttp: flagSchema()
     .default(false)
     .describe("Required for `http`: **sends the password in clear text**."),
-  user: textSchema("the REST user", "admin").describe("REST user."),
-  password: textSchema(
+  user: credentialSchema("the REST user", "admin").describe("REST user."),
+  password: credentialSchema(
     "the REST user's password",
     "a secret set with `pulumi config set --secret --path`",
   ).describe("Password, as a secret."),

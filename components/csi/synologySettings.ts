@@ -3,6 +3,7 @@ import { csiDrivers } from "../../talos/csiDrivers.ts";
 import { driverShape, snapshotsSchema } from "./driverSettings.ts";
 import {
   absolutePathSchema,
+  credentialSchema,
   ipv4AddressSchema,
   flagSchema,
   imageSchema,
@@ -25,8 +26,10 @@ const array = sectionSchema({
   allowHttp: flagSchema()
     .default(false)
     .describe("Required without https: **sends the password in clear text**."),
-  username: textSchema("a DSM user of the group administrators", "kubernetes").describe("DSM administrator."),
-  password: textSchema(
+  username: credentialSchema("a DSM user of the group administrators", "kubernetes").describe(
+    "DSM administrator.",
+  ),
+  password: credentialSchema(
     "the DSM user's password",
     "a secret set with `pulumi config set --secret --path`",
   ).describe("Password, as a secret."),

@@ -70,6 +70,34 @@ describe("a value from an environment variable", () => {
     );
   });
 
+  it.each(["v1.13.9\n", "v1.13.9\r\n"])("loses the line break that a shell left after it: %j", (RELEASE) => {
+    const config = { ...minimalSettings(), talosVersion: { fromEnvironment: "RELEASE" } };
+    expect(parseSettings(config, undefined, { RELEASE }).talosVersion).toBe("v1.13.9");
+  });
+
+  it("is empty if it is only a line break, and a file with several lines is kept", () => {
+    const config = { ...minimalSettings(), talosVersion: { fromEnvironment: "RELEASE" } };
+    expect(problemsOf(config, { RELEASE: "\n" })).toEqual([
+      "talosVersion: comes from the environment variable RELEASE, which is empty",
+    ]);
+    const patch = "machine:\n  sysctls: { vm.max_map_count: '1' }\n";
+    const cluster = minimalSettings()["cluster"] as Record<string, unknown>;
+    const patched = {
+      ...minimalSettings(),
+      cluster: { ...cluster, patches: { all: [{ fromEnvironment: "PATCH" }] } },
+    };
+    expect(parseSettings(patched, undefined, { PATCH: patch }).cluster.patches.all).toEqual([patch]);
+  });
+
+  it("is refused as a password with a line break inside", () => {
+    const array = { host: "10.0.1.2", username: "kubernetes", password: { fromEnvironment: "PASSWORD" } };
+    expect(
+      problemsOf({ ...minimalSettings(), synology: { arrays: [array] } }, { PASSWORD: "kept\n\n" }),
+    ).toEqual([
+      "synology.arrays[0].password: contains a line break, which would be sent to the storage as part of it; give the DSM user's password on one line",
+    ]);
+  });
+
   it.each([
     { fromEnvironment: "A", other: 1 },
     { fromEnvironment: "not a name" },
