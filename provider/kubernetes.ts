@@ -61,7 +61,7 @@ export interface Manifest {
   [field: string]: unknown;
 }
 
-/** `blocked`: a PodDisruptionBudget or an admission webhook doesn't allow it now, in its own words. */
+/** `blocked`: a PodDisruptionBudget or admission control doesn't allow it now, in its own words. */
 export type Eviction = { outcome: "accepted" | "gone" } | { outcome: "blocked"; reason: string };
 
 /** Objects of any kind. */

@@ -13,6 +13,7 @@ import type {
   VersionApi,
   Watch,
 } from "@kubernetes/client-node";
+import { admissionRefusal } from "./admission.ts";
 import {
   KubernetesError,
   type DeprecatedApi,
@@ -300,11 +301,12 @@ class ApiClient implements KubernetesClient, NodeRemover {
       return { outcome: "accepted" };
     } catch (error) {
       if (!(error instanceof KubernetesError)) throw error;
+      if (admissionRefusal(error.message) !== undefined) return { outcome: "blocked", reason: error.message };
       // 409: the uid has changed.
       if (error.status === 404 || error.status === 409) return { outcome: "gone" };
       if (error.status === 403 && error.message.includes('cannot create resource "pods/eviction"'))
         throw error;
-      // 429: a budget blocks it for now. 403: the namespace is being deleted, which removes the pod anyway, or an admission webhook guards the pod.
+      // 429: a budget blocks it for now. 403: the namespace is being deleted, which removes the pod anyway.
       // 500: several budgets select it, which the server never resolves (kubernetes pkg/registry/core/pod/storage/eviction.go). The other pods can leave.
       const isUnderTwo = error.status === 500 && error.message.includes("more than one PodDisruptionBudget");
       if (error.status === 429 || error.status === 403 || isUnderTwo)

@@ -1,5 +1,6 @@
 import { normalizeHost } from "../../talos/endpoint.ts";
 import { coded, type CodedText } from "../../talos/errorCodes.ts";
+import { admissionRefusal } from "../admission.ts";
 import { formatDuration } from "../clock.ts";
 import { stepError, throwIfCancelled, pollUntil, type UpgradeContext } from "../context.ts";
 import { backoff } from "../timeouts.ts";
@@ -177,7 +178,7 @@ async function evictAll(
           "drain-pods",
           `${left.length} ${left.length === 1 ? "pod" : "pods"} had not left ${waited}: ${describePending(left, asked)}`,
         ),
-        budgetHint,
+        blockedHint(left.map(({ uid }) => asked.get(uid)?.reason ?? "")),
       )
     : drainError(
         context,
@@ -209,9 +210,9 @@ async function evictAll(
   }
 }
 
-/** Admission webhooks refuse evictions too. A deletion would bypass them. */
+/** Admission control refuses evictions too. A deletion would bypass it. */
 function isBudget(reason: string): boolean {
-  return /disruption ?budget/i.test(reason);
+  return admissionRefusal(reason) === undefined && /disruption ?budget/i.test(reason);
 }
 
 function warnOfBarePods({ progress }: UpgradeContext, pods: KubernetesPod[]): void {
@@ -233,6 +234,19 @@ function podName({ namespace, name }: KubernetesPod): string {
 }
 
 const budgetHint = "Make room for these pods (replicas, PodDisruptionBudgets) or raise the drain's timeout";
+
+/** @param reasons why each pod is still there; empty if it is terminating */
+function blockedHint(reasons: readonly string[]): string {
+  const hints = reasons.map((reason) => {
+    const refusal = admissionRefusal(reason);
+    if (refusal === undefined) return budgetHint;
+    return refusal.isDown
+      ? `Bring back what answers ${refusal.by} (\`kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations\` shows its service)`
+      : `Do what ${refusal.by} asks for`;
+  });
+  return [...new Set(hints)].join(". ");
+}
+
 const apiHint = "Check the control planes, and that this machine can reach the kubeconfig's endpoint";
 const rightsHint = "Check that the kubeconfig may read and evict pods";
 

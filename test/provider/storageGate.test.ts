@@ -255,7 +255,33 @@ describe("a budget that never yields", () => {
     kubernetes.blocked.set("db-0", 'admission webhook "guard" denied the request: db-0 is being backed up');
     const drain = { enabled: true, timeoutSeconds: 1, whenBlocked: "delete", blockedTimeoutSeconds: 0.2 };
     const { message } = await expectFailure(upgrade(createHarness(kubernetes), gated({ drain })));
-    expect(message).toMatch(/db-0 is being backed up.*\[drain-pods\]/);
+    expect(message).toMatch(
+      /db-0 is being backed up.*\[drain-pods\]\. Do what webhook guard asks for, then run `pulumi up` again/,
+    );
+    expect(kubernetes.calls.get("deletePod")).toBeUndefined();
+  });
+
+  it.each([
+    [
+      'failed calling webhook "guard.example.com": failed to call webhook: connect: connection refused',
+      /Bring back what answers webhook guard\.example\.com \(`kubectl get .*webhookconfigurations`/,
+    ],
+    [
+      'admission webhook "guard" denied the request: the disruption budget of the application is used up',
+      /Do what webhook guard asks for/,
+    ],
+    [
+      "ValidatingAdmissionPolicy 'calm' with binding 'all' denied request: no disruption budget",
+      /Do what policy calm asks for/,
+    ],
+  ])("is not what admission control is, whatever its words are: %s", async (reason, told) => {
+    kubernetes.pod("w1", "db-0", { owner: "StatefulSet" });
+    kubernetes.blocked.set("db-0", reason);
+    const drain = { enabled: true, timeoutSeconds: 1, whenBlocked: "delete", blockedTimeoutSeconds: 0.2 };
+    const { message } = await expectFailure(upgrade(createHarness(kubernetes), gated({ drain })));
+    expect(message).toContain(`default/db-0 (${reason}) [drain-pods]`);
+    expect(message).toMatch(told);
+    expect(message).not.toContain("PodDisruptionBudgets");
     expect(kubernetes.calls.get("deletePod")).toBeUndefined();
   });
 

@@ -226,6 +226,42 @@ describe("the Kubernetes API", () => {
           "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
       },
     ],
+    // A webhook answers with any code it likes; 400 and 409 are common, 404 must not count as a pod that is gone.
+    ...[400, 404, 409, 500].map((code): [number, object, object] => {
+      const message = 'admission webhook "guard.example.com" denied the request: db-0 is being backed up';
+      return [code, { message }, { outcome: "blocked", reason: message }];
+    }),
+    // A webhook that is down and may not be skipped.
+    [
+      500,
+      {
+        message:
+          'Internal error occurred: failed calling webhook "guard.example.com": failed to call webhook: Post "https://guard.default.svc:443/?timeout=10s": connect: connection refused',
+        details: {
+          causes: [
+            {
+              message:
+                'failed calling webhook "guard.example.com": failed to call webhook: Post "https://guard.default.svc:443/?timeout=10s": connect: connection refused',
+            },
+          ],
+        },
+      },
+      {
+        outcome: "blocked",
+        reason:
+          'failed calling webhook "guard.example.com": failed to call webhook: Post "https://guard.default.svc:443/?timeout=10s": connect: connection refused',
+      },
+    ],
+    [
+      422,
+      {
+        message: `pods "db-0" is forbidden: ValidatingAdmissionPolicy 'no-evictions' with binding 'all' denied request: not today`,
+      },
+      {
+        outcome: "blocked",
+        reason: `pods "db-0" is forbidden: ValidatingAdmissionPolicy 'no-evictions' with binding 'all' denied request: not today`,
+      },
+    ],
   ])("handles an eviction answered with %i", async (status, body, outcome) => {
     answer = { status, body };
     expect(await kubernetes.evict(pod)).toEqual(outcome);
