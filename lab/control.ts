@@ -22,6 +22,9 @@ export interface NewMachine {
   api?: number | "closed";
 }
 
+/** Calls after this much time without one belong to another command. */
+export const callPauseMs = 3_000;
+
 /** A simulated machine as the simulator sees it. What users see of a node comes from its Talos API instead. */
 export interface NodeReport {
   name: string;
@@ -35,6 +38,8 @@ export interface NodeReport {
   applies: number;
   /** API calls it has answered. */
   calls: number;
+  /** How long its last calls took together: from the first one after a pause to the last answer. */
+  answeringMs: number;
   faults: string[];
 }
 

@@ -101,6 +101,7 @@ export class Lab {
         reboots,
         upgrades,
         calls: node.calls,
+        answeringMs: node.answering.toMs - node.answering.fromMs,
         faults: [
           ...faults.map(({ id }) => id),
           ...this.clusterFaults.active(name),

@@ -34,15 +34,18 @@ export async function benchScale(nodes: number, deploy: boolean): Promise<void> 
 async function benchDeployed(nodes: number): Promise<void> {
   const deployed = await deployedFigures(nodes, (line) => process.stderr.write(`${line}\n`));
   if (deployed === undefined) return;
-  const { up, unchanged, pairs, refresh, newRelease } = deployed;
+  const { up, unchanged, pairs, refresh, slowRefresh, newRelease } = deployed;
   for (const [what, run] of Object.entries({
     up,
     "preview without changes": unchanged,
     refresh,
+    "refresh of nodes that answer late": slowRefresh,
     "preview of a new release": newRelease,
   })) {
     say(what, run);
-    process.stdout.write(`  API calls per node: ${run.callsPerNode.toFixed(1)}\n`);
+    process.stdout.write(
+      `  API calls per node: ${run.callsPerNode.toFixed(1)}; slowest node: ${run.slowestNodeSeconds.toFixed(1)} s\n`,
+    );
   }
   const [last] = pairs.slice(-1);
   if (last !== undefined) say("the same resources in a bare program", last.bare);

@@ -4,6 +4,7 @@ import semver from "semver";
 import { ApiPort } from "./api/apiPort.ts";
 import { bringUp, refreshServices } from "./services/bringUp.ts";
 import { isPowerLoss, type Boot } from "./machine/boot.ts";
+import { callPauseMs } from "../control.ts";
 import { loadImage } from "./disk/bootLoader.ts";
 import { Changes } from "./machine/changes.ts";
 import { registerConfigService } from "./api/configService.ts";
@@ -73,6 +74,8 @@ export class SimulatedNode implements ServedMachine {
   readonly componentImages = new Set<string>();
   /** API calls that it has answered itself, whatever the answer. */
   calls = 0;
+  /** From the first call after a pause to the last answer. */
+  readonly answering = { fromMs: 0, toMs: 0 };
   /** How often an upgrade has wiped the data (Talos before 1.8, without `preserve`). */
   dataWipes = 0;
   disk: Disk;
@@ -240,6 +243,11 @@ export class SimulatedNode implements ServedMachine {
 
   called(): void {
     this.calls += 1;
+    if (performance.now() - this.answering.toMs > callPauseMs) this.answering.fromMs = performance.now();
+  }
+
+  answered(): void {
+    this.answering.toMs = performance.now();
   }
 
   isLocal(target: string): boolean {

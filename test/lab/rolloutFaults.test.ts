@@ -230,9 +230,10 @@ describe("from v1.13.5, with temporary or tolerable faults", () => {
     expect(await lab.cordoned()).toEqual([]);
   });
 
-  test("an API that fails every other call is reported with its node, or tolerated", async () => {
+  test("an API that fails every other call is reported with its node, or tolerated, and late answers of another are waited for", async () => {
     lab.want("v1.13.3");
     await set({ node: "w2", fault: "flaky-api" });
+    await set({ node: "w1", fault: "slow-answers", value: 250 });
     const { code, text } = await lab.up();
     if (code !== 0) expect(text).toMatch(/w2/);
     await lab.lift();

@@ -228,6 +228,11 @@ const symptoms: Record<FaultId, () => Promise<void>> = {
     const results = await Promise.allSettled([1, 2, 3, 4].map(() => client.version(quick)));
     expect(results.filter(({ status }) => status === "rejected")).toHaveLength(2);
   },
+  "slow-answers": async () => {
+    const start = performance.now();
+    await connect(worker).version({ deadlineMs: 10_000 });
+    expect(performance.now() - start).toBeGreaterThan(450);
+  },
   "configuration-refused": async () => {
     const data = worker.config?.text ?? "";
     const { length } = worker.appliedConfigs;

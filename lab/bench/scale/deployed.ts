@@ -1,21 +1,32 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { parse, stringify } from "yaml";
 import { resolveTools } from "../../../tools/resolve.ts";
-import { labReport } from "../../control.ts";
+import { askLab, callPauseMs, labReport, type NodeReport } from "../../control.ts";
+import type { FaultRequest } from "../../faultControl.ts";
 import { choosePlugins } from "../../pluginPaths.ts";
 import { inPreparedLab } from "../scratch.ts";
 import { ScaleProject, type Run } from "./project.ts";
 
+/** A command on a deployed stack. */
+export interface Deployed extends Run {
+  callsPerNode: number;
+  /** From the first call to the last answer of the node that took longest. */
+  slowestNodeSeconds: number;
+}
+
 /** What a deployed stack of this many simulated nodes costs, and how often its nodes are called. */
 export interface DeployedFigures {
-  up: Run & { callsPerNode: number };
-  unchanged: Run & { callsPerNode: number };
+  up: Deployed;
+  unchanged: Deployed;
   /** More previews without changes, each followed by one of a bare program with the same resources in its own state. */
   pairs: { unchanged: Run; bare: Run }[];
-  refresh: Run & { callsPerNode: number };
-  newRelease: Run & { callsPerNode: number };
+  refresh: Deployed;
+  /** The same when all nodes answer late. */
+  slowRefresh: Deployed;
+  newRelease: Deployed;
   stateBytesPerNode: number;
   /** Bytes of the state by type and property, largest first. */
   largest: [string, number][];
@@ -27,6 +38,7 @@ interface StackFile {
 
 const stack = "dev-new";
 const pairsInAll = 5;
+const lateMs = 500;
 const releases = { first: "v1.13.7", next: "v1.13.9" };
 
 /** Deploys a new cluster in its own lab and previews it repeatedly, alternating with a bare program, so that a machine that slows down slows both. */
@@ -44,11 +56,15 @@ export async function deployedFigures(
     });
     const measured = async (...args: string[]) => {
       say(`pulumi ${args.join(" ")}`);
-      const before = await readCallCount(dir);
+      await setTimeout(callPauseMs);
+      const before = await readNodeReports(dir);
       const run = await project.measured([...args, "--stack", stack, "--suppress-outputs"]);
-      const callsPerNode = ((await readCallCount(dir)) - before) / nodes;
+      const after = await readNodeReports(dir);
+      const callsPerNode = (countCalls(after) - countCalls(before)) / nodes;
+      const slowestNodeSeconds =
+        callsPerNode === 0 ? 0 : Math.max(...after.map(({ answeringMs }) => answeringMs)) / 1000;
       say(`  ${run.seconds.toFixed(1)} s, ${callsPerNode.toFixed(1)} calls a node`);
-      return { ...run, callsPerNode };
+      return { ...run, callsPerNode, slowestNodeSeconds };
     };
     const up = await measured("up", "--yes", "--skip-preview");
     const unchanged = await measured("preview", "--expect-no-changes");
@@ -65,11 +81,14 @@ export async function deployedFigures(
     }
     // Without its preview, which reads every node too.
     const refresh = await measured("refresh", "--yes", "--skip-preview");
+    await answerLate(dir, true);
+    const slowRefresh = await measured("refresh", "--yes", "--skip-preview");
+    await answerLate(dir, false);
     changeStack(dir, (file) => (file.config["talos-iscsi:talosVersion"] = releases.next));
     const newRelease = await measured("preview");
     const file = join(dir, ".lab", "state", ".pulumi", "stacks", "talos-iscsi", `${stack}.json`);
     figures = {
-      ...{ up, unchanged, pairs, refresh, newRelease },
+      ...{ up, unchanged, pairs, refresh, slowRefresh, newRelease },
       stateBytesPerNode: statSync(file).size / nodes,
       largest: largestResources(file),
     };
@@ -96,11 +115,23 @@ function changeStack(dir: string, change: (file: StackFile) => void): void {
   writeFileSync(path, stringify(file));
 }
 
-async function readCallCount(dir: string): Promise<number> {
-  const report = await labReport(join(dir, ".lab", "lab.sock"));
+async function readNodeReports(dir: string): Promise<NodeReport[]> {
+  const report = await labReport(socketOf(dir));
   if (report === undefined) throw new Error("the lab is no longer running");
-  return report.nodes.reduce((sum, { calls }) => sum + calls, 0);
+  return report.nodes;
 }
+
+const countCalls = (nodes: readonly NodeReport[]): number => nodes.reduce((sum, { calls }) => sum + calls, 0);
+
+/** Every call of every node takes as long as in a distant network, or no longer. */
+async function answerLate(dir: string, late: boolean): Promise<void> {
+  for (const { name } of await readNodeReports(dir)) {
+    const body: FaultRequest = { node: name, fault: "slow-answers", value: lateMs, lift: !late };
+    await askLab(socketOf(dir), { method: "POST", path: "/fault", body });
+  }
+}
+
+const socketOf = (dir: string): string => join(dir, ".lab", "lab.sock");
 
 function largestResources(file: string): [string, number][] {
   const { checkpoint } = JSON.parse(readFileSync(file, "utf8")) as {

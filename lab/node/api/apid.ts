@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import {
   Server,
   ServerCredentials,
@@ -41,6 +42,8 @@ export interface ApidHost {
   readonly wire: Wire;
   /** Called for each call that this node answers itself. */
   called(): void;
+  /** Called when it has answered. */
+  answered(): void;
   /** Minor version of the running Talos. */
   minor(): number;
   /** Whether an API is missing: later releases add it, or a fault removes it. */
@@ -210,8 +213,9 @@ export class Apid {
     if (target !== undefined && !this.#host.isLocal(target) && this.#forwarder !== undefined) {
       return await this.#forwarder.unary(target, method, call.request, context, call.getDeadline());
     }
-    this.#admit(method.path, context);
-    const response = await this.#host.handlers.callUnary(method.path, call.request, context);
+    const response = await this.#answer(method.path, context, () =>
+      this.#host.handlers.callUnary(method.path, call.request, context),
+    );
     if (changing.has(method.path) && this.#host.faults.strikes("reply-lost")) this.#host.wire.cut();
     return response;
   }
@@ -254,8 +258,21 @@ export class Apid {
       await this.#forwarder.stream(target, method, call.request, send, context, call.getDeadline());
       return;
     }
-    this.#admit(method.path, context);
-    await this.#host.handlers.callStream(method.path, call.request, send, context);
+    await this.#answer(method.path, context, () =>
+      this.#host.handlers.callStream(method.path, call.request, send, context),
+    );
+  }
+
+  async #answer<T>(path: string, context: CallContext, work: () => Promise<T>): Promise<T> {
+    const { faults } = this.#host;
+    this.#admit(path, context);
+    try {
+      if (faults.has("slow-answers"))
+        await delay(faults.value("slow-answers"), undefined, { signal: context.signal });
+      return await work();
+    } finally {
+      this.#host.answered();
+    }
   }
 }
 

@@ -82,6 +82,11 @@ export const faultCatalogue = [
     does: "connections stay open but nothing gets through, as after the loss of a network path",
   },
   {
+    id: "slow-answers",
+    does: "every call to the API is answered late",
+    value: { means: "milliseconds", default: 500 },
+  },
+  {
     id: "flaky-api",
     does: "every second call to the API fails as unavailable",
   },
