@@ -1,4 +1,4 @@
-import pMap from "p-map";
+import pLimit from "p-limit";
 import { coded } from "../talos/errorCodes.ts";
 import { throwIfCancelled, type UpgradeContext } from "./context.ts";
 import { NodeRebooted, PreflightError, type StepName, type UpgradeError } from "./errors.ts";
@@ -234,7 +234,7 @@ export class Survey {
         node.problem = toUpgradeError(node.context, step, error);
       }
     };
-    await pMap(nodes, workOn, { concurrency: atOnce });
+    await pLimit(atOnce).map(nodes, workOn);
   }
 }
 

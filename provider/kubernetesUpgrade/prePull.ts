@@ -1,4 +1,4 @@
-import pMap from "p-map";
+import pLimit from "p-limit";
 import { coded } from "../../talos/errorCodes.ts";
 import { isUnimplemented, TalosError } from "../../talos/api/errors.ts";
 import {
@@ -23,7 +23,7 @@ export async function prePullImages(work: Work, looks: readonly NodeLook[]): Pro
       one,
       looks.find(({ node }) => node === one.node),
     );
-  const pulled = await pMap(work.nodes, pull, { concurrency: maxConcurrentPulls });
+  const pulled = await pLimit(maxConcurrentPulls).map(work.nodes, pull);
   const failures = pulled.filter((failed) => failed !== undefined);
   if (failures.length === 0) return;
   throw new KubernetesUpgradeError(
