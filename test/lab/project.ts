@@ -16,6 +16,9 @@ const source = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 /** All copies share the built tools. */
 const sharedTools = (): string => process.env["TALOS_ISCSI_TOOLS"] ?? join(source, ".tools");
 
+/** A command that takes longer hangs. Shorter than the time limit of a test, which would not show what the command printed. */
+const commandLimitMs = 480_000;
+
 export interface Finished {
   code: number | null;
   /** stdout and stderr interleaved, in order. */
@@ -104,8 +107,16 @@ export class LabProject {
         take(chunk);
       });
       child.stderr.on("data", take);
+      const limit = setTimeout(() => {
+        child.kill("SIGKILL");
+        const printed = `${file} ${args.join(" ")} has not ended after ${commandLimitMs / 60_000} minutes. It printed:\n${text}`;
+        reject(new Error(printed));
+      }, commandLimitMs);
       child.once("error", reject);
-      child.once("close", (code) => resolve({ code, text, stdout }));
+      child.once("close", (code) => {
+        clearTimeout(limit);
+        resolve({ code, text, stdout });
+      });
     });
   }
 
