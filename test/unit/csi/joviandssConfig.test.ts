@@ -29,7 +29,7 @@ describe("the driver's configuration", () => {
     });
   });
 
-  test.each(["yes", "0123", "1e3", "a: b", "#1", "\"'\\", "ü€ 😀", "multi\nline", " leading", "~"])(
+  test.each(["yes", "0123", "1e3", "a: b", "#1", "\"'\\", "ü€ 😀", " leading", "~"])(
     "carries the password %j unchanged",
     async (password) => {
       const resources = await registerDriver({ endpoint: { ...minimal.endpoint, password } });
