@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { problemsFromIssues } from "./components/csi/problems.ts";
 import { parseRepaired } from "./components/csi/parseRepaired.ts";
 import { applyEnvironmentPlan } from "./settings/approvedPlan.ts";
+import { wordedIfEmpty } from "./settings/emptyValues.ts";
 import { expandFlatKeys, topSetting } from "./settings/flatKeys.ts";
 import { withoutMissing, resolveEnvironment, type Environment } from "./settings/environment.ts";
 import { completeSettings, type ReadFile, type Settings } from "./settings/rules.ts";
@@ -78,7 +79,7 @@ export function parseSettings(
   const parsed = settingsSchema.safeParse(given.config);
   const issues = parsed.error?.issues ?? [];
   const rest = parsed.success ? undefined : parseRepaired(settingsSchema, given.config, issues, 1);
-  const problems = [...issues, ...(rest?.issues ?? [])].flatMap(toProblems);
+  const problems = [...issues, ...(rest?.issues ?? [])].flatMap((issue) => toProblems(issue, given.config));
   const whole = isRecord(given.config) ? given.config : {};
   const completed = completeSettings(whole, parsed.data ?? rest?.data, readFile);
   const strict = whole["strictSecrets"] === true;
@@ -131,10 +132,11 @@ export function settingsMessage(error: unknown, project = "talos-iscsi"): string
 }
 
 /** A schema issue as problems, with a suggestion for a misspelled key. */
-function toProblems(issue: z.core.$ZodIssue): Problem[] {
+function toProblems(issue: z.core.$ZodIssue, config: unknown): Problem[] {
   return problemsFromIssues([issue]).map((problem, index) => {
     const key = issue.code === "unrecognized_keys" ? issue.keys[index] : undefined;
-    const meant = key === undefined ? undefined : suggestKey(settingsSchema, issue.path, key);
+    if (key === undefined) return wordedIfEmpty(problem, settingsSchema, config, issue.path);
+    const meant = suggestKey(settingsSchema, issue.path, key);
     return meant === undefined
       ? problem
       : { ...problem, reason: `${problem.reason}. Did you mean ${meant}?` };

@@ -84,14 +84,17 @@ const toleration = sectionSchema({
     .describe("Absent: every key."),
   operator: choiceSchema(["Exists", "Equal"]).optional().describe("Default: Equal."),
   value: z
-    .string()
+    .string({ error: "must be text; set a taint's value in quotes" })
     .refine(isLabelValue, {
       error: "is not a taint's value: at most 63 letters, digits, dashes, underscores and dots",
     })
     .optional()
     .describe("Taint value."),
   effect: choiceSchema(["NoSchedule", "PreferNoSchedule", "NoExecute"]).optional().describe("Absent: all."),
-  tolerationSeconds: z.int().optional().describe("For NoExecute."),
+  tolerationSeconds: z
+    .int({ error: "must be a whole number of seconds" })
+    .optional()
+    .describe("For NoExecute."),
 })
   .refine(({ key, operator }) => key !== undefined || operator === "Exists", {
     path: ["operator"],
@@ -106,9 +109,12 @@ const toleration = sectionSchema({
     error: "needs the effect NoExecute; remove it, or set effect: NoExecute",
   });
 
+const tolerationsSchema = z.array(toleration, {
+  error: "must be a list of tolerations such as [{ key: dedicated, operator: Exists }]",
+});
+
 /** `tolerations` of a controller. */
-export const controllerTolerations = z
-  .array(toleration)
+export const controllerTolerations = tolerationsSchema
   .default([])
   .describe("Without workers, control planes are tolerated.");
 
@@ -130,10 +136,7 @@ const atLeastOne = { error: 'must be a whole number from 1 or a percentage from 
 const nodeSchema = sectionSchema({
   controlPlanes: flagSchema().default(true).describe("Run on control planes."),
   nodeSelector: labelsSchema().default({}).describe("Node labels."),
-  tolerations: z
-    .array(toleration)
-    .default([{ operator: "Exists" }])
-    .describe("Tolerated taints."),
+  tolerations: tolerationsSchema.default([{ operator: "Exists" }]).describe("Tolerated taints."),
   maxUnavailable: z
     .union(
       [z.int(atLeastOne).min(1, atLeastOne), z.string().regex(/^([1-9]\d?|100)%$/, atLeastOne)],
@@ -159,7 +162,7 @@ const probeSchema = sectionSchema({
     .describe("Volume size."),
   concurrency: countSchema("a number of volumes", 1, 50).default(3).describe("Volumes at a time."),
   timeout: countSchema("a number of seconds", 10, 86_400).default(300).describe("Seconds for each step."),
-  tolerations: z.array(toleration).default([]).describe("Nodes with other taints are skipped."),
+  tolerations: tolerationsSchema.default([]).describe("Nodes with other taints are skipped."),
 })
   .optional()
   .describe("Storage probe in `pulumi up`. Absent: off.");
@@ -187,7 +190,12 @@ export const storageClassShape = {
     .default("Immediate")
     .describe("Binding mode."),
   default: flagSchema().default(false).describe("Default class; at most one per cluster."),
-  mountOptions: z.array(textSchema("a mount option", "noatime")).default([]).describe("Mount options."),
+  mountOptions: z
+    .array(textSchema("a mount option", "noatime"), {
+      error: "must be a list of mount options such as [noatime]",
+    })
+    .default([])
+    .describe("Mount options."),
 };
 
 /** The first of a driver's health ports. */
