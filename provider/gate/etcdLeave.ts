@@ -1,5 +1,5 @@
 import { TalosError } from "../../talos/api/errors.ts";
-import type { CallOptions, TalosReader } from "../../talos/api/talosClient.ts";
+import type { CallOptions, EtcdMember, TalosReader } from "../../talos/api/talosClient.ts";
 import { normalizeHost } from "../../talos/endpoint.ts";
 import type { Finding } from "../guards/finding.ts";
 import { removeMemberCommand, talosctlCommand } from "../talosctl.ts";
@@ -37,12 +37,28 @@ export async function etcdLeaveFindings(
       },
     ];
   }
+  const unclear = unclearMemberFindings(report, node.node);
+  if (unclear.length > 0) return unclear;
   // It has already left etcd: nothing more to lose.
   if (report.leaving === undefined) return [];
   return [
     ...quorumFindings(report),
     ...alarmFindings({ ...etcd, peers, self: etcd.through }),
     ...peers.flatMap((peer) => peerMachineFindings(peer, node.node, [])),
+  ];
+}
+
+/** A node whose etcd is stopped can't tell which member is its own; its name and address may be others than those of the settings. */
+function unclearMemberFindings({ unclaimed }: EtcdReport, address: string): Finding[] {
+  if (unclaimed.length === 0) return [];
+  const names = unclaimed.map(({ hostname, id }) => hostname || id).join(" or ");
+  return [
+    {
+      code: "etcd-unknown-member",
+      problem: `etcd does not answer on ${address}, and its member may be ${names}`,
+      hint: `Start it (${talosctlCommand("service etcd", address)}), or remove members whose machines are gone.`,
+      mayPass: true,
+    },
   ];
 }
 
@@ -65,7 +81,10 @@ export async function formerMemberFindings(site: LeavingSite, call: CallOptions)
   ];
 }
 
-/** etcd without the node, as the remaining control planes see it; undefined if none of them answers. */
+/**
+ * etcd without the node, as the remaining control planes see it; undefined if none of them answers.
+ * @param known its member's ID. Without it, the member is found by name or address, or as the only one that no remaining control plane has
+ */
 export async function etcdSeenByOthers(
   { node, controlPlanes, reader }: LeavingSite,
   known: string | undefined,
@@ -78,14 +97,21 @@ export async function etcdSeenByOthers(
   for (const address of others) {
     const members = await tryRead(() => reader(address).etcdMembers(call));
     if ("error" in members) continue;
-    const own = members.find(({ id, hostname, addresses }) =>
+    const taken = new Set(staying.flatMap(({ etcd }) => ("error" in etcd ? [] : [etcd.memberId])));
+    const free = members.filter(({ id }) => !taken.has(id));
+    const own =
       known === undefined
-        ? hostname === node.name || addresses.some((own) => normalizeHost(own) === normalizeHost(node.node))
-        : id === known,
-    );
-    return { leaving: own?.id, name: node.name, members, staying };
+        ? free.find((member) => member.hostname === node.name || isAt(member, node.node))
+        : members.find(({ id }) => id === known);
+    const isOpen = own === undefined && known === undefined;
+    const unclaimed = isOpen ? free.filter((member) => !others.some((other) => isAt(member, other))) : [];
+    return { leaving: own?.id, name: node.name, members, unclaimed, staying };
   }
   return undefined;
+}
+
+function isAt({ addresses }: EtcdMember, address: string): boolean {
+  return addresses.some((own) => normalizeHost(own) === normalizeHost(address));
 }
 
 async function tryRead<T extends object>(read: () => Promise<T>): Promise<T | { error: string }> {

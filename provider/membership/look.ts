@@ -144,7 +144,8 @@ function manualRemovalHint({ member, staying }: RemovalContext): string {
   return `${keep}; then remove it from the cluster${etcd === "" ? " with" : `${etcd} and`} \`kubectl delete node ${member.name}\`.`;
 }
 
-async function findEtcdMemberId({ node }: RemovalContext): Promise<string | undefined> {
+async function findEtcdMemberId(context: RemovalContext): Promise<string | undefined> {
+  const { node } = context;
   try {
     const { memberId } = await node.talos.etcdStatus({
       deadlineMs: node.timeouts.probeMs * 2,
@@ -152,9 +153,11 @@ async function findEtcdMemberId({ node }: RemovalContext): Promise<string | unde
     });
     return memberId;
   } catch (error) {
-    // Its etcd doesn't run; its ID comes from the member list.
-    if (error instanceof TalosError && error.kind !== "cancelled") return undefined;
-    throw error;
+    if (!(error instanceof TalosError) || error.kind === "cancelled") throw error;
+    // Its etcd doesn't run. Talos then resets the machine without taking it out of etcd (siderolabs/talos v1.13 v1alpha1_sequencer_tasks.go LeaveEtcd).
+    const report = await readEtcdReport(context, undefined);
+    const [only, ...more] = report?.unclaimed ?? [];
+    return report?.leaving ?? (more.length === 0 ? only?.id : undefined);
   }
 }
 

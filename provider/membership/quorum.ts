@@ -11,6 +11,8 @@ export interface EtcdReport {
   /** Name of the leaving node. */
   name: string;
   members: EtcdMember[];
+  /** Without a match for the leaving node: the members that may be its own, since no remaining control plane has them. */
+  unclaimed: EtcdMember[];
   /** The member status from each remaining control plane, by address; an error if there is none. */
   staying: { address: string; etcd: EtcdAnswer }[];
 }

@@ -13,6 +13,7 @@ import { releaseNode } from "../steps/uncordon.ts";
 import { removalSteps, RemovalError, type RemovalContext, type RemovalStep } from "./context.ts";
 import { readEtcdReport, findMachine, type FoundMachine } from "./look.ts";
 import { memberLabel } from "./members.ts";
+import type { EtcdReport } from "./quorum.ts";
 import { readNodes } from "../readNodes.ts";
 
 type Member = Extract<FoundMachine, { is: "member" }>;
@@ -286,9 +287,7 @@ async function forgetNode(context: RemovalContext, found: FoundMachine): Promise
       left =
         report === undefined
           ? coded("etcd-unreachable", "etcd does not answer on any of the remaining control planes")
-          : report.leaving === undefined
-            ? undefined
-            : coded("etcd-member-left", `etcd still has its member ${report.leaving}`);
+          : memberLeft(report);
       return left === undefined ? true : undefined;
     });
     if (left !== undefined) {
@@ -314,6 +313,13 @@ async function forgetNode(context: RemovalContext, found: FoundMachine): Promise
     if (error instanceof Refused) throw new RemovalError(member, "forget", error.problems, error.hint);
     throw error;
   }
+}
+
+/** After a reset by an earlier run, only the other control planes can tell: any member that none of them has was its own. */
+function memberLeft({ leaving, unclaimed, staying }: EtcdReport): CodedText | undefined {
+  const isComplete = staying.every(({ etcd }) => !("error" in etcd));
+  const left = leaving ?? (isComplete ? unclaimed[0]?.id : undefined);
+  return left === undefined ? undefined : coded("etcd-member-left", `etcd still has its member ${left}`);
 }
 
 /** The node stays for now: let pods return to it. */
