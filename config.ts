@@ -22,6 +22,7 @@ import {
 } from "./settings/secretValues.ts";
 import { pendingProblems } from "./settings/pendingValues.ts";
 import { problemCode } from "./settings/problemCode.ts";
+import { decodeText } from "./talos/decodeText.ts";
 import { coded } from "./talos/errorCodes.ts";
 import { isRecord } from "./talos/values.ts";
 import { readStackFile } from "./settings/stackFile.ts";
@@ -198,7 +199,7 @@ function parseStructured(key: string, value: string): unknown {
 }
 
 function readFromWorkingFolder(path: string): string {
-  return readFileSync(path, "utf8");
+  return decodeText(readFileSync(path));
 }
 
 function withoutRepeats(problems: Problem[]): Problem[] {

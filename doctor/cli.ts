@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { parseTalosconfig, SecretsError } from "../talos/secretsBundle.ts";
 import { examineCluster, realEnvironment } from "./doctor.ts";
 import { DoctorError } from "./doctorError.ts";
+import { decodeText } from "../talos/decodeText.ts";
 import { refuseWrongArguments } from "../tools/wrongArguments.ts";
 import { verdictText } from "./render.ts";
 
@@ -52,7 +53,7 @@ function parseList(text: string): string[] {
 
 function readFileOption(option: string, path: string): string {
   try {
-    return readFileSync(path, "utf8");
+    return decodeText(readFileSync(path));
   } catch (error) {
     throw new DoctorError(
       `--${option}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? ""})`,

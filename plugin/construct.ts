@@ -1,4 +1,5 @@
 import type { Problem } from "../components/csi/problems.ts";
+import { decodeText } from "../talos/decodeText.ts";
 import { problemCode } from "../settings/problemCode.ts";
 import { pathText, type Path } from "../settings/secretValues.ts";
 import { coded } from "../talos/errorCodes.ts";
@@ -62,7 +63,7 @@ async function settingsFromInputs(inputs: pulumi.Inputs): Promise<Settings> {
   try {
     return parseSettings(
       value as Record<string, unknown>,
-      (path) => readFileSync(path, "utf8"),
+      (path) => decodeText(readFileSync(path)),
       process.env,
       { secretKeys: new Set(secret.map(([key]) => String(key))), file: plain as Record<string, unknown> },
     );

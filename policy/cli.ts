@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { policySettings } from "./configuration.ts";
+import { decodeText } from "../talos/decodeText.ts";
 import { evaluate, type Violation } from "./evaluate.ts";
 import { policies } from "./policies.ts";
 import { readResources } from "./resources.ts";
@@ -62,7 +63,7 @@ async function main(): Promise<number> {
   const resources =
     wanted.stack === undefined
       ? readResources(
-          wanted.from === "-" ? readFileSync(0, "utf8") : readInput(wanted.from ?? ""),
+          wanted.from === "-" ? decodeText(readFileSync(0)) : readInput(wanted.from ?? ""),
           wanted.from ?? "",
         )
       : readResources(exportStack(wanted.stack), `the state of ${wanted.stack}`);
@@ -78,7 +79,7 @@ async function main(): Promise<number> {
 
 function readInput(path: string): string {
   try {
-    return readFileSync(path, "utf8");
+    return decodeText(readFileSync(path));
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     throw new PolicyRunError(

@@ -1,11 +1,12 @@
 import { appendFileSync, chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { decodeText } from "../talos/decodeText.ts";
 import { ReportError } from "./reportError.ts";
 
 /** A file that somebody saved; `-` is what is piped in. */
 export function readSaved(path: string): string {
   try {
-    return readFileSync(path === "-" ? 0 : path, "utf8");
+    return decodeText(readFileSync(path === "-" ? 0 : path));
   } catch (error) {
     throw new ReportError(
       `${path === "-" ? "the standard input" : path} cannot be read: ${errorReason(error)}`,
