@@ -306,7 +306,7 @@ async function previewNode(
     if (!(error instanceof TalosError)) throw error;
     // A new node: it gets its configuration, and with it the image, before the rollout starts.
     if ((await untrustedServerCertificate(error, context.talos)) !== undefined) {
-      const obstacle = await etcdJoinProblem(context);
+      const obstacle = await etcdJoinProblem(surroundings, session);
       return { wanted, outlook: asNew, ...(obstacle === undefined ? {} : { obstacle }) };
     }
     return {

@@ -1,11 +1,15 @@
 import { isTransient, TalosError } from "../../talos/api/errors.ts";
 import type { ApplyAnswer, CallOptions, TalosActor } from "../../talos/api/talosClient.ts";
+import type { TalosConnection } from "../../talos/api/transport.ts";
 import { hostnameOf } from "../../talos/hostname.ts";
+import { releaseToInstall } from "../../talos/releaseToInstall.ts";
 import type { PlannedAction } from "../../talos/rolloutPlan.ts";
 import { backoff } from "../timeouts.ts";
 import { NodeRebooted } from "../errors.ts";
 import { controlPlaneFindings, etcdConfigureFindings } from "../guards/controlPlane.ts";
 import { readControlPlaneHealth, workerFindings } from "../guards/controlPlaneHealth.ts";
+import { etcdJoinFindings } from "../guards/etcdJoinFindings.ts";
+import { nodeLabel } from "../inputs.ts";
 import { joinProblems, waitLimit, type Finding } from "../guards/finding.ts";
 import { KubernetesError, type Manifest } from "../kubernetes.ts";
 import { approvalFindings, plannedActions } from "../approval.ts";
@@ -14,7 +18,7 @@ import { acquireClusterLock, type ClusterLock } from "./clusterLock.ts";
 import { nodeDeletionFindings, findMachineAtAddress } from "./nodeDeletion.ts";
 import { NotRecovered, Refused } from "./refused.ts";
 import { formerMemberFindings, etcdLeaveFindings } from "./etcdLeave.ts";
-import { namesakeFindings } from "./namesake.ts";
+import { requireNoNamesake } from "./namesake.ts";
 import type { GateSite } from "./site.ts";
 import type { ActionStake, Expected } from "./stake.ts";
 import { inQueue } from "./clusterQueue.ts";
@@ -207,7 +211,8 @@ export class Gate {
 
   /**
    * Gives a machine in maintenance mode its first configuration, without client authentication: it is not part of the cluster yet. If etcd still lists a
-   * control plane as a member, it was one before: its machine was reinstalled, or another one has its address. No machine joins under the name of a Ready node.
+   * control plane as a member, it was one before: its machine was reinstalled, or another one has its address. No etcd joins that can't start next to the running one, and no
+   * machine under the name of a Ready node.
    */
   async applyFirstConfiguration(data: string, call: CallOptions): Promise<ApplyAnswer> {
     const { connectionTo, node, timeouts, signal } = this.#site;
@@ -215,33 +220,21 @@ export class Gate {
     const look = { deadlineMs: timeouts.probeMs * 2, signal };
     const findings = node.role === "controlplane" ? await formerMemberFindings(this.#site, look) : [];
     if (findings.length > 0) throw new Refused(findings);
-    await this.#noNamesake(hostnameOf(data));
-    return this.#dial((talos) => talos.applyFirstConfiguration(data, call), node.node, {
-      ...connectionTo(node.node),
-      credentials: "maintenance",
-    });
+    const anonymous: TalosConnection = { ...connectionTo(node.node), credentials: "maintenance" };
+    if (node.role === "controlplane") await this.#etcdCanJoin(data, anonymous, look);
+    await requireNoNamesake(this.#site, hostnameOf(data));
+    return this.#dial((talos) => talos.applyFirstConfiguration(data, call), node.node, anonymous);
   }
 
-  async #noNamesake(name: string | undefined): Promise<void> {
-    const { acting, clock, kubeconfig, kubeconfigForLock, node, timeouts, signal, tell } = this.#site;
-    const given = name === undefined ? undefined : (kubeconfig ?? (await kubeconfigForLock?.()));
-    if (name === undefined || given === undefined) return;
-    const end = clock.now() + timeouts.certificateMs;
-    const pause = backoff(clock, timeouts.pollMs, timeouts.pollMaxMs);
-    try {
-      const kubernetes = await unsealClients(acting).kubernetes(given);
-      for (;;) {
-        const findings = namesakeFindings(node.node, await kubernetes.node(name.toLowerCase()));
-        if (findings.length === 0) return;
-        if (clock.now() >= end) throw new Refused(findings);
-        tell(`waiting: ${joinProblems(findings)}`);
-        await clock.sleep(pause(), signal);
-      }
-    } catch (error) {
-      // A cluster that is being bootstrapped has neither an API server nor nodes yet.
-      if (!(error instanceof KubernetesError)) throw error;
-      tell(`whether Kubernetes has a node ${name} is not known: ${error.message}`);
-    }
+  /** The checks before the deployment may not have seen this machine: it was off, or an earlier run stopped before it. */
+  async #etcdCanJoin(data: string, anonymous: TalosConnection, call: CallOptions): Promise<void> {
+    const { node, controlPlanes, reader } = this.#site;
+    const joining = { node, controlPlanes, reader, installs: releaseToInstall(data) };
+    const look = (machine: TalosActor): Promise<Finding[]> => etcdJoinFindings({ ...joining, machine }, call);
+    const findings = await this.#dial(look, node.node, anonymous);
+    const label = nodeLabel(node);
+    if (findings.length > 0)
+      throw new Refused(findings.map((one) => ({ ...one, problem: `${label}: ${one.problem}` })));
   }
 
   /** Starts a stopped service; this takes nothing from the cluster. */

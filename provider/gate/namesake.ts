@@ -1,11 +1,15 @@
-import type { Finding } from "../guards/finding.ts";
-import type { KubernetesNode } from "../kubernetes.ts";
+import { joinProblems, type Finding } from "../guards/finding.ts";
+import { KubernetesError, type KubernetesNode } from "../kubernetes.ts";
+import { backoff } from "../timeouts.ts";
+import { Refused } from "./refused.ts";
+import { unsealClients } from "./sealedClients.ts";
+import type { GateSite } from "./site.ts";
 
 /**
  * Keeps a machine from joining under the name of an existing node: kubelets with the same name share one Node object, and each runs all of its pods. Two
  * machines would write to the same volume.
  */
-export function namesakeFindings(address: string, object: KubernetesNode | undefined): Finding[] {
+function namesakeFindings(address: string, object: KubernetesNode | undefined): Finding[] {
   if (object?.ready !== true) return [];
   const { name, addresses } = object;
   return [
@@ -17,4 +21,27 @@ export function namesakeFindings(address: string, object: KubernetesNode | undef
       mayPass: true,
     },
   ];
+}
+
+/** Waits until Kubernetes has no Ready node of that name; a Kubernetes that doesn't answer has none. Throws `Refused`. */
+export async function requireNoNamesake(site: GateSite, name: string | undefined): Promise<void> {
+  const { acting, clock, kubeconfig, kubeconfigForLock, node, timeouts, signal, tell } = site;
+  const given = name === undefined ? undefined : (kubeconfig ?? (await kubeconfigForLock?.()));
+  if (name === undefined || given === undefined) return;
+  const end = clock.now() + timeouts.certificateMs;
+  const pause = backoff(clock, timeouts.pollMs, timeouts.pollMaxMs);
+  try {
+    const kubernetes = await unsealClients(acting).kubernetes(given);
+    for (;;) {
+      const findings = namesakeFindings(node.node, await kubernetes.node(name.toLowerCase()));
+      if (findings.length === 0) return;
+      if (clock.now() >= end) throw new Refused(findings);
+      tell(`waiting: ${joinProblems(findings)}`);
+      await clock.sleep(pause(), signal);
+    }
+  } catch (error) {
+    // A cluster that is being bootstrapped has neither an API server nor nodes yet.
+    if (!(error instanceof KubernetesError)) throw error;
+    tell(`whether Kubernetes has a node ${name} is not known: ${error.message}`);
+  }
 }

@@ -1,42 +1,28 @@
 import type { NodeUpgradeInputs } from "../../talos/inputs/nodeUpgrade.ts";
-import type { UpgradeContext } from "../context.ts";
 import { PreflightError, UpgradeError } from "../errors.ts";
-import { etcdSeenByOthers } from "../gate/etcdLeave.ts";
 import { nodeLabel } from "../inputs.ts";
 import { Session, type Surroundings } from "../session.ts";
-import { readEtcdStep } from "./etcdStep.ts";
-import { etcdVersionFindings } from "./etcdVersion.ts";
+import { etcdJoinFindings } from "./etcdJoinFindings.ts";
 import { joinHints, joinProblems } from "./finding.ts";
 
-/**
- * Why a control plane in maintenance mode can't join etcd. Its first configuration installs its own release before the rollout and its hops begin, so its etcd meets the one
- * that runs. An etcd that can't join leaves a member that never started, which blocks the rollout.
- */
-export async function etcdJoinProblem(context: UpgradeContext): Promise<UpgradeError | undefined> {
+/** Why a control plane in maintenance mode can't join etcd, for the preview and before the first configuration; the gate checks again. */
+export async function etcdJoinProblem(
+  surroundings: Surroundings,
+  { context, connection }: Session,
+): Promise<UpgradeError | undefined> {
   const { wanted, peer, timeouts, signal } = context;
   if (wanted.role !== "controlplane") return undefined;
-  const call = { deadlineMs: timeouts.probeMs * 2, signal };
-  const seen = await etcdSeenByOthers(
-    { node: wanted, controlPlanes: wanted.controlPlanes, reader: peer },
-    undefined,
-    call,
-  );
-  const members = (seen?.staying ?? []).flatMap(({ address, etcd }) =>
-    "error" in etcd ? [] : [{ address, version: etcd.version, storageVersion: etcd.storageVersion }],
-  );
-  const [any] = members;
-  // The gate sends a former member no configuration.
-  if (any === undefined || seen?.leaving !== undefined) return undefined;
-  const terms = { talosVersion: wanted.talosVersion, allowDowngrade: false, snapshot: true };
-  const step = await readEtcdStep(any.address, members, terms, peer(any.address), call);
-  const findings = etcdVersionFindings(step).map((finding) => ({
-    ...finding,
-    problem: `it would join etcd before the other nodes are upgraded: ${finding.problem}`,
-    hint: `Add ${wanted.name} in a \`pulumi up\` of its own: after this rollout, or before it with the release that the others run.`,
-  }));
-  if (findings.length === 0) return undefined;
-  const [seenText, hint] = [joinProblems(findings), joinHints(findings)];
-  return new UpgradeError(nodeLabel(wanted), "guard", seenText, hint, findings);
+  const machine = (await surroundings.talos())({ ...connection, credentials: "maintenance" });
+  try {
+    const { controlPlanes, talosVersion: installs } = wanted;
+    const joining = { node: wanted, controlPlanes, reader: peer, installs, machine };
+    const findings = await etcdJoinFindings(joining, { deadlineMs: timeouts.probeMs * 2, signal });
+    if (findings.length === 0) return undefined;
+    const [seen, hint] = [joinProblems(findings), joinHints(findings)];
+    return new UpgradeError(nodeLabel(wanted), "guard", seen, hint, findings);
+  } finally {
+    machine.close();
+  }
 }
 
 /**
@@ -55,8 +41,8 @@ export async function refuseEtcdJoins(
     added.map(async (node) => {
       const session = await Session.open(surroundings, urn, node, signal);
       try {
-        const { context } = session;
-        return (await context.talos.inMaintenance()) ? await etcdJoinProblem(context) : undefined;
+        const isNew = await session.context.talos.inMaintenance();
+        return isNew ? await etcdJoinProblem(surroundings, session) : undefined;
       } finally {
         session.close();
       }

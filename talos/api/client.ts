@@ -3,6 +3,7 @@ import type { ServiceDefinition } from "@grpc/proto-loader";
 import { getResource, getSpecText, listLists, listResources } from "./cosi.ts";
 import { diagnoseTls, acceptsAnyClient, endpointTlsMessage } from "./diagnose.ts";
 import { isTransient, isUnimplemented, TalosError } from "./errors.ts";
+import { readHardware, readInstalledRelease } from "./machine.ts";
 import { parseInstallHistory, type InstallHistory } from "./installLog.ts";
 import { loadTalosApi, type TalosApi } from "./load.ts";
 import { extractConfiguration, toStaticPod } from "./nodeState.ts";
@@ -146,20 +147,11 @@ export class GrpcTalosReader implements TalosReader {
   }
 
   async hardware(call?: CallOptions): Promise<Hardware> {
-    const [disks, system, links] = await Promise.all([
-      listResources(this.transport, "runtime", "Disks.block.talos.dev", call),
-      listResources(this.transport, "runtime", "SystemDisks.block.talos.dev", call),
-      listResources(this.transport, "network", "LinkStatuses.net.talos.dev", call),
-    ]);
-    const systemDisk = system[0]?.spec["diskID"];
-    return {
-      disks: disks.map(({ id, spec }) => ({
-        id,
-        isSystemDisk: systemDisk === undefined ? undefined : id === systemDisk,
-        fields: spec,
-      })),
-      links: links.map(({ id, spec }) => ({ id, fields: spec })),
-    };
+    return readHardware(this.transport, call);
+  }
+
+  async installedRelease(call?: CallOptions): Promise<string | undefined> {
+    return readInstalledRelease(this.transport, async () => (await this.version(call)).tag, call);
   }
 
   async bootedWithUki(call?: CallOptions): Promise<boolean | undefined> {

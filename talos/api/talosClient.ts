@@ -152,6 +152,8 @@ export interface TalosReader {
    */
   upgradeFailure(actorId: string, call?: CallOptions): Promise<string | undefined>;
 
+  /** The running release if Talos is on the machine's disk; undefined if the disk is empty or the machine tells neither (in maintenance mode before Talos 1.10). */
+  installedRelease(call?: CallOptions): Promise<string | undefined>;
   /** Whether the machine accepts unauthenticated calls, as Talos does before it has a configuration. False if nothing answers. */
   inMaintenance(): Promise<boolean>;
   /** After an `unreachable`: whether the certificates are the reason, and which one; undefined if they are not. */

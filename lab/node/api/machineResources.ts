@@ -42,6 +42,15 @@ export const machineTypes: ResourceType[] = [
     },
   },
   {
+    type: "Versions.runtime.talos.dev",
+    namespace: "runtime",
+    codec: "Version",
+    columns: [["Version", "{.version}"]],
+    // Since 1.10.
+    contents: (node) =>
+      node.minor() < 10 ? [] : [same("version", { name: "Talos", version: node.version })],
+  },
+  {
     type: "ExtensionStatuses.runtime.talos.dev",
     namespace: "runtime",
     codec: "Extension",

@@ -376,6 +376,10 @@ class FakeClient implements TalosActor {
     return { disks: [], links: [] };
   }
 
+  async installedRelease(): Promise<undefined> {
+    return undefined;
+  }
+
   async secureBoot(): Promise<boolean> {
     return false;
   }
