@@ -43,7 +43,7 @@ export async function evaluate(
     };
     try {
       if ("validateStack" in policy)
-        await policy.validateStack({ resources: resources.map(stackResource), ...common }, report);
+        await policy.validateStack({ resources: stackResources(resources), ...common }, report);
       else await eachResource(policy.validateResource, resources, common, report);
     } catch (error) {
       if (!(error instanceof NotApplicable)) throw error;
@@ -66,6 +66,16 @@ async function eachResource(
         report(message, resource.urn),
       );
   }
+}
+
+function stackResources(resources: readonly StackResource[]): PolicyResource[] {
+  const described = resources.map(stackResource);
+  const byUrn = new Map(described.map((resource) => [resource.urn, resource]));
+  described.forEach((resource, index) => {
+    const parent = byUrn.get(resources[index]?.parent ?? "");
+    if (parent !== undefined) resource.parent = parent;
+  });
+  return described;
 }
 
 function stackResource(resource: StackResource): PolicyResource {

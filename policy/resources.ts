@@ -7,6 +7,8 @@ export interface StackResource {
   type: string;
   urn: string;
   name: string;
+  /** URN of the component that it belongs to. */
+  parent?: string;
   inputs: Record<string, unknown>;
   outputs: Record<string, unknown>;
 }
@@ -15,6 +17,7 @@ export interface StackResource {
 interface RawState {
   urn?: unknown;
   type?: unknown;
+  parent?: unknown;
   delete?: unknown;
   inputs?: unknown;
   outputs?: unknown;
@@ -75,6 +78,7 @@ function toResource(state: RawState, before: RawState): StackResource {
     urn,
     type: typeof state.type === "string" ? state.type : (urn.split("::")[2]?.split("$").at(-1) ?? ""),
     name: urn.split("::").slice(3).join("::"),
+    ...(typeof state.parent === "string" && state.parent !== "" ? { parent: state.parent } : {}),
     inputs: asMapping(viewForPolicies(inputs)),
     outputs: asMapping(viewForPolicies(outputs)),
   };

@@ -26,20 +26,28 @@ export interface PreviewOptions {
 export async function runPreviewReport(options: PreviewOptions): Promise<number> {
   const digest = await loadDigest(options);
   const report = previewReport(digest, Date.now());
-  const { approval } = report;
+  const { approvals } = report;
   const paths = writeReport(options.out, {
     [fileName("preview", report.stack, "md")]: previewMarkdown(report),
     [fileName("preview", report.stack, "html")]: previewHtml(report),
     [fileName("preview", report.stack, "json")]: previewJson(report),
-    ...(approval === undefined
-      ? {}
-      : { [fileName("plan", report.stack, "json")]: formatPlanFile(approval.plan) }),
+    ...Object.fromEntries(
+      approvals.map(({ cluster, plan }) => [
+        fileName(
+          "plan",
+          `${report.stack.split("/").at(-1) ?? ""}${cluster === "" ? "" : `-${cluster}`}`,
+          "json",
+        ),
+        formatPlanFile(plan),
+      ]),
+    ),
   });
   printLine(bold(report.verdict.text));
   for (const { severity, resource, text } of digest.messages)
     if (severity === "error") printLine(`\n${resource === undefined ? "" : `${resource}: `}${text.trim()}`);
   for (const path of paths) printLine(`  ${path}`);
-  if (approval !== undefined) printLine(`  plan ${approval.digest}`);
+  for (const { cluster, digest } of approvals)
+    printLine(`  plan ${cluster === "" ? "" : `of ${cluster} `}${digest}`);
   if (options.variables !== undefined) addLines(options.variables, previewVariables(report));
   if (digest.failed) return 2;
   if (options.expectNoChanges && hasChanges(report)) return 3;

@@ -24,6 +24,8 @@ export interface Step {
   urn: string;
   type: string;
   name: string;
+  /** URN of the component that it belongs to. */
+  parent?: string;
   old?: ResourceState;
   new?: ResourceState;
   /** Properties whose change makes a replacement necessary. */
@@ -53,6 +55,7 @@ export interface Message {
 const record = z.record(z.string(), z.unknown());
 
 const stateSchema = z.object({
+  parent: z.string().nullish(),
   inputs: record.nullish(),
   outputs: record.nullish(),
   custom: z.boolean().nullish(),
@@ -163,6 +166,8 @@ function stepsOf(raw: readonly RawStep[]): Step[] {
     const old =
       known?.old ?? (isCreation(given.op) || before == null ? undefined : toResourceState(before, type));
     const made = isDeletion(given.op) || after == null ? known?.new : toResourceState(after, type);
+    const parent = after?.parent ?? before?.parent ?? known?.parent;
+    if (parent != null && parent !== "") step.parent = parent;
     if (old !== undefined) step.old = old;
     if (made !== undefined) step.new = made;
     byUrn.set(given.urn, step);

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { redactMessage } from "../digest/values.ts";
-import type { Digest } from "../digest/digest.ts";
+import { splitByCluster } from "./clusters.ts";
+import type { Digest, Step } from "../digest/digest.ts";
 
 export const kubernetesUpgradeType = "talos-node:index:KubernetesUpgrade";
 
@@ -10,8 +11,13 @@ export interface KubernetesChange {
   to: string;
 }
 
-/** Undefined where the preview leaves it is, or only begins to own it. */
-export function kubernetesChange({ steps }: Digest): KubernetesChange | undefined {
+/** One for each cluster whose Kubernetes changes. */
+export function kubernetesChanges({ steps }: Digest): KubernetesChange[] {
+  return splitByCluster(steps).flatMap(({ resources }) => changeOf(resources) ?? []);
+}
+
+/** Undefined where the preview leaves it as it is, or only begins to own it. */
+function changeOf(steps: readonly Step[]): KubernetesChange | undefined {
   const step = steps.find(({ type, operation }) => type === kubernetesUpgradeType && operation === "update");
   // After an upgrade that was not finished, and after a refresh, what runs is in the state alone.
   const before = step?.old?.outputs["kubernetesVersion"] ?? step?.old?.inputs["kubernetesVersion"];

@@ -6,6 +6,7 @@ import type { Digest, Step } from "../digest/digest.ts";
 import { unknownMark, type Properties } from "../digest/values.ts";
 import { configurationPlan, type ConfigurationPlan } from "./configuration.ts";
 import { controlPlanes, plannedPlaces, type Place } from "./order.ts";
+import { splitByCluster } from "./clusters.ts";
 import { preflightResults, preflightType, type PreflightResult } from "./plan.ts";
 import { propertyChanges, type PropertyChange } from "./propertyDiff.ts";
 import { parseTimeline, type Image, type Timeline } from "./timeline.ts";
@@ -14,7 +15,10 @@ export const nodeUpgradeType = "talos-node:index:NodeUpgrade";
 
 /** What will be done with one node. */
 export interface NodePlan extends Place {
+  /** With its cluster's in a program with several: `edge/cp1`. */
   name: string;
+  /** Name of its cluster in a program with several; empty otherwise. */
+  cluster: string;
   address: string;
   role: "controlplane" | "worker";
   /**
@@ -41,8 +45,21 @@ export interface NodePlan extends Place {
   configuration: ConfigurationPlan;
 }
 
-/** Every node of the stack, in the order of the rollout. */
+/** Every node of the stack, cluster by cluster in the order of the rollout. */
 export function nodePlans(digest: Digest): NodePlan[] {
+  return splitByCluster(digest.steps).flatMap(({ name: cluster, resources }) => {
+    const plans = clusterPlans({ ...digest, steps: resources });
+    if (cluster === "") return plans;
+    return plans.map((plan) => ({
+      ...plan,
+      cluster,
+      name: `${cluster}/${plan.name}`,
+      group: `${plan.group} of ${cluster}`,
+    }));
+  });
+}
+
+function clusterPlans(digest: Digest): NodePlan[] {
   const upgrades = digest.steps.filter(({ type }) => type === nodeUpgradeType);
   const plan = preflightResults(digest);
   const leaving = leavingMembers(digest);
@@ -143,6 +160,7 @@ function nodePlan(
   const action = isReset ? "reset" : actionOf(step, from, to, fate);
   return {
     name,
+    cluster: "",
     address: textOrEmpty(inputs["node"]),
     role: inputs["role"] === "controlplane" ? "controlplane" : "worker",
     action,

@@ -1,7 +1,8 @@
 import type { Digest, Message } from "../digest/digest.ts";
-import { planToApprove, type PlanToApprove } from "./approvedPlan.ts";
+import { plansToApprove, type PlanToApprove } from "./approvedPlan.ts";
 import type { ConfigurationPlan } from "./configuration.ts";
-import { kubernetesChange } from "./kubernetes.ts";
+import { kubernetesChanges } from "./kubernetes.ts";
+import { splitByCluster } from "./clusters.ts";
 import { nodePlans, type NodePlan } from "./nodes.ts";
 import { countsOf, resourceChanges, type Counts, type ResourceChange } from "./resources.ts";
 import { driverPlans, machineLosses, storageLosses, type DriverPlan, type StorageLoss } from "./storage.ts";
@@ -28,8 +29,8 @@ export interface PreviewReport {
   resources: ResourceChange[];
   errors: MessageGroup[];
   warnings: MessageGroup[];
-  /** What is done to the nodes, and the digest by which it is approved. Undefined where it was not looked for, or is not known yet. */
-  approval?: PlanToApprove;
+  /** What is done to the nodes of each cluster, and the digest by which it is approved. None where it was not looked for, or is not known yet. */
+  approvals: PlanToApprove[];
 }
 
 export interface Estimate {
@@ -57,7 +58,6 @@ export function previewReport(digest: Digest, made: number): PreviewReport {
   const counts = countsOf(digest);
   const errors = groupMessages(digest.messages, "error");
   const lastTook = estimate(nodes);
-  const approval = planToApprove(digest);
   return {
     project: digest.project,
     stack: digest.stack,
@@ -70,13 +70,13 @@ export function previewReport(digest: Digest, made: number): PreviewReport {
       counts,
       errors: errors.length,
       failed: digest.failed,
-      isNewCluster: isNewCluster(digest),
-      kubernetes: kubernetesChange(digest),
+      isNewCluster: areNewClusters(digest, nodes),
+      kubernetes: kubernetesChanges(digest),
     }),
     counts,
     nodes,
     ...(lastTook === undefined ? {} : { lastTook }),
-    ...(approval === undefined ? {} : { approval }),
+    approvals: plansToApprove(digest),
     configurations: configurationGroups(nodes),
     losses,
     drivers,
@@ -94,15 +94,36 @@ export function hasChanges({ verdict, counts }: PreviewReport): boolean {
   return verdict.level !== "nothing" && create + update + replace + deleted > 0;
 }
 
-function isNewCluster({ steps }: Digest): boolean {
-  return steps.some(
-    ({ type, operation }) => type === "talos:machine/bootstrap:Bootstrap" && operation === "create",
+/** Are all nodes that come into the stack those of new clusters? */
+function areNewClusters({ steps }: Digest, nodes: readonly NodePlan[]): boolean {
+  const known = splitByCluster(steps).filter(
+    ({ resources }) =>
+      !resources.some(
+        ({ type, operation }) => type === "talos:machine/bootstrap:Bootstrap" && operation === "create",
+      ),
   );
+  const coming = nodes.filter(({ action }) => action === "look" || action === "join");
+  return !coming.some(({ cluster }) => known.some(({ name }) => name === cluster));
 }
 
-/** Group after group, in each the longest lane: control planes have one. */
+/** Clusters go at the same time. */
 function estimate(nodes: NodePlan[]): Estimate | undefined {
-  const due = nodes.filter(({ action }) => action === "upgrade" || action === "look");
+  const each = [...Map.groupBy(nodes, ({ cluster }) => cluster).values()]
+    .map(clusterEstimate)
+    .filter((found) => found !== undefined);
+  if (each.length === 0) return undefined;
+  return {
+    seconds: Math.max(...each.map(({ seconds }) => seconds)),
+    known: each.reduce((sum, { known }) => sum + known, 0),
+    due: nodes.filter(isDue).length,
+  };
+}
+
+const isDue = ({ action }: NodePlan) => action === "upgrade" || action === "look";
+
+/** Group after group, in each the longest lane: control planes have one. */
+function clusterEstimate(nodes: NodePlan[]): Estimate | undefined {
+  const due = nodes.filter(isDue);
   const timed = due.filter(({ last }) => last?.result === "upgraded");
   if (timed.length === 0) return undefined;
   const mean = (role: NodePlan["role"]) => {

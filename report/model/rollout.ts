@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { nameOf, redactMessage } from "../digest/values.ts";
+import { splitByCluster, type ClusterResources } from "./clusters.ts";
 import { kubernetesTimeline, kubernetesUpgradeType, type KubernetesTimeline } from "./kubernetes.ts";
 import { nodeUpgradeType } from "./nodes.ts";
 import { preflightType } from "./plan.ts";
@@ -51,6 +52,7 @@ const stateSchema = z.object({
         z.object({
           urn: z.string(),
           type: z.string(),
+          parent: z.string().optional(),
           delete: z.boolean().nullish(),
           outputs: z.record(z.string(), z.unknown()).nullish(),
           initErrors: z.array(z.string()).nullish(),
@@ -103,27 +105,65 @@ export function rolloutReport(state: unknown, made: number): RolloutReport {
   }
   // What was replaced stays in the state until it is deleted.
   const resources = (parsed.data.deployment.resources ?? []).filter((one) => one.delete !== true);
-  const nodes = resources.filter(({ type }) => type === nodeUpgradeType).map(nodeOf);
-  const rollouts = rolloutsOf([
-    ...resources.filter(({ type }) => type === preflightType).flatMap((one) => completedHops(one, nodes)),
-    ...nodes.flatMap((node) => (node.timeline === undefined ? [] : [{ ...node, timeline: node.timeline }])),
-  ]);
-  const kubernetes = kubernetesTimeline(
-    resources.find(({ type }) => type === kubernetesUpgradeType)?.outputs,
-  );
+  const clusters = splitByCluster(resources).map(clusterReport);
   const [, stack = "", project = ""] = /^urn:pulumi:(.*?)::(.*?)::/.exec(resources[0]?.urn ?? "") ?? [];
-  const [latest] = rollouts;
+  const kubernetes = shownTimeline(clusters.flatMap((cluster) => cluster.kubernetes ?? []));
   return {
     project,
     stack,
     made,
-    ...addKubernetesVerdict(rolloutVerdict(latest, nodes), kubernetes),
+    ...uniteVerdicts(clusters),
+    rollouts: clusters.flatMap(({ rollouts }) => rollouts).toSorted((a, b) => b.started - a.started),
+    ...(kubernetes === undefined ? {} : { kubernetes }),
+    never: clusters.flatMap(({ never }) => never),
+  };
+}
+
+type ClusterReport = Pick<RolloutReport, "result" | "verdict" | "rollouts" | "kubernetes" | "never"> & {
+  name: string;
+};
+
+/** Clusters are upgraded independently of each other, and their nodes may have the same names. */
+function clusterReport({ name: cluster, resources }: ClusterResources<StateResource>): ClusterReport {
+  const own = resources.filter(({ type }) => type === nodeUpgradeType).map(nodeOf);
+  const hops = resources.filter(({ type }) => type === preflightType);
+  const named = <Node extends RolloutNode>(node: Node): Node =>
+    cluster === "" ? node : { ...node, name: `${cluster}/${node.name}` };
+  const rollouts = rolloutsOf(
+    [
+      ...hops.flatMap((one) => completedHops(one, own)),
+      ...own.flatMap((node) => (node.timeline === undefined ? [] : [{ ...node, timeline: node.timeline }])),
+    ].map(named),
+  );
+  const nodes = own.map(named);
+  const kubernetes = kubernetesTimeline(
+    resources.find(({ type }) => type === kubernetesUpgradeType)?.outputs,
+  );
+  return {
+    name: cluster,
+    ...addKubernetesVerdict(rolloutVerdict(rollouts[0], nodes), kubernetes),
     rollouts,
     ...(kubernetes === undefined ? {} : { kubernetes }),
     never: nodes
       .filter(({ timeline }) => timeline === undefined)
       .map(({ timeline: _timeline, ...node }) => node),
   };
+}
+
+/** The upgrade of Kubernetes to show: one that did not end well, otherwise the latest. */
+function shownTimeline(timelines: readonly KubernetesTimeline[]): KubernetesTimeline | undefined {
+  const latestFirst = timelines.toSorted((a, b) => b.started - a.started);
+  return latestFirst.find(({ ended }) => ended !== "upgraded") ?? latestFirst[0];
+}
+
+function uniteVerdicts(clusters: readonly ClusterReport[]): Pick<RolloutReport, "result" | "verdict"> {
+  const [only] = clusters;
+  if (only !== undefined && clusters.length === 1) return { result: only.result, verdict: only.verdict };
+  const result = (["failed", "done"] as const).find((one) =>
+    clusters.some((cluster) => cluster.result === one),
+  );
+  const verdict = clusters.map((cluster) => `${cluster.name}: ${cluster.verdict}`).join(" ");
+  return { result: result ?? "none", verdict };
 }
 
 type StateResource = NonNullable<z.infer<typeof stateSchema>["deployment"]["resources"]>[number];

@@ -1,3 +1,4 @@
+import { clusterNames, splitByCluster } from "./clusters.ts";
 import type { NodePlan } from "./nodes.ts";
 import type { Digest, Step } from "../digest/digest.ts";
 
@@ -88,13 +89,15 @@ const lossMeanings: readonly LossMeaning[] = [
 
 /** Deletions and replacements that may lose data or access to it, the most severe first. */
 export function storageLosses({ steps }: Digest): StorageLoss[] {
+  const clusterOf = clusterNames(steps);
   return lossMeanings.flatMap(({ type, deleted, replaced }) =>
     steps.flatMap((step) => {
       if (!type.test(step.type) || (step.operation !== "delete" && step.operation !== "replace")) return [];
       if (step.operation === "delete" && step.old?.retainOnDelete === true) return [];
+      const cluster = clusterOf(step);
       return [
         {
-          what: `${kindOf(step.type)} ${objectName(step)}`,
+          what: `${kindOf(step.type)} ${objectName(step)}${cluster === "" ? "" : ` of ${cluster}`}`,
           operation: step.operation,
           meaning: step.operation === "delete" ? deleted : replaced,
           protected: step.old?.protect === true,
@@ -119,6 +122,8 @@ export function machineLosses(nodes: readonly NodePlan[]): StorageLoss[] {
 /** A driver of this program, and what happens to it. */
 export interface DriverPlan {
   name: string;
+  /** Name of its cluster in a program with several; empty otherwise. */
+  cluster: string;
   fate: "stays" | "new" | "changes" | "goes";
 }
 
@@ -130,6 +135,10 @@ const drivers = {
 
 /** The storage drivers of the stack. */
 export function driverPlans({ steps }: Digest): DriverPlan[] {
+  return splitByCluster(steps).flatMap(({ name, resources }) => driversOf(name, resources));
+}
+
+function driversOf(cluster: string, steps: readonly Step[]): DriverPlan[] {
   return Object.entries(drivers).flatMap(([component, name]) => {
     const token = `talos-iscsi:index:${component}`;
     const own = steps.filter(({ urn }) => (urn.split("::")[2] ?? "").split("$").includes(token));
@@ -145,7 +154,7 @@ export function driverPlans({ steps }: Digest): DriverPlan[] {
           : moved
             ? "changes"
             : "stays";
-    return [{ name, fate } as const];
+    return [{ name, cluster, fate } as const];
   });
 }
 

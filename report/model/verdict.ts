@@ -26,8 +26,8 @@ export interface VerdictFacts {
   errors: number;
   failed: boolean;
   isNewCluster: boolean;
-  /** Undefined where it stays. */
-  kubernetes: KubernetesChange | undefined;
+  /** One for each cluster where it changes. */
+  kubernetes: readonly KubernetesChange[];
 }
 
 export function verdictOf(facts: VerdictFacts): Verdict {
@@ -42,7 +42,7 @@ export function verdictOf(facts: VerdictFacts): Verdict {
   const { create, update, replace, delete: deleted } = facts.counts;
   if (create + update + replace + deleted === 0) return { level: "nothing", text: "Nothing changes." };
   if (facts.losses.length > 0) return { level: "danger", text };
-  const disturbs = facts.kubernetes !== undefined || facts.nodes.some(({ reboot }) => reboot !== "no");
+  const disturbs = facts.kubernetes.length > 0 || facts.nodes.some(({ reboot }) => reboot !== "no");
   return { level: disturbs ? "careful" : "calm", text };
 }
 
@@ -95,9 +95,9 @@ function nodesPart({ nodes, isNewCluster }: VerdictFacts): string {
 }
 
 function kubernetesPart({ kubernetes }: VerdictFacts): string {
-  if (kubernetes === undefined) return "";
-  const { from, to } = kubernetes;
-  return `Kubernetes goes from ${from} to ${to}, one node at a time: API servers and kubelets restart`;
+  if (kubernetes.length === 0) return "";
+  const ways = [...new Set(kubernetes.map(({ from, to }) => `from ${from} to ${to}`))];
+  return `Kubernetes goes ${ways.join(" and ")}, one node at a time: API servers and kubelets restart`;
 }
 
 function configurationPart({ nodes }: VerdictFacts): string {
@@ -114,11 +114,12 @@ function driversPart(drivers: DriverPlan[]): string {
   if (drivers.every(({ fate }) => fate === "stays")) return "storage drivers stay";
   const fateText = { goes: "WILL BE DELETED", changes: "changes", new: "is new", stays: "stays" } as const;
   return drivers
-    .map(({ name, fate }) =>
-      name === "Snapshot controller"
-        ? `the snapshot controller ${fateText[fate]}`
-        : `the ${name} driver ${fateText[fate]}`,
-    )
+    .map(({ name, cluster, fate }) => {
+      const of = cluster === "" ? "" : ` of ${cluster}`;
+      return name === "Snapshot controller"
+        ? `the snapshot controller${of} ${fateText[fate]}`
+        : `the ${name} driver${of} ${fateText[fate]}`;
+    })
     .join(", ");
 }
 

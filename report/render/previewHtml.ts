@@ -35,7 +35,7 @@ export function previewHtml(report: PreviewReport): string {
       <p class="eyebrow">
         Preview of <b>${project}/${stack}</b> · ${formatMoment(report.made)} ·
         ${report.refreshed ? "compared with the live cluster" : "compared with the stack's state"}
-        ${report.approval === undefined ? "" : h` · plan <code>${report.approval.digest}</code>`}
+        ${report.approvals.map(({ cluster, digest }) => h` · plan ${cluster === "" ? "" : `of ${cluster} `}<code>${digest}</code>`)}
       </p>
       <header class="verdict ${verdict.level}">
         <p class="label">${levelText[verdict.level]}</p>

@@ -29,7 +29,10 @@ export function previewMarkdown(report: PreviewReport, limit: number = markdownL
     `## ${signs[verdict.level]} ${escapeMarkdown(verdict.text)}`,
     `Preview of ${inlineCode(`${project}/${stack}`)}, ${formatMoment(report.made)}, compared with ${report.refreshed ? "the live cluster" : "the stack's state"}: ` +
       `${counts.create} to create, ${counts.update} to update, ${counts.replace} to replace, ${counts.delete} to delete, ${counts.same} unchanged.`,
-    ...(report.approval === undefined ? [] : [`Plan ${inlineCode(report.approval.digest)}.`]),
+    ...report.approvals.map(
+      ({ cluster, digest }) =>
+        `Plan ${cluster === "" ? "" : `of ${escapeMarkdown(cluster)} `}${inlineCode(digest)}.`,
+    ),
   ].join("\n\n");
   const parts = [
     head,

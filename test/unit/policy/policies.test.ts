@@ -28,8 +28,9 @@ async function found(policy: string, resources: StackResource[], config: object 
 const id = "c9078f9419961640c712a8bf2bb9174933dfcf1da383fd8ea2b7dc21493f8bac";
 const installer = `factory.talos.dev/metal-installer/${id}:v1.13.9`;
 
+const nodeType = "talos-node:index:NodeUpgrade";
 const node = (name: string, more: Record<string, unknown> = {}) =>
-  resource("talos-node:index:NodeUpgrade", `upgrade-${name}`, {
+  resource(nodeType, `upgrade-${name}`, {
     name,
     role: name.startsWith("cp") ? "controlplane" : "worker",
     talosVersion: "v1.13.9",
@@ -236,6 +237,23 @@ describe("odd-control-planes", () => {
     expect((await found("odd-control-planes", nodes)).map(({ message }) => message)).toEqual([
       expect.stringContaining("2 control planes (cp8, cp9)") as string,
     ]);
+  });
+
+  test("counts those of each cluster where addresses are the same, behind different endpoints", async () => {
+    const clusters = ["edge1", "edge2"].flatMap((name): StackResource[] => {
+      const component = resource("talos-iscsi:index:IscsiCluster", name, {});
+      const rollout = { ...resource("talos-iscsi:index:RollingUpgrade", name, {}), parent: component.urn };
+      const member = {
+        ...resource(nodeType, `${name}-upgrade-cp1`, {
+          name: "cp1",
+          role: "controlplane",
+          controlPlanes: ["10.0.0.11"],
+        }),
+        parent: rollout.urn,
+      };
+      return [component, rollout, member];
+    });
+    expect(await found("odd-control-planes", clusters)).toEqual([]);
   });
 
   test("accepts one, three, and a stack without nodes", async () => {
