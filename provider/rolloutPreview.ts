@@ -27,6 +27,7 @@ import { silentProgress } from "./progress.ts";
 import { hasUnknown, type Properties } from "./secrets.ts";
 import { previewWaits } from "./rollout/previewWaits.ts";
 import { Session, type Surroundings } from "./session.ts";
+import { shareConnections } from "./sharedConnections.ts";
 import { shareLists } from "./sharedLists.ts";
 import { KubernetesError } from "./kubernetes.ts";
 import { guard } from "./steps/guard.ts";
@@ -67,6 +68,8 @@ export async function previewRollout(
   if (hasUnknown(needed)) return undefined;
   const impatient = shareLists({
     ...surroundings,
+    // With hops, each node is looked at three times. Nothing here drops a connection that others use.
+    ...(inputs["hops"] === undefined ? {} : { talos: shareConnections(() => surroundings.talos()) }),
     timeouts: { ...surroundings.timeouts, guardMs: 0, recoveryMs: 0 },
   });
   const known = hasUnknown(kubeconfig)

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
+import { connectActor } from "../../talos/api/actor.ts";
 import { hopInputs } from "./hopsHarness.ts";
 import { createHarness, expectFailure } from "./nodeUpgradeHarness.ts";
 import { SimulatedCluster } from "./simulatedCluster.ts";
@@ -16,6 +17,17 @@ afterEach(async () => cluster?.stop());
 const patient = () => createHarness(undefined, { probeMs: 5_000 });
 const upgrades = () => names.map((name) => cluster.node(name).snapshot().upgrades);
 const missing = (image: string): string => image.replace(/[0-9a-f]{64}/, "f".repeat(64));
+
+it("a preview with hops connects to each node once", async () => {
+  const connected: string[] = [];
+  const own = createHarness(undefined, { probeMs: 5_000 }, (connection) => {
+    connected.push(connection.node ?? connection.endpoint);
+    return connectActor(connection);
+  });
+  const { failures } = await own.provider.check(urn, {}, hopInputs(cluster, names, "v1.12.11"));
+  expect(failures).toEqual([]);
+  expect(connected.sort()).toEqual(cluster.nodes.map(({ address }) => address).sort());
+});
 
 describe("images of a rollout through several minor releases", () => {
   it("are checked before the first node changes, those of later hops and the last one too", async () => {
