@@ -17,7 +17,7 @@ import { checkPreflight, inputFailures, type CheckFailure } from "./check.ts";
 import { planDeployment } from "./deploymentPlan.ts";
 import { checkReleaseReadsContract } from "./contractFit.ts";
 import type { DetailedDiffResult, Details } from "./detailedDiff.ts";
-import { checkTalosconfigExpiry } from "./certificates/expiry.ts";
+import { checkTalosconfigExpiry, checkTalosconfigRole } from "./certificates/expiry.ts";
 import { wallClockMs } from "./clock.ts";
 import { describeImage } from "../talos/nodeOutlook.ts";
 import { refuseEtcdJoins } from "./guards/etcdJoin.ts";
@@ -68,9 +68,10 @@ export class ReadinessResource implements PluginResource {
 
   /** Whether the nodes can be reached at all, and problems that the nodes' own guards don't check. */
   async checkAgainstNodes(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
-    const now = wallClockMs(this.#surroundings);
+    const [now, sink] = [wallClockMs(this.#surroundings), this.#surroundings.statusOf(urn)];
     const failures = [
-      ...checkTalosconfigExpiry(inputs, now, this.#surroundings.statusOf(urn)),
+      ...checkTalosconfigExpiry(inputs, now, sink),
+      ...checkTalosconfigRole(inputs, changesNodes(before, inputs), sink),
       ...checkReleaseReadsContract(before, inputs),
     ];
     if (failures.length > 0 || readinessInputs(inputs).preview) return failures;
@@ -326,6 +327,21 @@ function isLookDue(state: Properties, news: Properties): boolean {
       last !== undefined && ["talosVersion", "image", "schematicId"].some((key) => last[key] !== node[key])
     );
   });
+}
+
+/** As far as settings tell: a node may also have been changed by hand. */
+function changesNodes(before: Properties, inputs: Properties): boolean {
+  if (before["nodes"] === undefined) return true;
+  if (hasUnknown(before["nodes"]) || hasUnknown(inputs["nodes"])) return false;
+  const { configurations } = inputs;
+  return (
+    isLookDue(before, inputs) ||
+    findLeaving(before, inputs).length > 0 ||
+    configurationsDiffer(
+      before["configurations"],
+      isRecord(configurations) ? hashesOf(configurations) : undefined,
+    )
+  );
 }
 
 const fateText: Record<Departure["way"], string> = {

@@ -8,12 +8,23 @@ const noticeDays = 60;
 
 /** When a certificate (PEM, or base64 of it) expires; undefined if it is invalid. */
 function expiryOf(certificate: string): Date | undefined {
+  return parseCertificate(certificate)?.validToDate;
+}
+
+function parseCertificate(certificate: string): X509Certificate | undefined {
   try {
     const pem = certificate.startsWith("-----BEGIN") ? certificate : Buffer.from(certificate, "base64");
-    return new X509Certificate(pem).validToDate;
+    return new X509Certificate(pem);
   } catch {
     return undefined;
   }
+}
+
+/** The Talos roles of a client certificate (siderolabs/talos pkg/machinery/role): its organizations. Empty if it is invalid. */
+export function talosRoles(certificate: string): string[] {
+  const subject = parseCertificate(certificate)?.subject ?? "";
+  // Several organizations are one part of the name, as Go writes them.
+  return subject.split(/\n| \+ /).flatMap((part) => /^O=(os:.+)$/.exec(part)?.[1] ?? []);
 }
 
 /** The client certificate of a kubeconfig's first user; undefined if it has none, as with a token or a login command. */

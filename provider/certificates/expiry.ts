@@ -1,6 +1,6 @@
 import { coded } from "../../talos/errorCodes.ts";
 import type { TalosCredentials } from "../../talos/api/credentials.ts";
-import { expiryNotice, clientCertificateOf } from "../../talos/clientCertificates.ts";
+import { clientCertificateOf, expiryNotice, talosRoles } from "../../talos/clientCertificates.ts";
 import type { CheckFailure } from "../check.ts";
 import type { StatusSink } from "../progress.ts";
 import { hasUnknown, type Properties } from "../secrets.ts";
@@ -60,6 +60,28 @@ export function checkTalosconfigExpiry(
     lateFix: `${renewal} (talosctl gen config --with-secrets secrets.yaml --output-types talosconfig, cluster.secrets.talosconfig).`,
     ...{ now, sink },
   });
+}
+
+/**
+ * Talos lets only os:admin read and apply machine configurations, and install images (siderolabs/talos v1.13 services/machined.go). A certificate without a
+ * role may do everything in a cluster without RBAC.
+ */
+export function checkTalosconfigRole(
+  { clientConfiguration }: Properties,
+  changesNodes: boolean,
+  sink: StatusSink,
+): CheckFailure[] {
+  if (hasUnknown(clientConfiguration)) return [];
+  const roles = talosRoles((clientConfiguration as TalosCredentials | undefined)?.clientCertificate ?? "");
+  if (roles.length === 0 || roles.includes("os:admin")) return [];
+  const reason = coded(
+    "node-access-denied",
+    `the talosconfig has only the role ${roles.join(", ")}; changing nodes needs os:admin`,
+    "Provide a talosconfig with os:admin, or set cluster.renewCredentials: true, which issues one from the cluster's CA.",
+  );
+  if (changesNodes) return [{ property: "", reason }];
+  sink.warn(reason);
+  return [];
 }
 
 /** The kubeconfig. If this deployment renews it, it isn't known beforehand. */

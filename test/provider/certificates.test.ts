@@ -164,6 +164,38 @@ describe("with a running cluster", () => {
     expect(over.warnings).toEqual([]);
   });
 
+  it("the preview refuses changes with a talosconfig that may only read, and warns where nothing changes", async () => {
+    const { caCertificate } = cluster.credentials;
+    const limited = async (...organizations: string[]): Promise<TalosCredentials> => {
+      const leaf = await issueLeaf(ca, {
+        commonName: "",
+        organizations,
+        usages: ["client"],
+        keyKind: "ed25519",
+        days: 9_000,
+      });
+      return { caCertificate, clientCertificate: base64(leaf.certificate), clientKey: base64(leaf.key) };
+    };
+    const denied =
+      /^the talosconfig has only the role os:reader, os:operator; changing nodes needs os:admin \[node-access-denied\]\. Provide/;
+    const weak = readiness(await limited("os:reader", "os:operator"));
+    const judge = async (before: Properties, inputs: Properties) => {
+      const { provider, warnings } = createHarness(undefined, { probeMs: 3_000 });
+      const { failures = [] } = await provider.check(urnOf("RolloutReadiness"), before, inputs);
+      return { reasons: failures.map(({ reason }) => reason), warnings };
+    };
+    expect((await judge({}, weak)).reasons).toEqual([expect.stringMatching(denied) as string]);
+    const other = { ...weak, schematicId: "1".repeat(64) };
+    expect((await judge(other, weak)).reasons).toEqual([expect.stringMatching(denied) as string]);
+    const unchanged = await judge(weak, weak);
+    expect(unchanged.reasons.join()).not.toContain("os:admin");
+    expect(unchanged.warnings[0]).toMatch(denied);
+    for (const roles of [["os:admin"], ["os:reader", "os:admin"], []])
+      expect(JSON.stringify(await judge({}, readiness(await limited(...roles))))).not.toContain(
+        "only the role",
+      );
+  });
+
   it("nodes accept issued credentials after the talosconfig has expired", async () => {
     const issued = await issueCredentials(own, Date.now());
     const { warnings, reasons } = await preview(0, issued);
