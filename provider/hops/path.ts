@@ -66,7 +66,7 @@ export function missingMinors(version: string, node: NodeWithHops): Contract[] {
 }
 
 /** A node's inputs for one hop: another release, the rest unchanged. The Kubernetes release of the settings applies after the last step. */
-function inputsForHop({ kubernetesVersion: _last, ...node }: NodeWithHops, hop: Hop): NodeWithHops {
+function inputsForHop({ kubernetesVersion: _last, ...node }: NodeWithHops, hop: Partial<Hop>): NodeWithHops {
   return { ...node, ...hop };
 }
 
@@ -99,20 +99,33 @@ export interface HopStage {
   nodes: NodeWithHops[];
 }
 
-/** The next hop; undefined if every node is at most one step from its release. The others wait for the nodes furthest behind. */
+/**
+ * The next hop; undefined if every node is at most one step from its release. Nodes further ahead wait for it. A node whose own release is of that minor goes there with it: left to
+ * its own upgrade, the others' hops would leave it several minor releases behind.
+ */
 export function nextHopStage(
   nodes: readonly NodeWithHops[],
   found: ReadonlyMap<string, Pick<RunningImage, "version">>,
 ): HopStage | undefined {
+  let hasHops = false;
   const next = nodes.flatMap((node) => {
     const running = found.get(node.name);
     const [hop] = running === undefined ? [] : remainingHops(running, node);
-    return hop === undefined ? [] : [inputsForHop(node, hop)];
+    hasHops ||= hop !== undefined;
+    if (hop !== undefined) return [inputsForHop(node, hop)];
+    return running !== undefined && isOlderMinor(running.version, node.talosVersion)
+      ? [inputsForHop(node, {})]
+      : [];
   });
-  if (next.length === 0) return undefined;
+  if (!hasHops) return undefined;
   const minor = Math.min(...next.map(({ talosVersion }) => talosMinor(talosVersion) ?? Infinity));
   const due = next.filter(({ talosVersion }) => talosMinor(talosVersion) === minor);
   return { release: [...new Set(due.map(({ talosVersion }) => talosVersion))].join(", "), nodes: due };
+}
+
+function isOlderMinor(release: string, than: string): boolean {
+  const [one, other] = [talosMinor(release), talosMinor(than)];
+  return one !== undefined && other !== undefined && one < other;
 }
 
 /** Whether a node goes now: it takes this hop, or no node has one left. */
