@@ -6,7 +6,14 @@
  * test/tools/schematicDifferential.test.ts compares it with the factory's own package.
  */
 import { compareKeys } from "./goYamlKeys.ts";
-import { isBlank, isBreak, isPrintable, isSpaceForGo, plainMeansString } from "./goYamlScalar.ts";
+import {
+  isBlank,
+  isBreak,
+  isPrintable,
+  isSpaceForGo,
+  plainMeansString,
+  resolvesToString,
+} from "./goYamlScalar.ts";
 
 /** A value as Go's `any` would hold it after reading JSON or YAML; objects are maps, whose keys are sorted. */
 export type GoValue =
@@ -18,6 +25,7 @@ export type GoValue =
   | readonly GoValue[]
   | GoStruct
   | GoPlain
+  | GoNode
   | { readonly [key: string]: GoValue };
 
 /** A Go struct: its fields keep their order. */
@@ -31,6 +39,15 @@ export class GoStruct {
 
 /** A scalar that is not a string, as its type writes it: `0o644`. */
 export class GoPlain {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** A string that its type writes as a node: without the quotes that older parsers would need. */
+export class GoNode {
   readonly text: string;
 
   constructor(text: string) {
@@ -130,6 +147,7 @@ function writeValue(page: Page, value: GoValue, indent: number, place: Place): v
   if (isList(value)) writeSequence(page, value, indent, place);
   else if (value instanceof GoStruct) writeMapping(page, value.fields, indent, place);
   else if (value instanceof GoPlain) writePlain(page, value.text);
+  else if (value instanceof GoNode) writeString(page, value.text, indent, place, resolvesToString);
   else if (typeof value === "object" && value !== null)
     writeMapping(page, sortedEntries(value), indent, place);
   else if (typeof value === "string") writeString(page, value, indent, place);
@@ -197,8 +215,14 @@ function writePlain(page: Page, text: string): void {
 
 type Style = "plain" | "single" | "double" | "literal";
 
-function writeString(page: Page, text: string, indent: number, place: Place): void {
-  const style = page.portable && !readsBack(text) ? "double" : styleOf(text, place);
+function writeString(
+  page: Page,
+  text: string,
+  indent: number,
+  place: Place,
+  mayBePlain = plainMeansString,
+): void {
+  const style = page.portable && !readsBack(text) ? "double" : styleOf(text, place, mayBePlain);
   if (style === "plain") return writePlain(page, text);
   const inner = innerIndent(indent, place);
   if (style === "literal") writeLiteral(page, text, inner);
@@ -211,14 +235,14 @@ function readsBack(text: string): boolean {
   return !/[\u2028\u2029]/.test(text) && !(text.includes("\n") && /^[\n \t]/.test(text));
 }
 
-function styleOf(text: string, place: Place): Style {
+function styleOf(text: string, place: Place, mayBePlain: (text: string) => boolean): Style {
   const allowed = allowedStyles(text);
   if (text.includes("\n")) {
     // Literal style needs a visible character; a text of only white space is quoted.
     const visible = [...text].some((character) => !isSpaceForGo(character));
     return visible && allowed.literal && place !== "simple key" ? "literal" : "double";
   }
-  if (!plainMeansString(text)) return "double";
+  if (!mayBePlain(text)) return "double";
   if (allowed.plain && text !== "") return "plain";
   return allowed.single ? "single" : "double";
 }

@@ -27,9 +27,14 @@ const BASE_60 = /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$/;
 const KEYWORD =
   /^(?:|~|null|Null|NULL|true|True|TRUE|false|False|FALSE|<<|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$/;
 
-/** Whether the text, written without quotes, would be read back as this very string. */
+/** Whether the library writes this string without quotes: they are not needed, for older parsers either. */
 export function plainMeansString(text: string): boolean {
-  if (KEYWORD.test(text) || OLD_BOOLEAN.test(text) || BASE_60.test(text)) return false;
+  return resolvesToString(text) && !OLD_BOOLEAN.test(text) && !BASE_60.test(text);
+}
+
+/** Whether the text, written without quotes, would be read back as this very string. */
+export function resolvesToString(text: string): boolean {
+  if (KEYWORD.test(text)) return false;
   if (/^[-+0-9]/.test(text))
     return !(isTimestamp(text) || isInteger(text) || isFloat(text.replaceAll("_", "")));
   if (text.startsWith(".")) return !isFloat(text);

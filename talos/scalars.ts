@@ -28,8 +28,10 @@ export function isZero(tree: Tree | undefined, shape: Shape | undefined): boolea
       return isLeaf(tree) && isZeroScalar(tree, shape.type);
     case "leaf": {
       if (!isLeaf(tree)) return false;
-      const { zero = [], fold, empty } = shape.rule;
+      const { zero = [], fold, empty, octal } = shape.rule;
       if (tree.text === "") return empty !== true;
+      if (octal === true) return integerText(tree.text) === "0";
+      if (shape.name === "v1alpha1.DiskSize") return sizeInBytes(tree.text) === 0;
       return (
         zero.includes(tree.text) ||
         (fold === true && zero.some((text) => equalsIgnoringCase(text, tree.text)))
@@ -103,17 +105,34 @@ const NANOSECONDS: Readonly<Record<string, number>> = {
 
 /** A duration in seconds: `5m`, `5m0s` and `300s` are `300s`. Undefined if invalid. */
 export function durationText(text: string): string | undefined {
+  const total = nanoseconds(text);
+  return total === undefined ? undefined : `${decimal(total, 9)}s`;
+}
+
+/** As Go's time.ParseDuration: what is less than a nanosecond is cut off. */
+function nanoseconds(text: string): bigint | undefined {
   const match =
     /^([-+]?)((?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h)(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*)$/.exec(
       text,
     );
-  if (match === null) return text === "0" ? "0s" : undefined;
+  if (match === null) return text === "0" ? 0n : undefined;
   const [, sign = "", parts = ""] = match;
-  const total = [...parts.matchAll(/([\d.]+)([a-zµμ]+)/g)].reduce(
-    (sum, [, count, unit = ""]) => sum + Number(count) * (NANOSECONDS[unit] ?? 0),
-    0,
+  const total = [...parts.matchAll(/(\d*)(\.\d*)?([a-zµμ]+)/g)].reduce(
+    (sum, [, whole = "", fraction = "", unit = ""]) => {
+      const each = NANOSECONDS[unit] ?? 0;
+      return sum + BigInt(whole) * BigInt(each) + BigInt(Math.trunc(Number(`0${fraction}`) * each));
+    },
+    0n,
   );
-  return `${sign === "-" && total !== 0 ? "-" : ""}${total / 1e9}s`;
+  return sign === "-" ? -total : total;
+}
+
+/** A number of units of 10^-digits: `1500` with three digits is `1.5`. */
+function decimal(value: bigint, digits: number): string {
+  const text = String(value < 0n ? -value : value).padStart(digits + 1, "0");
+  const fraction = digits === 0 ? "" : text.slice(-digits).replace(/0+$/, "");
+  const whole = text.slice(0, text.length - digits);
+  return `${value < 0n ? "-" : ""}${whole}${fraction === "" ? "" : `.${fraction}`}`;
 }
 
 /** The bytes of a unit in any case, such as `kB`, `KiB` or `g`; undefined for others (github.com/dustin/go-humanize, ParseBytes). */
@@ -124,9 +143,24 @@ export function unitBytes(unit: string): number | undefined {
   return (binary === "" ? 1000 : 1024) ** " kmgtpe".indexOf(letter.toLowerCase() || " ");
 }
 
-/** As Go writes it: 5m0s. */
+/** The bytes of a size such as `100 GB` or `1,024`, rounded down as ParseBytes does; undefined if invalid. */
+export function sizeInBytes(text: string): number | undefined {
+  const [, digits = "", unit = ""] = /^([\d.,]*)\s*([a-z]*)$/i.exec(text) ?? [];
+  const bytes = Number(digits.replaceAll(",", "")) * (unitBytes(unit) ?? NaN);
+  return digits === "" || !Number.isFinite(bytes) ? undefined : Math.floor(bytes);
+}
+
+/** As Go's Duration.String writes it: 5m0s, 1.5ms. */
 export function goDuration(leaf: Leaf): string {
-  const seconds = Number(scalarText(leaf, "duration").slice(0, -1));
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
-  return `${hours > 0 ? `${hours}h` : ""}${hours > 0 || minutes > 0 ? `${minutes}m` : ""}${seconds % 60}s`;
+  const total = nanoseconds(leaf.text);
+  if (total === undefined) return leaf.text;
+  const [sign, size] = total < 0n ? ["-", -total] : ["", total];
+  if (size === 0n) return "0s";
+  if (size < 1_000n) return `${sign}${size}ns`;
+  if (size < 1_000_000n) return `${sign}${decimal(size, 3)}µs`;
+  if (size < 1_000_000_000n) return `${sign}${decimal(size, 6)}ms`;
+  const minutes = size / 60_000_000_000n;
+  const seconds = `${decimal(size % 60_000_000_000n, 9)}s`;
+  if (minutes === 0n) return `${sign}${seconds}`;
+  return `${sign}${minutes < 60n ? "" : `${minutes / 60n}h`}${minutes % 60n}m${seconds}`;
 }
