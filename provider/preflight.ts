@@ -6,6 +6,7 @@ import { imageTrials } from "./hops/imageTrials.ts";
 import {
   findKubernetesHops,
   kubernetesHopProblem,
+  tryKubernetesHopImages,
   upgradeKubernetesForHops,
   type KubernetesHopCall,
 } from "./hops/kubernetes.ts";
@@ -54,12 +55,13 @@ export async function preflight(
     look: () => withSurvey(wanted, call, (survey) => checkUpgradePaths(survey, { ...call, nodes: wanted })),
     images: async (found) => {
       const trials = inputs["prePull"] === false ? [] : imageTrials(wanted, found);
-      if (trials.length > 0)
-        await withSurvey(
-          trials.map((trial) => trial.wanted),
-          call,
-          (survey) => survey.tryPulls(trials, wanted.length),
-        );
+      if (trials.length === 0) return;
+      await withSurvey(
+        trials.map((trial) => trial.wanted),
+        call,
+        (survey) => survey.tryPulls(trials, wanted.length),
+      );
+      await tryKubernetesHopImages({ ...call, nodes: wanted }, found);
     },
     survey: ({ release, nodes }) => withSurvey(nodes, { ...call, what: `the hop to ${release}` }, complete),
     done: ({ release }) => changed.noteHop(release),

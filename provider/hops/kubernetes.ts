@@ -1,12 +1,14 @@
 import { kubernetesMinor, kubernetesStops, oldestKubernetesFor } from "../../talos/kubernetesPath.ts";
 import type { KubernetesUpgradeInputs } from "../kubernetesUpgrade/inputs.ts";
 import { lookAtCluster, releasesIn, type ClusterLook } from "../kubernetesUpgrade/look.ts";
+import { tryImagesOnTheWay } from "../kubernetesUpgrade/prePull.ts";
 import { compareReleases } from "../kubernetesUpgrade/releases.ts";
 import { findObstacles, upgradeThroughMinors } from "../kubernetesUpgrade/upgrade.ts";
 import { refusedError, Work } from "../kubernetesUpgrade/work.ts";
 import type { ErrorCode } from "../../talos/errorCodes.ts";
 import type { Surroundings } from "../session.ts";
-import type { NodeWithHops } from "./path.ts";
+import { runsWantedImage, type NodeFacts } from "../facts.ts";
+import { releasesAhead, type NodeWithHops } from "./path.ts";
 
 /** What hops need of the cluster's Kubernetes. */
 export interface KubernetesHopCall {
@@ -92,6 +94,26 @@ export async function kubernetesHopProblem(
     const findings = await findObstacles(work, look, true);
     const lasting = findings.filter(({ code, mayPass }) => !mayPass && !judgedByWays.includes(code));
     return lasting.length === 0 ? undefined : refusedError(work, lasting);
+  } finally {
+    work.close();
+  }
+}
+
+/** Pulls the images of these upgrades once, or refuses all: a missing one must not be found between hops. */
+export async function tryKubernetesHopImages(
+  call: KubernetesHopCall,
+  found: ReadonlyMap<string, NodeFacts>,
+): Promise<void> {
+  const ways = call.nodes.flatMap((node) => {
+    const facts = found.get(node.name);
+    return facts === undefined || runsWantedImage(facts, node) ? [] : [releasesAhead(facts, node)];
+  });
+  const hops = await findKubernetesHops(call, ways);
+  if (hops === undefined) return;
+  const { surroundings, urn, signal } = call;
+  const work = await Work.open(surroundings, urn, hops.inputs, signal);
+  try {
+    await tryImagesOnTheWay(work, hops.look.nodes, [...hops.stops.keys()]);
   } finally {
     work.close();
   }

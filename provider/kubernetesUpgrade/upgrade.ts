@@ -18,7 +18,7 @@ import {
   type ClusterLook,
 } from "./look.ts";
 import { applyManifests, manifestFindings, setProxyRelease } from "./manifests.ts";
-import { prePullImages } from "./prePull.ts";
+import { prePullImages, tryImagesOnTheWay } from "./prePull.ts";
 import { compareReleases, minorOf, removedApisInUse, stepFindings } from "./releases.ts";
 import { upgradeStaticPod } from "./staticPods.ts";
 import { KubernetesUpgradeError, OutsideWindow, refusedError, type Work } from "./work.ts";
@@ -105,6 +105,7 @@ export async function upgradeThroughMinors(
       // Don't start a path that would stop halfway.
       await requireNoObstacle(last, look);
       requirePlanApproval(last, look);
+      if (done.length === 0) await tryImagesOnTheWay(last, look.nodes, [next, ...way.slice(1)]);
     } catch (error) {
       return { ok: false, error: toUpgradeError(last, error), notes: last.notes };
     } finally {

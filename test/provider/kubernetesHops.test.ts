@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
 import { connectActor } from "../../talos/api/actor.ts";
+import { TalosError } from "../../talos/api/errors.ts";
 import { kubernetesProblem } from "../../talos/releases.ts";
 import { componentReleases, KubernetesCluster } from "./kubernetesUpgradeHarness.ts";
 import { expectFailure, inputsFor } from "./nodeUpgradeHarness.ts";
@@ -172,6 +173,23 @@ it("is refused before the first hop if Kubernetes cannot be upgraded, or a relea
   expect(message).toContain("things of g/v1 (gone in v1.30)");
   expect(upgrades()).toEqual([0, 0]);
   expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
+});
+
+it("is refused before the first hop if an image of its upgrades is missing", async () => {
+  const { provider } = own.provider((connection) => {
+    const talos = connectActor(connection);
+    const pull = talos.pullLegacy.bind(talos);
+    talos.pullLegacy = async (image, ...more) => {
+      if (!image.endsWith("kube-scheduler:v1.31.2")) return pull(image, ...more);
+      throw new TalosError("notFound", "cp1", "MachineService.ImagePull", `${image}: not found`);
+    };
+    return talos;
+  });
+  const { message } = await expectFailure(provider.create(urn, inputsTo("v1.13.9")));
+  expect(message).toMatch(
+    /^pull: .*kube-scheduler:v1\.31\.2 on cp1 .*\[pull-failed\]\. Nothing was upgraded\./,
+  );
+  expect([own.applies(), upgrades()]).toEqual([{ cp1: 0, w1: 0 }, [0, 0]]);
 });
 
 it("is read again for the next preview if only Kubernetes was postponed", async () => {

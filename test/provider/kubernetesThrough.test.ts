@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Properties } from "../../provider/secrets.ts";
 import { unwrap } from "../../provider/secrets.ts";
+import { connectActor } from "../../talos/api/actor.ts";
+import { TalosError } from "../../talos/api/errors.ts";
 import { componentReleases, KubernetesCluster, urn } from "./kubernetesUpgradeHarness.ts";
 import { expectFailure } from "./nodeUpgradeHarness.ts";
 
@@ -101,4 +103,34 @@ it("an upgrade does not go back to an older patch release in between", async () 
   expect(kubelets()).toEqual(
     ["v1.34.9", "v1.35.4", to].map((release) => `ghcr.io/siderolabs/kubelet:${release}`),
   );
+});
+
+/** The registry lacks a release; all pulls, in order. */
+function lacking(release: string, pulls: string[]): typeof connectActor {
+  return (connection) => {
+    const talos = connectActor(connection);
+    const pull = talos.pullLegacy.bind(talos);
+    talos.pullLegacy = async (image, ...more) => {
+      pulls.push(image);
+      if (image.includes(release))
+        throw new TalosError("notFound", "cp1", "MachineService.ImagePull", `${image}: not found`);
+      return pull(image, ...more);
+    };
+    return talos;
+  };
+}
+
+it("an upgrade does not start if an image of a later release is missing", async () => {
+  const state = await own.adopted(own.provider().provider, { kubernetesVersion: from });
+  const pulls: string[] = [];
+  const { provider } = own.provider(lacking("v1.35.4", pulls));
+  const { message } = await expectFailure(provider.update("kubernetes", urn, state, wanted()));
+  expect(message).toMatch(
+    /^pull: .*kube-apiserver:v1\.35\.4 on cp1 .*not found \[pull-failed\]\. Nothing was upgraded\./,
+  );
+  expect(own.applies()).toEqual({ cp1: 0, w1: 0 });
+
+  pulls.length = 0;
+  await provider.update("kubernetes", urn, state, wanted({ prePull: false }));
+  expect(pulls).toEqual([]);
 });
