@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { memberSchema, membershipSchema } from "../talos/inputs/clusterMembership.ts";
+import type { DeployedDriver, memberSchema, membershipSchema } from "../talos/inputs/clusterMembership.ts";
 import type { NamedResourceInputs, ResourceInputs } from "./resourceInputs.ts";
 import { secretOnce } from "./outputs.ts";
 import type { DrainArgs } from "./drainArgs.ts";
@@ -35,6 +35,13 @@ export interface ClusterMembershipArgs {
   timeoutSeconds: number;
   /** As for a NodeUpgrade, for removals with a reset. Default: no approval is required. */
   approval?: pulumi.Input<Record<string, unknown>> | undefined;
+  /**
+   * The CSI drivers that the program deploys, by name: removing one, or moving it to another pool or array, is refused while the cluster has volumes of it.
+   * Default: none.
+   */
+  drivers?: Record<string, DeployedDriver> | undefined;
+  /** Names of drivers whose volumes are given up: these may go or move. Not kept in the state. Default: none. */
+  acceptDriverChanges?: string[] | undefined;
 }
 
 /**
@@ -55,6 +62,9 @@ export class ClusterMembership extends pulumi.CustomResource {
       clientConfiguration: secretOnce(args.clientConfiguration),
       ...(args.kubeconfig === undefined ? {} : { kubeconfig: secretOnce(args.kubeconfig) }),
     };
+    // Stacks without drivers stay unchanged.
+    if (Object.keys(args.drivers ?? {}).length === 0) delete inputs.drivers;
+    if (args.acceptDriverChanges?.length === 0) delete inputs.acceptDriverChanges;
     super(
       "talos-node:index:ClusterMembership",
       name,

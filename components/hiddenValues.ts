@@ -4,14 +4,18 @@ import { isDistinctive } from "../talos/secrecy/known.ts";
 /** Names and addresses of objects, which make up their URNs and IDs. */
 const NAMES = new Set(["name", "namespace", "kind", "apiVersion"]);
 
+/** Whether a text contains one of these values. */
+export function hidesText(values: readonly string[]): (text: string) => boolean {
+  return (text) => values.some((value) => text === value || (isDistinctive(value) && text.includes(value)));
+}
+
 /**
  * Marks every input of a resource and its children that contains one of these values as a Pulumi secret, so that it is encrypted in state, previews, plans and
  * history. For values that were provided as secrets but appear in places that are not secret by themselves: a user's name, a mount option.
  */
 export function hideValues(values: readonly string[]): pulumi.ResourceTransformation[] {
   if (values.length === 0) return [];
-  const has = (text: string): boolean =>
-    values.some((value) => text === value || (isDistinctive(value) && text.includes(value)));
+  const has = hidesText(values);
   const contains = (value: unknown): boolean => {
     if (typeof value === "string" || typeof value === "number") return has(String(value));
     if (typeof value !== "object" || value === null) return false;

@@ -3,6 +3,7 @@ import { coded } from "../talos/errorCodes.ts";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { csiNamespaces } from "./csi/csiProblems.ts";
+import { deployedDrivers } from "./csi/deployedDrivers.ts";
 import { JovianDssCsi } from "./csi/joviandss.ts";
 import { PrivilegedNamespace } from "./csi/privilegedNamespace.ts";
 import { SnapshotController } from "./csi/snapshots.ts";
@@ -10,7 +11,7 @@ import { SynologyCsi } from "./csi/synology.ts";
 import { drainArgs, drainUnlessDefault } from "./drainArgs.ts";
 import { storageGateArgs } from "./storageGateArgs.ts";
 import { ClusterMembership } from "./clusterMembership.ts";
-import { hideValues } from "./hiddenValues.ts";
+import { hidesText, hideValues } from "./hiddenValues.ts";
 import { FactoryImage } from "./factoryImage.ts";
 import { nodeImages, nodeParts, type NodeImages } from "./nodeImages.ts";
 import {
@@ -202,6 +203,8 @@ export function declareCluster(
       ...clientAccess,
       drain,
       timeoutSeconds: upgrade.timeout,
+      drivers: deployedDrivers(settings, hidesText(settings.hidden.values)),
+      acceptDriverChanges: wanted.acceptDriverChanges,
       ...approval,
     },
     { ...inScope, dependsOn: cluster.ready },

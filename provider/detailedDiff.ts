@@ -3,7 +3,7 @@ import type { DiffResult, Provider } from "@pulumi/pulumi/provider/provider.js";
 import provproto from "@pulumi/pulumi/proto/provider_pb.js";
 import { canonicalJson } from "../talos/values.ts";
 import type { Properties } from "./secrets.ts";
-import { alwaysSecret } from "./state.ts";
+import { alwaysSecret, inputsWithoutUpdate } from "./state.ts";
 
 /** How one property changes, by path: `plan.cp1`, `changes[3]`. Additions are shown without an old value. */
 export type Details = Record<string, "add" | "delete" | "update">;
@@ -51,7 +51,10 @@ export function serveDetailedDiffs(provider: DetailingProvider): void {
       const read = implementation["read"] as grpc.handleUnaryCall<provproto.ReadRequest, unknown>;
       const readAsNow: typeof read = (call, callback) => {
         copyInputCredentials(call.request);
-        read.call(implementation, call, callback);
+        read.call(implementation, call, (error, response, ...rest) => {
+          if (response instanceof provproto.ReadResponse) keepStoredInputs(call.request, response);
+          callback(error, response, ...rest);
+        });
       };
       implementation["read"] = readAsNow;
     }
@@ -65,6 +68,15 @@ function copyInputCredentials(request: provproto.ReadRequest): void {
   for (const key of alwaysSecret) {
     const current = inputs?.get(key);
     if (current !== undefined && outputs?.has(key) === true) outputs.set(key, current);
+  }
+}
+
+/** Inputs that are no outputs are unknown to the SDK's server: they stay as they are. */
+function keepStoredInputs(request: provproto.ReadRequest, response: provproto.ReadResponse): void {
+  const [stored, read] = [request.getInputs()?.getFieldsMap(), response.getInputs()?.getFieldsMap()];
+  for (const key of inputsWithoutUpdate) {
+    const current = stored?.get(key);
+    if (current !== undefined) read?.set(key, current);
   }
 }
 

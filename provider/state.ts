@@ -11,6 +11,12 @@ import { toTimelineProperty } from "./timeline.ts";
  */
 export const alwaysSecret: readonly string[] = ["clientConfiguration", "kubeconfig"];
 
+/**
+ * Inputs of a ClusterMembership that change without an update, like credentials: the drivers the program deploys, and former ones that may still be there. They
+ * are no outputs, so a refresh, which knows only the outputs, must keep the inputs (provider/detailedDiff.ts).
+ */
+export const inputsWithoutUpdate: readonly string[] = ["drivers", "leavingDrivers"];
+
 /** Inputs without the credentials. */
 export function withoutCredentials(inputs: Properties): Properties {
   return Object.fromEntries(Object.entries(inputs).filter(([key]) => !alwaysSecret.includes(key)));

@@ -225,6 +225,13 @@ const clusterSchema = sectionSchema({
     .describe(
       "Configuration paths that nodes may lose: `machine.sysctls`, `RegistryMirrorConfig[docker.io]`.",
     ),
+  acceptDriverChanges: z
+    .array(
+      z.string(must("a CSI driver's name")).min(1, must("a CSI driver's name")),
+      must("a list of CSI drivers"),
+    )
+    .default([])
+    .describe("CSI drivers that may go, or change pools, despite their volumes."),
   checkHardware: checkHardwareSchema,
   renewCredentials: renewCredentialsSchema,
   podSubnets: cidrsSchema.optional().describe("Default: 10.244.0.0/16."),

@@ -62,6 +62,7 @@ export const errorCodes = [
   "upgrade-refused",
   // drains, storage, Kubernetes
   "drain-pods",
+  "driver-in-use",
   "kubernetes-access",
   "kubernetes-unreachable",
   "node-not-in-kubernetes",

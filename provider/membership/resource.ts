@@ -5,11 +5,12 @@ import { checkKubeconfigExpiry } from "../certificates/expiry.ts";
 import type { CheckFailure } from "../check.ts";
 import { wallClockMs } from "../clock.ts";
 import type { AddedInputs, PluginResource } from "../pluginResource.ts";
-import { refusedProperty } from "../refusals.ts";
+import { refusedInput, refusedProperty } from "../refusals.ts";
 import { hasUnknown, wrap, type Properties, type Unwrapped } from "../secrets.ts";
 import type { StatusSink } from "../progress.ts";
 import type { Surroundings } from "../session.ts";
-import { alwaysSecret } from "../state.ts";
+import { alwaysSecret, inputsWithoutUpdate } from "../state.ts";
+import { checkDriverChanges } from "../storage/driverChanges.ts";
 import { UnfinishedError } from "../unfinished.ts";
 import { checkMembership } from "./checkMembership.ts";
 import { knownMembers } from "../../talos/members.ts";
@@ -48,12 +49,25 @@ export class MembershipResource implements PluginResource {
     return checkKubeconfigExpiry(inputs, wallClockMs(this.#surroundings), this.#surroundings.statusOf(urn));
   }
 
-  /** Why a removal is refused, in a preview: passed as an extra input, so that the preflight reports it with everything else. */
+  /**
+   * Drivers that leave are checked in every run. Why a change is refused in a preview is passed as an extra input, so that the preflight reports it with
+   * everything else.
+   */
   async deriveInputs(urn: string, before: Properties, inputs: Properties): Promise<AddedInputs> {
-    const kept: AddedInputs = { added: {}, dropped: ["preview"] };
+    const isPreview = inputs["preview"] === true;
+    const looking = { surroundings: this.#surroundings, urn, isPreview };
+    const { failures, leaving } = await checkDriverChanges(looking, before, inputs);
+    const added = Object.keys(leaving).length === 0 ? {} : { leavingDrivers: leaving };
+    const derived: AddedInputs = { added, dropped: ["preview", "acceptDriverChanges"] };
+    if (!isPreview) return { ...derived, failures };
+    const refusals = [...(await this.#refusedDepartures(urn, before, inputs)), ...failures];
+    return { ...derived, added: { ...added, ...refusedInput(refusals) } };
+  }
+
+  async #refusedDepartures(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
     const known = before["nodes"] !== undefined && !hasUnknown([before["nodes"], inputs["nodes"]]);
-    if (inputs["preview"] !== true || !known || hasUnknown(inputs["clientConfiguration"])) return kept;
-    if (pendingDepartures(before, inputs).length === 0) return kept;
+    if (!known || hasUnknown(inputs["clientConfiguration"])) return [];
+    if (pendingDepartures(before, inputs).length === 0) return [];
     // The diff shows what happens to each node.
     const warnings: string[] = [];
     const sink = { ...silentSink, warn: (text: string) => void warnings.push(text) };
@@ -66,10 +80,10 @@ export class MembershipResource implements PluginResource {
         this.#stop,
       );
       this.#heldWarnings.set(urn, { of: requestedMembership(inputs), warnings });
-      return kept;
+      return [];
     } catch (error) {
       if (!(error instanceof RemovalRefused)) throw error;
-      return { ...kept, added: { [refusedProperty]: error.message } };
+      return [{ property: "", reason: error.message }];
     }
   }
 
@@ -82,6 +96,11 @@ export class MembershipResource implements PluginResource {
     if (hasUnknown(news["nodes"])) return {};
     const leaving = pendingDepartures(state, news);
     const { changed, details } = memberDetails(oldInputs, news);
+    // The resource must change, or the preflight would get the refusal of the last deployment: none.
+    if (news[refusedProperty] !== undefined) {
+      details[refusedProperty] = "add";
+      changed.push(refusedProperty);
+    }
     if (leaving.length === 0)
       return changed.length === 0 ? { changes: false } : { changes: true, changed, details };
     if (hasUnknown(news["clientConfiguration"])) return {};
@@ -99,7 +118,7 @@ export class MembershipResource implements PluginResource {
   }
 
   async create(_urn: string, { values, secrets }: Unwrapped): Promise<{ id: string; outs: Properties }> {
-    const outs = { ...values, members: membersByName(knownMembers({ nodes: values["nodes"] })) };
+    const outs = { ...outputs(values), members: membersByName(knownMembers({ nodes: values["nodes"] })) };
     return { id: "membership", outs: wrap(outs, [...secrets, ...alwaysSecret]) };
   }
 
@@ -112,13 +131,13 @@ export class MembershipResource implements PluginResource {
     const marked = [...secrets, ...alwaysSecret];
     try {
       const members = await changeMembership(this.#surroundings, urn, state, values, this.#stop);
-      return wrap({ ...values, members: membersByName(members) }, marked);
+      return wrap({ ...outputs(values), members: membersByName(members) }, marked);
     } catch (error) {
       if (!(error instanceof MembershipError)) throw error;
       throw new UnfinishedError(
         error.message,
         id,
-        wrap({ ...values, members: membersByName(error.members) }, marked),
+        wrap({ ...outputs(values), members: membersByName(error.members) }, marked),
       );
     }
   }
@@ -126,6 +145,11 @@ export class MembershipResource implements PluginResource {
   inputsOf({ members: _members, ...inputs }: Properties): Properties {
     return inputs;
   }
+}
+
+/** Without the inputs that change without an update. */
+function outputs(values: Properties): Properties {
+  return Object.fromEntries(Object.entries(values).filter(([key]) => !inputsWithoutUpdate.includes(key)));
 }
 
 const doNothing = (): void => undefined;
@@ -144,6 +168,7 @@ function memberDetails(oldInputs: Properties, news: Properties): { changed: stri
     "members",
     "approval",
     refusedProperty,
+    ...inputsWithoutUpdate,
     ...alwaysSecret,
   ]);
   const nodes = changedInputs(before ?? {}, after ?? {});

@@ -76,9 +76,9 @@ export function describeSession(session: IscsiSession): string {
 }
 
 /** The first entries, and how many more there are. */
-export function listFirst(entries: readonly string[]): string {
-  const more = entries.length - shownAtMost;
-  return entries.slice(0, shownAtMost).join("; ") + (more > 0 ? `; and ${more} more` : "");
+export function listFirst(entries: readonly string[], atMost = shownAtMost): string {
+  const more = entries.length - atMost;
+  return entries.slice(0, atMost).join("; ") + (more > 0 ? `; and ${more} more` : "");
 }
 
 function describeTargetPortal({ target, portal }: IscsiSession): string {

@@ -11,6 +11,7 @@ import {
   roleSchema,
   secondsSchema,
   textSchema,
+  textsSchema,
 } from "./fields.ts";
 
 export const onRemoveSchema = z.enum(["keep", "reset"], must('"keep" or "reset"'));
@@ -25,6 +26,23 @@ export const memberSchema = z.object({
   onRemove: onRemoveSchema.exactOptional(),
 });
 
+/** A CSI driver that the program deploys, and what decides where it looks for its volumes. */
+export const deployedDriverSchema = z.object({
+  /** Its section of the settings. */
+  section: textSchema,
+  /** The one pool that all its volumes are in. */
+  pool: textSchema.exactOptional(),
+  /** The first part of its targets' names. */
+  targetPrefix: textSchema.exactOptional(),
+  /** The arrays that its volumes are on. */
+  arrays: textsSchema.exactOptional(),
+});
+
+export type DeployedDriver = z.output<typeof deployedDriverSchema>;
+
+/** Drivers by their CSI name. */
+export const deployedDriversSchema = z.record(z.string(), deployedDriverSchema, must("drivers by name"));
+
 /** The inputs of a ClusterMembership without its nodes, which are a list or a map of members. */
 export const membershipSchema = z.strictObject({
   clientConfiguration: credentialsSchema,
@@ -36,5 +54,9 @@ export const membershipSchema = z.strictObject({
   timeoutSeconds: secondsSchema.default(1800),
   /** As for a NodeUpgrade. */
   approval: recordSchema.exactOptional(),
+  /** Absent: none. */
+  drivers: deployedDriversSchema.exactOptional(),
+  /** Names of drivers whose volumes are given up. Not kept in the state. */
+  acceptDriverChanges: textsSchema.exactOptional(),
   preview: flagSchema.exactOptional(),
 });

@@ -143,6 +143,22 @@ describe("the plugin process, driven as by the engine", () => {
     expect(node.snapshot()).toMatchObject({ version: "v1.13.9", upgrades: 1, reboots: 1 });
   });
 
+  it("keeps the list of drivers in a refresh, whose outputs lack it", async () => {
+    const membership = "talos-node:index:ClusterMembership";
+    const drivers = { "csi.san.synology.com": { section: "synology", arrays: ["192.168.0.20"] } };
+    const { inputs, failures } = await plugin.check(membership, {
+      nodes: { w1: { node: cluster.node("w1").address, role: "worker" } },
+      clientConfiguration: { ...cluster.credentials },
+      ...{ onRemove: "keep", drain: {}, timeoutSeconds: 8, drivers },
+    });
+    expect(failures).toEqual({});
+    const { id, state } = await plugin.create(membership, inputs);
+    expect(state).not.toHaveProperty("drivers");
+    const read = await plugin.read(membership, id, { inputs, state });
+    expect(read.inputs).toEqual(inputs);
+    expect(read.state).toEqual(state);
+  });
+
   it("stores a machine configuration once, and finds a change by hand from it", async () => {
     const configurationType = "talos-node:index:NodeConfiguration";
     const node = cluster.node("w1");
