@@ -1,6 +1,7 @@
 import { digestFromText } from "../report/digest/read.ts";
 import { DigestError, type Digest } from "../report/digest/digest.ts";
 import { countsOf, type Counts } from "../report/model/resources.ts";
+import { hasCode } from "../talos/errorCodes.ts";
 import { AcceptError } from "./acceptError.ts";
 import { bootsBetween, type FoundNode } from "./nodes.ts";
 import { summarizeFailure, type Finished, type Pulumi } from "./pulumiCommand.ts";
@@ -128,7 +129,16 @@ class AcceptanceRun {
 
   async drift(): Promise<void> {
     const finished = await this.#pulumi("refresh", "--preview-only", "--expect-no-changes", "--diff");
-    this.#recordCommand("no drift", finished, "The cluster matches the stack's state.", "There is drift.");
+    // A node that could not be read keeps its state, which is no change.
+    if (finished.code === 0 && hasCode(`${finished.stdout}\n${finished.stderr}`, "node-unreachable"))
+      this.#record(
+        "no drift",
+        ["Not every node could be read; the step `nodes` says why."],
+        "The cluster could not be compared with the stack's state.",
+        finished.seconds,
+      );
+    else
+      this.#recordCommand("no drift", finished, "The cluster matches the stack's state.", "There is drift.");
   }
 
   async lookAt(wanted: readonly WantedNode[], outputs: StackOutputs): Promise<void> {

@@ -17,7 +17,11 @@ import { checkPreflight, inputFailures, type CheckFailure } from "./check.ts";
 import { planDeployment } from "./deploymentPlan.ts";
 import { checkReleaseReadsContract } from "./contractFit.ts";
 import type { DetailedDiffResult, Details } from "./detailedDiff.ts";
-import { checkTalosconfigExpiry, checkTalosconfigRole } from "./certificates/expiry.ts";
+import {
+  checkTalosconfigExpiry,
+  checkTalosconfigRole,
+  checkTalosconfigUsable,
+} from "./certificates/expiry.ts";
 import { wallClockMs } from "./clock.ts";
 import { describeImage } from "../talos/nodeOutlook.ts";
 import { refuseEtcdJoins } from "./guards/etcdJoin.ts";
@@ -70,6 +74,7 @@ export class ReadinessResource implements PluginResource {
   async checkAgainstNodes(urn: string, before: Properties, inputs: Properties): Promise<CheckFailure[]> {
     const [now, sink] = [wallClockMs(this.#surroundings), this.#surroundings.statusOf(urn)];
     const failures = [
+      ...checkTalosconfigUsable(inputs),
       ...checkTalosconfigExpiry(inputs, now, sink),
       ...checkTalosconfigRole(inputs, changesNodes(before, inputs), sink),
       ...checkReleaseReadsContract(before, inputs),

@@ -9,7 +9,7 @@ Exit codes:
   0  the report is written
   1  no report could be made
   2  the report is written, and the preview failed: its errors are in it
-  3  --expect-no-changes, and something changes
+  3  --expect-no-changes, and something changes or, with --refresh, a node could not be read
   4  --refuse-storage-loss, and something of the storage is deleted or replaced`;
 
 const command = new Command("preview:report")

@@ -7,6 +7,7 @@ import { hasChanges, previewReport } from "./model/preview.ts";
 import { previewHtml } from "./render/previewHtml.ts";
 import { previewJson, previewVariables } from "./render/previewJson.ts";
 import { previewMarkdown } from "./render/previewMarkdown.ts";
+import { hasCode } from "../talos/errorCodes.ts";
 import { ReportError } from "./reportError.ts";
 import { formatPlanFile } from "../talos/rolloutPlan.ts";
 
@@ -50,8 +51,17 @@ export async function runPreviewReport(options: PreviewOptions): Promise<number>
     printLine(`  plan ${cluster === "" ? "" : `of ${cluster} `}${digest}`);
   if (options.variables !== undefined) addLines(options.variables, previewVariables(report));
   if (digest.failed) return 2;
-  if (options.expectNoChanges && hasChanges(report)) return 3;
+  if (options.expectNoChanges && (hasChanges(report) || !isCompared(digest))) return 3;
   return options.refuseStorageLoss && report.losses.length > 0 ? 4 : 0;
+}
+
+/** A refresh that could not read a node shows no change of it, and proves none. */
+function isCompared({ refreshed, messages }: Digest): boolean {
+  const unread = messages.filter(({ text }) => hasCode(text, "node-unreachable"));
+  if (!refreshed || unread.length === 0) return true;
+  printLine("\nNot every node could be compared with the stack's state:");
+  for (const { resource, text } of unread) printLine(`  ${resource ?? "the stack"}: ${text}`);
+  return false;
 }
 
 async function loadDigest({ stack, from, refresh, expectNoChanges }: PreviewOptions): Promise<Digest> {

@@ -1,5 +1,7 @@
+import { X509Certificate } from "node:crypto";
+import { createSecureContext } from "node:tls";
 import { coded } from "../../talos/errorCodes.ts";
-import type { TalosCredentials } from "../../talos/api/credentials.ts";
+import { pemCredentials, type TalosCredentials } from "../../talos/api/credentials.ts";
 import { clientCertificateOf, expiryNotice, talosRoles } from "../../talos/clientCertificates.ts";
 import type { CheckFailure } from "../check.ts";
 import type { StatusSink } from "../progress.ts";
@@ -60,6 +62,25 @@ export function checkTalosconfigExpiry(
     lateFix: `${renewal} (talosctl gen config --with-secrets secrets.yaml --output-types talosconfig, cluster.secrets.talosconfig).`,
     ...{ now, sink },
   });
+}
+
+/** Damaged credentials, or an encrypted key, can't reach any node: a refresh would only warn of each, and an unchanged preview ask none. */
+export function checkTalosconfigUsable({ clientConfiguration }: Properties): CheckFailure[] {
+  if (clientConfiguration === undefined || hasUnknown(clientConfiguration)) return [];
+  try {
+    const { ca, certificate: cert, key } = pemCredentials(clientConfiguration as TalosCredentials);
+    new X509Certificate(ca); // a secure context ignores a damaged one
+    createSecureContext({ cert, key });
+    return [];
+  } catch (error) {
+    const seen = error instanceof Error ? error.message : String(error);
+    const reason = coded(
+      "node-certificate",
+      `the certificates or the key of the talosconfig cannot be used: ${seen}`,
+      `Copy the talosconfig again, with an unencrypted key. ${renewal}.`,
+    );
+    return [{ property: "", reason }];
+  }
 }
 
 /**

@@ -187,7 +187,12 @@ export class KubernetesUpgradeResource implements PluginResource {
     if (look.silent.length > 0) {
       this.#surroundings
         .statusOf(urn)
-        .warn(`not every node could be read, so the state is kept as it was: ${silentText(look)}`);
+        .warn(
+          coded(
+            "node-unreachable",
+            `not every node could be read, so the state is kept as it was: ${silentText(look)}`,
+          ),
+        );
       return state;
     }
     const running = releaseTable(look);

@@ -1,4 +1,4 @@
-import { createPrivateKey, webcrypto, X509Certificate } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, webcrypto, X509Certificate } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { createAuthority, issueLeaf, type Authority } from "../../lab/pki.ts";
@@ -194,6 +194,31 @@ describe("with a running cluster", () => {
       expect(JSON.stringify(await judge({}, readiness(await limited(...roles))))).not.toContain(
         "only the role",
       );
+  });
+
+  it("the preview refuses credentials that no connection can use, even if nothing changes", async () => {
+    const [good, other] = [await goodFor(9_000), await goodFor(9_000)];
+    const damaged = base64("-----BEGIN CERTIFICATE-----\nCANARYc4n4ry\n-----END CERTIFICATE-----\n");
+    const { privateKey } = generateKeyPairSync("ed25519", {
+      privateKeyEncoding: { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "x" },
+      publicKeyEncoding: { type: "spki", format: "pem" },
+    });
+    for (const change of [
+      { clientCertificate: damaged },
+      { caCertificate: damaged },
+      { clientKey: other.clientKey },
+      { clientKey: base64(privateKey) },
+    ]) {
+      const weak = readiness({ ...good, ...change });
+      const { provider } = createHarness(undefined, { probeMs: 3_000 });
+      const { failures = [] } = await provider.check(urnOf("RolloutReadiness"), weak, weak);
+      expect(failures.map(({ reason }) => reason)).toEqual([
+        expect.stringMatching(
+          /^the certificates or the key of the talosconfig cannot be used: .* \[node-certificate\]\. Copy/,
+        ) as string,
+      ]);
+      expect(JSON.stringify(failures)).not.toMatch(/c4n4ry/i);
+    }
   });
 
   it("nodes accept issued credentials after the talosconfig has expired", async () => {

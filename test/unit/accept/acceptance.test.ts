@@ -102,6 +102,14 @@ it("a replaced resource that waits for its deletion is no node", async () => {
 });
 
 describe("an acceptance run", () => {
+  it("does not take a node that could not be read for one without drift", async () => {
+    const warning =
+      "warning: w1 (10.0.0.21) could not be read; its state is unchanged: refused [node-unreachable]";
+    for (const finished of [done(warning), done("", 0, warning)])
+      expect(resultOf((await run(false, { answers: { refresh: finished } })).run, "no drift")).toBe("failed");
+    expect(resultOf((await run(false)).run, "no drift")).toBe("passed");
+  });
+
   it("changes nothing without --up", async () => {
     const { asked, run: found } = await run(false);
     expect(found.result).toBe("passed");

@@ -10,6 +10,29 @@ afterEach(() => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
+it("proves no drift if a node could not be read", async () => {
+  folder = mkdtempSync(join(tmpdir(), "talos-iscsi-report-"));
+  const from = join(folder, "preview.json");
+  const urn = "urn:pulumi:prod::talos-iscsi::talos-node:index:NodeUpgrade::upgrade-w1";
+  const warning = {
+    severity: "warning",
+    urn,
+    message: "w1 (10.0.0.21) could not be read; its state is unchanged: no answer [node-unreachable]",
+  };
+  const lines: string[] = [];
+  vi.spyOn(process.stdout, "write").mockImplementation((line) => lines.push(String(line)) > 0);
+  const options = { from, out: folder, refresh: false, refuseStorageLoss: false };
+  const exitCode = async (ops: string[], diagnostics: object[], expectNoChanges: boolean) => {
+    writeFileSync(from, JSON.stringify({ steps: ops.map((op) => ({ op, urn })), diagnostics }));
+    return runPreviewReport({ ...options, expectNoChanges });
+  };
+  expect(await exitCode(["refresh", "same"], [warning], true)).toBe(3);
+  expect(lines.join("")).toMatch(/could be compared with the stack's state:\n {2}upgrade-w1: w1 \(10/);
+  expect(await exitCode(["refresh", "same"], [warning], false)).toBe(0);
+  expect(await exitCode(["refresh", "same"], [], true)).toBe(0);
+  expect(await exitCode(["same"], [warning], true)).toBe(0);
+});
+
 it("prints why the engine failed before it lists the files", async () => {
   folder = mkdtempSync(join(tmpdir(), "talos-iscsi-report-"));
   const from = join(folder, "preview.json");
