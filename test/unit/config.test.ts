@@ -45,6 +45,7 @@ describe("valid settings", () => {
           protectSecrets: true,
           renewCredentials: false,
           acceptDropped: [],
+          acceptDriverChanges: [],
           patches: { all: [], controlplane: [], worker: [] },
         },
         upgrade: {
